@@ -1,0 +1,1 @@
+"""Locust users, the sample log they write, scenarios and manifests."""
