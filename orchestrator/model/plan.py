@@ -1,0 +1,183 @@
+"""The plan: everything that a run will do, decided before the first container starts. Must not hold secrets or run ids."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+
+
+class Role(StrEnum):
+    CONTROLPLANE = "controlplane"
+    GATEWAY = "gateway"
+    LOADBALANCER = "loadbalancer"
+    CLIENT = "client"
+    NODE = "node"
+    WARDEN = "warden"
+
+
+class NetworkName(StrEnum):
+    CLIENTS = "clients"
+    NODES = "nodes"
+    MGMT = "mgmt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPlan:
+    """One bridge network. `router` is the address that Docker's IPAM takes for itself; no container uses it as next hop."""
+
+    name: NetworkName
+    subnet: IPv4Network
+    router: IPv4Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    network: NetworkName
+    address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerPlan:
+    """One container. `config` is its /etc/testbed/config.json less run id, token and expiry, which the run adds."""
+
+    name: str
+    role: Role
+    attachments: tuple[Attachment, ...]
+    config: Mapping[str, object]
+    at_bring_up: bool = True
+    """False: created later, by a step that adds nodes."""
+
+    @property
+    def address(self) -> IPv4Address:
+        """The address in the first network of its role."""
+        return self.attachments[0].address
+
+
+class Expectation(StrEnum):
+    """What a path must answer while nothing is wrong."""
+
+    OK = "ok"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathPlan:
+    """One ingress path of the run: `name` is the scenario's, `kind` the file in orchestrator/ingress."""
+
+    name: str
+    kind: str
+    url: str
+    expect: Expectation
+    service: str
+    """Namespace/name of the Service that the path reaches."""
+    entry_nodes: tuple[str, ...]
+    """Nodes through which the path enters the cluster; empty: all of them, chosen by the load balancer."""
+    frontend: str | None = None
+    """HAProxy backend that serves the path, None without a load balancer."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadClassPlan:
+    """One Locust user class: an open arrival process of one connection class on one path."""
+
+    path: str
+    connection_class: str
+    url: str
+    rate_rps: float
+    connections: int
+    arrivals: str = "uniform"
+    expect: str = "pod"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPlan:
+    duration_s: float
+    timeout_s: float
+    in_flight_limit: int
+    seed: int
+    classes: tuple[LoadClassPlan, ...]
+
+    def classes_of(self, path: str) -> tuple[LoadClassPlan, ...]:
+        return tuple(item for item in self.classes if item.path == path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlan:
+    """One entry of the timeline: a fault, or a rescale. Times are seconds from the start of the load."""
+
+    step: str
+    kind: str
+    at_s: float
+    for_s: float | None
+    targets: tuple[str, ...]
+    """Container names that the step strikes, adds or removes."""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def until_s(self) -> float:
+        return self.at_s + (self.for_s or 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SloPlan:
+    """One objective: `<kind> <operator> <threshold>` for a path, or for one connection class of it."""
+
+    path: str
+    connection_class: str | None
+    kind: str
+    text: str
+    """As the user wrote it, for example `>= 97%`."""
+    operator: str
+    threshold: float
+
+    @property
+    def subject(self) -> str:
+        return self.path if self.connection_class is None else f"{self.path}/{self.connection_class}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimingsPlan:
+    """The profile's name and every interval in it, in seconds."""
+
+    profile: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Same scenario, seed and address slot: the same plan, byte for byte."""
+
+    scenario: str
+    question: str
+    seed: int
+    slot: int
+    trial: int
+    timings: TimingsPlan
+    cluster: Mapping[str, object]
+    """kube-proxy mode and the like, as reported."""
+    networks: tuple[NetworkPlan, ...]
+    containers: tuple[ContainerPlan, ...]
+    objects: tuple[Mapping[str, object], ...]
+    """Kubernetes objects of the manifests, applied when the nodes are ready."""
+    paths: tuple[PathPlan, ...]
+    control_path: str
+    load: LoadPlan
+    timeline: tuple[StepPlan, ...]
+    slos: tuple[SloPlan, ...]
+    convergence_validation_s: float = 1.0
+    """Every request must be ok for this long before a path counts as converged (RFC 6412 section 3.5.4)."""
+    kernel_features: tuple[str, ...] = ()
+    """Features of the engine's kernel that the plan needs, beyond those of every testbed."""
+
+    def container(self, name: str) -> ContainerPlan:
+        return next(item for item in self.containers if item.name == name)
+
+    def of_role(self, role: Role) -> tuple[ContainerPlan, ...]:
+        return tuple(item for item in self.containers if item.role is role)
+
+    def path(self, name: str) -> PathPlan:
+        return next(item for item in self.paths if item.name == name)
+
+    def network(self, name: NetworkName) -> NetworkPlan:
+        return next(item for item in self.networks if item.name is name)
