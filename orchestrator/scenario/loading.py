@@ -1,0 +1,178 @@
+"""Reads a scenario and its manifests. Every mistake in them becomes one ScenarioError that names file, key, found and allowed."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from orchestrator.errors import Problem, ScenarioError, UsageError
+from orchestrator.scenario.schema import Scenario
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice (YAML 1.2 section 3.2.1.3), which PyYAML lets pass."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value!r} stands twice in one mapping", problem_mark=key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """One Kubernetes object and the file it came from."""
+
+    file: Path
+    index: int
+    body: Mapping[str, object]
+
+
+def read_yaml(file: Path) -> list[object]:
+    """The documents of a YAML file. Raises ScenarioError for a file that is missing, unreadable or not YAML."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ScenarioError(file, [Problem(key="", message="no such file")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(file, [Problem(key="", message=f"cannot be read: {error}")]) from None
+    try:
+        return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ScenarioError(file, [Problem(key=where, message=f"not valid YAML: {error.problem}")]) from None
+    except yaml.YAMLError as error:
+        raise ScenarioError(file, [Problem(key="", message=f"not valid YAML: {error}")]) from None
+
+
+def key_path(location: tuple[int | str, ...]) -> str:
+    """`("timeline", 0, "at")` as `timeline[0].at`."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def describe_problems(error: ValidationError, model: type[BaseModel], prefix: tuple[int | str, ...] = ()) -> tuple[Problem, ...]:
+    """Our words for pydantic's errors: the path of the key, what was found, what is allowed."""
+    return tuple(_describe(details, model, prefix) for details in error.errors(include_url=False))
+
+
+def _describe(details: ErrorDetails, model: type[BaseModel], prefix: tuple[int | str, ...]) -> Problem:
+    location = tuple(part for part in details["loc"] if part not in ("Timings", "literal['kubernetes','fast']"))
+    key = key_path((*prefix, *location))
+    if details["type"] == "extra_forbidden":
+        allowed = _keys_at(model, location[:-1])
+        close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        return Problem(key=key, message=f"unknown key{hint}", allowed=", ".join(sorted(allowed)))
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "missing":
+        return Problem(key=key, message="is required")
+    return Problem(key=key, message=message[:1].lower() + message[1:], found=_shorten(details["input"]))
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that a model allows at a location: its fields' aliases, following nested models."""
+    current: type[BaseModel] = model
+    for part in location:
+        field = next((f for n, f in current.model_fields.items() if part in (n, f.alias)), None)
+        nested = _model_in(field.annotation) if field else None
+        if nested is None:
+            break
+        current = nested
+    return [field.alias or name for name, field in current.model_fields.items()]
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if (found := _model_in(argument)) is not None:
+            return found
+    return None
+
+
+def load_scenario(file: Path, overrides: Mapping[str, object] | None = None) -> Scenario:
+    """The scenario in a file, with `--set` overrides by dotted key. Raises ScenarioError."""
+    documents = read_yaml(file)
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        found = f"{len(documents)} documents" if len(documents) != 1 else type(documents[0]).__name__
+        raise ScenarioError(file, [Problem(key="", message="must hold one mapping", found=found)])
+    document: dict[str, object] = documents[0]
+    for dotted, value in (overrides or {}).items():
+        _override(document, dotted, value)
+    try:
+        return Scenario.model_validate(document)
+    except ValidationError as error:
+        raise ScenarioError(file, describe_problems(error, Scenario)) from None
+
+
+def _override(document: dict[str, object], dotted: str, value: object) -> None:
+    *parents, last = dotted.split(".")
+    target: object = document
+    for part in parents:
+        if isinstance(target, list):
+            target = target[_list_index(dotted, part, target)]
+            continue
+        if not isinstance(target, dict):
+            raise UsageError(f"--set {dotted}: {part} is below a value that has no keys")
+        target = target.setdefault(part, {})
+    if isinstance(target, list):
+        target[_list_index(dotted, last, target)] = value
+    elif isinstance(target, dict):
+        target[last] = value
+    else:
+        raise UsageError(f"--set {dotted}: {last} is below a value that has no keys")
+
+
+def _list_index(dotted: str, part: str, items: list[object]) -> int:
+    if part.isdecimal() and int(part) < len(items):
+        return int(part)
+    raise UsageError(f"--set {dotted}: {part!r} is no place in a list of {len(items)}; allowed: 0 to {len(items) - 1}")
+
+
+def load_manifests(scenario_file: Path, names: tuple[str, ...]) -> tuple[Manifest, ...]:
+    """The objects of the scenario's manifests, in order. Raises ScenarioError for a missing file or a nameless object."""
+    manifests: list[Manifest] = []
+    for place, name in enumerate(names):
+        candidates = (scenario_file.parent / name, scenario_file.parent.parent / "manifests" / name)
+        found = next((item for item in candidates if item.is_file()), None)
+        if found is None:
+            searched = " and ".join(str(item) for item in candidates)
+            problem = Problem(key=f"manifests[{place}]", message=f"no such manifest; searched {searched}", found=repr(name))
+            raise ScenarioError(scenario_file, [problem])
+        for index, body in enumerate(read_yaml(found)):
+            manifests.append(Manifest(file=found, index=index, body=_check_identity(found, index, body)))
+    return tuple(manifests)
+
+
+def _check_identity(file: Path, index: int, body: object) -> Mapping[str, object]:
+    if not isinstance(body, dict):
+        raise ScenarioError(file, [Problem(key=f"document {index}", message="must be a mapping", found=type(body).__name__)])
+    problems = [
+        Problem(key=f"document {index}.{key}", message="is required", allowed="a string")
+        for key in ("apiVersion", "kind")
+        if not isinstance(body.get(key), str)
+    ]
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        problems.append(Problem(key=f"document {index}.metadata.name", message="is required", allowed="a string"))
+    if problems:
+        raise ScenarioError(file, problems)
+    return body

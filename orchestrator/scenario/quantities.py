@@ -1,0 +1,40 @@
+"""Quantities as users write them: durations (`500ms`, `1m30s`, Go's syntax) and rates (`200/s`)."""
+
+import re
+from typing import Annotated
+
+import durationpy
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+_RATE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*/\s*(?P<unit>ms|s|m|h)")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration_s(value: object) -> float:
+    """Seconds of a Go-style duration (time.ParseDuration). Raises ValueError; a bare number has no unit and is refused."""
+    if isinstance(value, str):
+        try:
+            return float(durationpy.from_str(value.strip()).total_seconds())
+        except (durationpy.DurationError, ValueError, KeyError):
+            pass
+    raise ValueError("is not a duration; allowed: a number with a unit, such as 500ms, 10s, 1m30s")
+
+
+def parse_rate_rps(value: object) -> float:
+    """Requests per second of `COUNT/UNIT`. Raises ValueError."""
+    if isinstance(value, str) and (match := _RATE.fullmatch(value.strip())):
+        return float(match["count"]) / _UNIT_S[match["unit"]]
+    raise ValueError("is not a rate; allowed: requests per unit of time, such as 200/s, 30/m")
+
+
+def format_duration(seconds: float) -> str:
+    return f"{seconds * 1000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
+
+
+DurationS = Annotated[
+    float, BeforeValidator(parse_duration_s, json_schema_input_type=str), PlainSerializer(format_duration), Field(ge=0)
+]
+PositiveDurationS = Annotated[DurationS, Field(gt=0)]
+RateRps = Annotated[
+    float, BeforeValidator(parse_rate_rps, json_schema_input_type=str), PlainSerializer(lambda v: f"{v:g}/s"), Field(gt=0)
+]

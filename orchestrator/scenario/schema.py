@@ -1,0 +1,112 @@
+"""A scenario as a user writes it (pydantic models; the published JSON Schema is made from them). Options of paths, faults and
+objectives stay undecoded here: their kinds own them, and the planner checks them through the registry."""
+
+from ipaddress import IPv4Network
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from orchestrator.scenario.quantities import DurationS, PositiveDurationS, RateRps
+
+NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+Name = Annotated[str, Field(pattern=NAME, max_length=50)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KubeProxy(Strict):
+    """The node's rule writer."""
+
+    mode: Literal["nftables"] = "nftables"
+    min_sync_period: DurationS | None = Field(default=None, description="overrides the timings profile")
+    sync_period: PositiveDurationS | None = Field(default=None, description="overrides the timings profile")
+
+
+class Timings(Strict):
+    """A profile and single intervals that differ from it."""
+
+    profile: Literal["kubernetes", "fast"] = "fast"
+    lease_renew: PositiveDurationS | None = None
+    lease_duration: PositiveDurationS | None = None
+    status_update: PositiveDurationS | None = None
+    node_monitor_period: PositiveDurationS | None = None
+    node_monitor_grace_period: PositiveDurationS | None = None
+    node_startup_grace_period: PositiveDurationS | None = None
+    toleration: DurationS | None = None
+
+
+class Cluster(Strict):
+    nodes: int = Field(default=3, ge=1, description="nodes at the start")
+    timings: Literal["kubernetes", "fast"] | Timings = "fast"
+    kube_proxy: KubeProxy = KubeProxy()
+    pod_network: IPv4Network = IPv4Network("10.0.0.0/16")
+    service_network: IPv4Network = IPv4Network("10.3.240.0/20")
+    node_pool: IPv4Network = Field(default=IPv4Network("10.100.0.0/16"), description="node networks: one /24 per address slot")
+    client_pool: IPv4Network = Field(default=IPv4Network("198.18.0.0/16"), description="client networks: one /24 per slot")
+
+    @property
+    def timings_spec(self) -> Timings:
+        return self.timings if isinstance(self.timings, Timings) else Timings(profile=self.timings)
+
+
+class Load(Strict):
+    rate: RateRps = Field(default=200.0, validate_default=False, description="of every path and connection class")
+    classes: tuple[Literal["new", "keepalive"], ...] = Field(default=("new", "keepalive"), min_length=1)
+    timeout: PositiveDurationS = Field(default=1.0, validate_default=False)
+    arrivals: Literal["uniform", "poisson"] = "uniform"
+    connections: int = Field(default=20, ge=1, le=1000, description="kept-alive connections of a class")
+    control_rate: RateRps = Field(default=50.0, validate_default=False, description="of the control probe")
+    in_flight_limit: int | None = Field(default=None, ge=1, description="default: rates times time-out, and half more")
+
+    @model_validator(mode="after")
+    def _classes_once(self) -> Self:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("names a connection class twice; allowed: each once")
+        return self
+
+
+class Entry(BaseModel):
+    """One entry of the timeline: `fault: <kind>` or `scale: {...}`; the other keys belong to the kind."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    at: DurationS
+    for_s: PositiveDurationS | None = Field(default=None, alias="for")
+    fault: str | None = None
+    scale: dict[str, JsonValue] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.fault is None) == (self.scale is None):
+            raise ValueError("needs one kind; allowed: either `fault: <kind>` or `scale: {nodes, pods}`")
+        return self
+
+    @property
+    def kind(self) -> str:
+        return self.fault if self.fault is not None else "scale"
+
+    @property
+    def options(self) -> dict[str, JsonValue]:
+        """What belongs to the kind: the keys beside `at`, `for` and the kind's own."""
+        return {**(self.scale or {}), **(self.model_extra or {})}
+
+
+class Scenario(Strict):
+    name: Name
+    question: str = Field(min_length=1, description="what the experiment answers, in one sentence")
+    cluster: Cluster = Cluster()
+    manifests: tuple[str, ...] = Field(min_length=1, description="Kubernetes YAML files, beside the scenario or in ../manifests")
+    paths: dict[Name, dict[str, JsonValue]] = Field(
+        min_length=1, description="ingress paths; a key is the kind unless the value names a `kind`"
+    )
+    load: Load = Load()
+    timeline: tuple[Entry, ...] = ()
+    duration: PositiveDurationS
+    convergence_validation: PositiveDurationS = Field(
+        default=1.0, validate_default=False, description="every request ok for this long counts as converged (RFC 6412)"
+    )
+    slo: dict[str, dict[str, JsonValue]] = Field(default={}, description="objectives by path, or by path/class")
+    trials: int = Field(default=1, ge=1, le=1000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
