@@ -1,4 +1,4 @@
-"""The address plan: which address each part has in an address slot. Pure; the default slot's addresses are those of the article."""
+"""The address plan: what each part has in an address slot. Pure; the default slot has the addresses of the article."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network

@@ -163,3 +163,13 @@ class Action(Protocol):
     def inject(self, step: StepPlan, world: World, at_mono_ns: int) -> None: ...
 
     def heal(self, step: StepPlan, world: World) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kinds:
+    """Every kind that a scenario can name; made in orchestrator/registry.py and handed down."""
+
+    paths: Mapping[str, IngressPath]
+    actions: Mapping[str, Action]
+    parse_objective: Callable[[str, object, str], SloPlan]
+    """(kind, value as written, path or path/class) -> objective. Raises ValueError with words for the user's file."""

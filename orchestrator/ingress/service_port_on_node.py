@@ -18,7 +18,7 @@ class ServicePortOnNodeOptions(BaseModel):
 
 
 class ServicePortOnNode:
-    """Client -> gateway -> node's address, service port -> nobody listens: the kernel answers with RST (RFC 9293 section 3.5.2)."""
+    """Client -> gateway -> node's address -> nobody listens: the kernel answers with RST (RFC 9293 section 3.5.2)."""
 
     kind: ClassVar[str] = "service-port-on-node"
     options: ClassVar[type[BaseModel]] = ServicePortOnNodeOptions

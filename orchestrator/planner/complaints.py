@@ -1,0 +1,44 @@
+"""Collects what is wrong with a scenario, so that the user sees every problem of a stage at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.errors import Problem, ScenarioError
+from orchestrator.scenario.loading import describe_problems, key_path
+
+
+class Complaints:
+    """Problems of one file; `raise_any` ends the stage."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._problems: list[Problem] = []
+
+    def add(self, *location: int | str, message: str, found: str | None = None, allowed: str | None = None) -> None:
+        self._problems.append(Problem(key=key_path(location), message=message, found=found, allowed=allowed))
+
+    @contextmanager
+    def at(self, *location: int | str) -> Iterator[None]:
+        """Takes a ValueError raised below as a problem at this key; `key: text` in it names a key below."""
+        try:
+            yield
+        except ValueError as error:
+            key, separator, rest = str(error).partition(": ")
+            below = separator and key.replace("_", "").isalnum()
+            path = (*location, key) if below else location
+            self._problems.append(Problem(key=key_path(path), message=rest if below else str(error)))
+
+    def decode[M: BaseModel](self, model: type[M], value: object, *location: int | str) -> M | None:
+        """The options of a kind, or None after noting every problem in them."""
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            self._problems.extend(describe_problems(error, model, location))
+            return None
+
+    def raise_any(self) -> None:
+        if self._problems:
+            raise ScenarioError(self._file, self._problems)

@@ -1,0 +1,152 @@
+"""Decides everything of a run, in one order: addresses, paths, timeline, load, objectives, containers."""
+
+from itertools import combinations
+from pathlib import Path
+
+from orchestrator.addresses import MAX_NODES, MGMT_POOL, SlotAddresses, node_name, slot_addresses
+from orchestrator.contracts import Kinds, PathParts, PlanContext, ServiceFacts
+from orchestrator.model.plan import Plan
+from orchestrator.planner import roles
+from orchestrator.planner.complaints import Complaints
+from orchestrator.planner.load import CONTROL_PATH, plan_load
+from orchestrator.planner.objectives import plan_objectives
+from orchestrator.planner.services import read_services
+from orchestrator.planner.timeline import added_nodes, plan_timeline
+from orchestrator.planner.timings import plan_timings
+from orchestrator.scenario.loading import Manifest
+from orchestrator.scenario.schema import Cluster, Scenario
+
+
+def plan_run(
+    scenario: Scenario,
+    manifests: tuple[Manifest, ...],
+    kinds: Kinds,
+    *,
+    file: Path,
+    slot: int = 0,
+    trial: int = 1,
+    seed: int | None = None,
+) -> Plan:
+    """The plan of one trial. Raises ScenarioError with every problem of the first stage that has one."""
+    seed = scenario.seed if seed is None else seed
+    complaints = Complaints(file)
+    cluster = scenario.cluster
+    addresses = _plan_addresses(cluster, slot, complaints)
+    services = read_services(manifests, cluster.service_network)
+    context = _context(scenario, addresses, services)
+
+    parts = _plan_paths(scenario, kinds, context, complaints)
+    timeline = plan_timeline(scenario, kinds, context, complaints)
+    paths = tuple(item.path for item in parts)
+    slos = plan_objectives(scenario, paths, kinds, complaints)
+    complaints.raise_any()
+
+    with complaints.at("cluster", "timings"):
+        timings = plan_timings(cluster.timings_spec, cluster.kube_proxy)
+    with complaints.at("load"):
+        load = plan_load(scenario, paths, addresses.controlplane, seed + trial - 1)
+    complaints.raise_any()
+
+    routes = [route for item in parts for route in item.gateway_routes]
+    frontends = [frontend for item in parts for frontend in item.frontends]
+    added = added_nodes(timeline)
+    return Plan(
+        scenario=scenario.name,
+        question=scenario.question,
+        seed=seed,
+        slot=slot,
+        trial=trial,
+        timings=timings,
+        cluster={
+            "kube_proxy_mode": cluster.kube_proxy.mode,
+            "pod_network": str(cluster.pod_network),
+            "service_network": str(cluster.service_network),
+            "nodes": cluster.nodes,
+        },
+        networks=roles.plan_networks(addresses),
+        containers=(
+            roles.plan_controlplane(addresses, cluster, timings),
+            roles.plan_gateway(addresses, routes),
+            roles.plan_loadbalancer(addresses, frontends),
+            roles.plan_client(addresses),
+            *(
+                roles.plan_node(name, context.all_nodes[name], addresses, cluster, timings, at_bring_up=name in context.nodes)
+                for name in (*context.nodes, *(name for name in added if name not in context.nodes))
+            ),
+        ),
+        objects=tuple(manifest.body for manifest in manifests),
+        paths=paths,
+        control_path=CONTROL_PATH,
+        load=load,
+        timeline=timeline,
+        slos=slos,
+        convergence_validation_s=scenario.convergence_validation,
+    )
+
+
+def _plan_addresses(cluster: Cluster, slot: int, complaints: Complaints) -> SlotAddresses:
+    """Raises ScenarioError: nothing else can be planned on networks that overlap."""
+    networks = {
+        "pod_network": cluster.pod_network,
+        "service_network": cluster.service_network,
+        "node_pool": cluster.node_pool,
+        "client_pool": cluster.client_pool,
+    }
+    for (first, network), (second, other) in combinations(networks.items(), 2):
+        if network.overlaps(other):
+            complaints.add("cluster", second, message=f"overlaps {first} {network}", found=str(other))
+    for key in ("node_pool", "client_pool"):
+        if networks[key].overlaps(MGMT_POOL):
+            complaints.add("cluster", key, message=f"overlaps the management networks {MGMT_POOL}", found=str(networks[key]))
+    if cluster.nodes > (most := _most_nodes(cluster)):
+        complaints.add("cluster", "nodes", message="more nodes than addresses", found=str(cluster.nodes), allowed=f"1 to {most}")
+    complaints.raise_any()
+    with complaints.at("cluster", "node_pool"):
+        addresses = slot_addresses(slot, client_pool=cluster.client_pool, node_pool=cluster.node_pool)
+    complaints.raise_any()
+    return addresses
+
+
+def _most_nodes(cluster: Cluster) -> int:
+    """Subnet 0 of the pod network stays unused, so that node-1 has 10.0.1.0/24."""
+    return min(MAX_NODES, int(2 ** max(0, roles.NODE_CIDR_MASK_SIZE - cluster.pod_network.prefixlen)) - 1)
+
+
+def _context(scenario: Scenario, addresses: SlotAddresses, services: dict[str, ServiceFacts]) -> PlanContext:
+    cluster = scenario.cluster
+    all_nodes = {node_name(number): addresses.node(number) for number in range(1, _most_nodes(cluster) + 1)}
+    return PlanContext(
+        nodes={node_name(number): addresses.node(number) for number in range(1, cluster.nodes + 1)},
+        all_nodes=all_nodes,
+        services=services,
+        service_network=cluster.service_network,
+        pod_network=cluster.pod_network,
+        gateway_on_clients=addresses.gateway_on_clients,
+        gateway_on_nodes=addresses.gateway_on_nodes,
+        loadbalancer=addresses.loadbalancer,
+        duration_s=scenario.duration,
+    )
+
+
+def _plan_paths(scenario: Scenario, kinds: Kinds, context: PlanContext, complaints: Complaints) -> tuple[PathParts, ...]:
+    parts: list[PathParts] = []
+    counts: dict[str, int] = {}
+    for name, raw in scenario.paths.items():
+        options = dict(raw)
+        kind = options.pop("kind", name)
+        if not isinstance(kind, str) or kind not in kinds.paths:
+            allowed = ", ".join(sorted(kinds.paths))
+            where = ("paths", name, "kind") if "kind" in raw else ("paths", name)
+            complaints.add(*where, message="unknown ingress path", found=repr(kind), allowed=allowed)
+            continue
+        if name == CONTROL_PATH:
+            complaints.add("paths", name, message=f"{CONTROL_PATH!r} is the control probe's name", allowed="any other name")
+            continue
+        path = kinds.paths[kind]
+        decoded = complaints.decode(path.options, options, "paths", name)
+        if decoded is None:
+            continue
+        with complaints.at("paths", name):
+            parts.append(path.plan(name, decoded, context, counts.get(kind, 0)))
+        counts[kind] = counts.get(kind, 0) + 1
+    return tuple(parts)
