@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 from pydantic import BaseModel
 
 from orchestrator.model.history import Event
-from orchestrator.model.plan import PathPlan, Plan, StepPlan
+from orchestrator.model.plan import PathPlan, Plan, SloPlan, StepPlan
 
 
 class Clock(Protocol):

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.errors import Problem, ScenarioError
 from orchestrator.scenario.loading import describe_problems, key_path
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Complaints:
@@ -31,7 +34,7 @@ class Complaints:
             path = (*location, key) if below else location
             self._problems.append(Problem(key=key_path(path), message=rest if below else str(error)))
 
-    def decode[M: BaseModel](self, model: type[M], value: object, *location: int | str) -> M | None:
+    def decode(self, model: type[_Model], value: object, *location: int | str) -> _Model | None:
         """The options of a kind, or None after noting every problem in them."""
         try:
             return model.model_validate(value)

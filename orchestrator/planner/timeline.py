@@ -66,14 +66,12 @@ def _check_overlaps(steps: list[StepPlan], complaints: Complaints) -> None:
     """One container can suffer one step at a time, or no evidence would belong to either."""
     for index, step in enumerate(steps):
         for earlier in steps[:index]:
-            shared = set(step.targets) & set(earlier.targets)
+            shared = ", ".join(sorted(set(step.targets) & set(earlier.targets)))
             if shared and step.at_s < earlier.until_s:
-                place = int(step.step.partition("-")[0]) - 1
-                complaints.add(
-                    "timeline",
-                    place,
-                    "at",
-                    message=f"strikes {', '.join(sorted(shared))} while timeline[{int(earlier.step.partition('-')[0]) - 1}] still does",
-                    found=f"{step.at_s:g}s",
-                    allowed=f"from {earlier.until_s:g}s on",
-                )
+                message = f"strikes {shared} while timeline[{_place(earlier)}] still does"
+                allowed = f"from {earlier.until_s:g}s on"
+                complaints.add("timeline", _place(step), "at", message=message, found=f"{step.at_s:g}s", allowed=allowed)
+
+
+def _place(step: StepPlan) -> int:
+    return int(step.step.partition("-")[0]) - 1

@@ -1,4 +1,4 @@
-"""The two timings profiles: Kubernetes' own defaults, and the same divided by ten, so that ratios stay and a run fits in a minute."""
+"""The two timings profiles: Kubernetes' own defaults, and the same divided by ten: ratios stay, a run fits a minute."""
 
 from dataclasses import dataclass, fields
 
