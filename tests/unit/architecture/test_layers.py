@@ -1,0 +1,96 @@
+"""The house stays in order: imports go down only, risky modules stay in their homes, every kind is registered and documented."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGE = ROOT / "orchestrator"
+
+# From the top; a module imports only rows below its own. Modules of one row do not know each other.
+ROWS: tuple[tuple[str, ...], ...] = (
+    ("cli",),
+    ("experiment",),
+    ("registry", "testbed", "loadgen", "store", "host"),
+    ("ingress", "faults", "slo", "report"),
+    ("planner", "runner", "judge"),
+    ("contracts", "scenario", "addresses"),
+    ("render", "metrics"),
+    ("model",),
+    ("errors",),
+)
+# A registry names every kind, so it alone may look down at all of them; the store writes through no one's back.
+ALLOWED = {("testbed", "host")}
+
+HOMES = {
+    "docker": ("testbed",),
+    "subprocess": ("host",),
+    "locust": (),
+    "random": ("planner",),
+}
+
+
+def _row_of(name: str) -> int:
+    for number, row in enumerate(ROWS):
+        if name in row:
+            return number
+    raise AssertionError(f"orchestrator/{name} stands in no row of the layers: add it to ROWS and to ARCHITECTURE.md")
+
+
+def _modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def _part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
+            found += [f"{node.module}.{alias.name}" if node.module == "orchestrator" else node.module for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_imports_only_rows_below_its_own(path: Path) -> None:
+    part = _part(path)
+    if part == "__init__":
+        return
+    for name in _imports(path):
+        pieces = name.split(".")
+        if pieces[0] != "orchestrator" or len(pieces) < 2 or pieces[1] == part:
+            continue
+        allowed = _row_of(pieces[1]) > _row_of(part) or (part, pieces[1]) in ALLOWED
+        assert allowed, f"{path.relative_to(ROOT)} imports {name}: row {_row_of(part)} may import only rows below it"
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_risky_module_is_imported_only_at_home(path: Path) -> None:
+    for name in _imports(path):
+        homes = HOMES.get(name.split(".")[0])
+        assert homes is None or _part(path) in homes, f"{path.relative_to(ROOT)} imports {name}; its homes: {homes}"
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_stays_short_and_says_what_it_is_for(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400, "split it: one module, one purpose"
+    assert ast.get_docstring(ast.parse(text)), "a module says what it is for"
+
+
+def test_project_speaks_only_of_itself() -> None:
+    here = Path(__file__).resolve()
+    suffixes = {".py", ".md", ".toml", ".yaml", ".txt", ".sh", ".html", ".json", ".j2"}
+    skipped = {".venv", ".git", ".cache", "results", "build", "node_modules"}
+    for path in ROOT.rglob("*"):
+        if not path.is_file() or path == here or skipped & set(path.relative_to(ROOT).parts):
+            continue
+        if path.suffix in suffixes or path.name in {"Makefile", "Dockerfile", "run"}:
+            text = path.read_text(encoding="utf-8", errors="replace")
+            for word in ("/work/shared", "/work/main", "../shared", ".library"):
+                assert word not in text, f"{path.relative_to(ROOT)} mentions {word}"
