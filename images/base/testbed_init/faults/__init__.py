@@ -1,0 +1,29 @@
+"""The faults that strike inside a container: one file each, registered here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from testbed_init.faults import link_down, no_op, pause, power_off
+from testbed_init.faults.seam import Build, Effect, Fault, FaultError
+from testbed_init.kernel import Kernel
+
+FAULTS: Mapping[str, Build] = {
+    "link-down": link_down.build,
+    "no-op": no_op.build,
+    "pause": pause.build,
+    "power-off": power_off.build,
+}
+
+__all__ = ["FAULTS", "Effect", "Fault", "FaultError", "build_fault"]
+
+
+def build_fault(name: str, parameters: Mapping[str, object], kernel: Kernel) -> Fault:
+    """The fault of that name for this container.
+
+    Raises:
+        FaultError: unknown name, bad parameter, or the container lacks what the fault needs.
+    """
+    if name not in FAULTS:
+        raise FaultError(f"unknown fault {name!r}; this container knows {sorted(FAULTS)}")
+    return FAULTS[name](parameters, kernel)
