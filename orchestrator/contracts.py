@@ -1,8 +1,9 @@
 """All seams of the orchestrator, as Protocols. No behaviour here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 from pydantic import BaseModel
@@ -111,48 +112,120 @@ class Kube(Protocol):
     def evict(self, pod: str, *, namespace: str) -> None: ...
 
 
-class World(Protocol):
-    """A running testbed, as faults and rescales see it."""
+class Stop(Protocol):
+    """Tells every wait to end; `threading.Event` is one."""
 
-    plan: Plan
-    clock: Clock
-    kube: Kube
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float) -> bool: ...
+
+
+class Spawned(Protocol):
+    """A process that the orchestrator started in a container; its output goes to the history and the logs as it comes."""
+
+    def wait(self, deadline_s: float) -> None:
+        """Until it ends. Raises CommandError for a status other than 0, DeadlineError, InterruptedRunError."""
+        ...
+
+
+class World(Protocol):
+    """A running testbed, as faults, rescales and the load see it. Every wait ends with the world's stop."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def kube(self) -> Kube: ...
+
+    def under(self, stop: Stop) -> "World":
+        """The same world, whose waits end when `stop` is set instead."""
+        ...
 
     def control(self, container: str, request: Mapping[str, object]) -> Mapping[str, object]:
         """One request to the container's init (docs/contracts.md section 3). Raises EngineError or CommandError."""
         ...
 
+    def execute(self, container: str, argv: Sequence[str], *, deadline_s: float) -> str:
+        """Run a command in a container and return its standard output. Raises CommandError, DeadlineError."""
+        ...
+
+    def spawn(self, container: str, argv: Sequence[str]) -> Spawned:
+        """Start a command in a container and follow its output."""
+        ...
+
+    def put(self, container: str, files: Mapping[str, bytes]) -> None:
+        """Write files (absolute path -> content) into a container."""
+        ...
+
+    def fetch(self, container: str, path: str, into: Path) -> None:
+        """Copy a file or directory out of a container, running or stopped, to `into/<its name>`."""
+        ...
+
+    def is_running(self, container: str) -> bool: ...
+
     def start(self, container: str) -> None:
         """Start a stopped container of the run again, with its addresses and files."""
         ...
 
-    def create(self, container: str) -> None:
-        """Create and start a planned container that was not there at bring-up."""
+    def create(self, *containers: str) -> None:
+        """Create and start planned containers that were not there at bring-up, all at once."""
         ...
 
-    def remove(self, container: str, *, grace_s: float) -> None:
-        """Stop (SIGTERM, then SIGKILL after `grace_s`) and remove a container of the run; its log is kept."""
+    def remove(self, *containers: str, grace_s: float) -> None:
+        """Stop (SIGTERM, then SIGKILL after `grace_s`) and remove containers of the run; their logs are kept."""
         ...
 
-    def emit(self, event: str, **fields: object) -> None:
-        """Write to the history as `orchestrator`, at this instant."""
+    def emit(self, event: str, *, at_mono_ns: int | None = None, **fields: object) -> Event:
+        """Write to the history as `orchestrator`, at that instant or now."""
         ...
 
-    def wait_event(self, condition: Callable[[Event], bool], *, since_ns: int, deadline_s: float, what: str) -> Event:
-        """The first event from `since_ns` on that meets the condition. Raises DeadlineError with the last events."""
+    def wait_event(
+        self,
+        condition: Callable[[Event], bool],
+        *,
+        since_ns: int,
+        deadline_s: float,
+        what: str,
+        state: Callable[[], str] | None = None,
+    ) -> Event:
+        """The first event from `since_ns` on that meets the condition, which is asked once for each, in order of arrival.
+
+        Raises DeadlineError with `state()`, or with the last events; InterruptedRunError.
+        """
+        ...
+
+
+class Load(Protocol):
+    """The load of a run: already started and waiting for its instant."""
+
+    def begin(self, start_mono_ns: int) -> None:
+        """Give the instant at which the first request is due."""
+        ...
+
+    def wait_finished(self, world: World) -> None:
+        """Until every request is recorded. Raises DeadlineError, CommandError, InterruptedRunError."""
+        ...
+
+    def stop(self) -> None:
+        """End early and keep what was recorded; does nothing when it has ended."""
         ...
 
 
 class Action(Protocol):
     """One kind of timeline entry: a fault, or a rescale. One file in orchestrator/faults, one line in the registry.
 
-    The runner calls `arm` well before the step's instant, then `inject` at `lead_s` before it, then `heal` at its end and on
-    every way out; `heal` is idempotent. Each reports `step-effective` / `step-healed` with evidence through the world, or
-    raises: a step without evidence makes the trial INVALID.
+    The runner calls `arm` some seconds before the step's instant, `inject` at the instant, and `heal` at its end and on every way
+    out; `heal` is idempotent. `inject` reports `step-effective` and `heal` reports `step-healed`, with evidence, through the
+    world, or they raise: a step without evidence makes the trial INVALID.
     """
 
     kind: ClassVar[str]
     options: ClassVar[type[BaseModel]]
+    exclusive: ClassVar[bool]
+    """Steps of this kind never overlap: the later one waits, and the history shows its delay."""
 
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         """Pure. Raises ValueError with a message for the user's file."""
