@@ -39,6 +39,7 @@ class ArmedFault:
     expires_mono_ns: int
     fault: Fault
     state: FaultState = FaultState.ARMED
+    holds_restarts: bool = False
 
     def next_ns(self) -> int | None:
         """When something is to be done for it next."""
@@ -102,6 +103,10 @@ class Armoury:
                 self._heal(armed, "fault-expired", FaultState.EXPIRED)
         return None
 
+    def holds_restarts(self) -> bool:
+        """Whether a fault in effect forbids to start processes."""
+        return any(armed.holds_restarts for armed in self.faults.values())
+
     def heal(self, id: str) -> str:
         """Heal by id, as often as wanted, and return the state it is in; an id never armed here counts as healed.
 
@@ -141,6 +146,7 @@ class Armoury:
             self._fail(armed, "fire", error)
             return None
         armed.state = FaultState.EFFECTIVE
+        armed.holds_restarts = effect.holds_restarts
         self._report("fault-effective", armed, effect.evidence, t_mono_ns=effect.t_mono_ns)
         return effect.exit_status
 
@@ -155,6 +161,7 @@ class Armoury:
                 raise
             return
         armed.state = state
+        armed.holds_restarts = False
         self._report(event, armed, evidence)
 
     def _fail(self, armed: ArmedFault, stage: str, error: Exception) -> None:

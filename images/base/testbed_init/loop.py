@@ -66,7 +66,8 @@ class Loop:
             now_ns = self.clock()
             if now_ns >= self.expires_mono_ns:
                 return EXIT_EXPIRED
-            self.supervisor.advance(now_ns)
+            if not self.armoury.holds_restarts():
+                self.supervisor.advance(now_ns)
             status = self.armoury.advance(now_ns)
             if status is not None:
                 return status
@@ -78,7 +79,7 @@ class Loop:
         candidates = [
             next_tick_ns,
             self.expires_mono_ns,
-            self.supervisor.next_ns(),
+            None if self.armoury.holds_restarts() else self.supervisor.next_ns(),
             None if instant_ns is None else instant_ns - QUIET_NS,
             self.armoury.next_ns(),
         ]

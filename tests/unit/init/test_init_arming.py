@@ -140,6 +140,16 @@ def test_pause_stops_everything_and_heal_continues_it(bench):
     ]
 
 
+def test_nothing_is_restarted_while_paused(bench):
+    bench.arm("pause")
+    bench.advance_to(AT_NS - 1)
+    assert not bench.armoury.holds_restarts()
+    bench.advance_to(AT_NS)
+    assert bench.armoury.holds_restarts()
+    bench.armoury.heal("step-1")
+    assert not bench.armoury.holds_restarts()
+
+
 def test_no_op_changes_nothing(bench):
     before = (dict(bench.kernel.interfaces), dict(bench.kernel.routes), dict(bench.kernel.processes))
     bench.arm("no-op")

@@ -31,7 +31,7 @@ class Pause:
         while True:
             states = self.kernel.process_states()
             if set(states.values()) <= AT_REST:
-                return Effect(t_mono_ns=struck_ns, evidence=render_counts(states))
+                return Effect(t_mono_ns=struck_ns, evidence=render_counts(states), holds_restarts=True)
             if self.kernel.clock() - struck_ns > SETTLE_NS:
                 raise FaultError(f"pause: not all processes stopped within 50 ms: {render_counts(states)}")
 

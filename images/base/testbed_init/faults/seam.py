@@ -21,6 +21,8 @@ class Effect:
     evidence: str
     exit_status: int | None = None
     """Init exits with it as soon as the effect is reported."""
+    holds_restarts: bool = False
+    """While the fault lasts, init starts no process: on a frozen machine nothing comes to life."""
 
 
 class Fault(Protocol):
