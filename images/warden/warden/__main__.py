@@ -1,0 +1,51 @@
+"""Entry point. Without arguments: guard a run and wait for its end. `list-guards`, `delete-guards RUN...`: for clean-up."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from warden import host
+from warden.config import decode_config
+from warden.events import emit
+from warden.watch import End, watch
+
+CONFIG = Path("/etc/testbed/config.json")
+
+
+def serve() -> int:
+    config = decode_config(CONFIG.read_text(encoding="utf-8"))
+    expires_mono_s = time.monotonic() + config.expires_in_s
+    host.write_guard(config.guard)
+    emit("guard-written", routes=host.routes(), boot_id=host.boot_id(), t_wall_ns=time.time_ns())
+    end = watch(0, expires_mono_s=expires_mono_s, on_time=lambda: emit("clock", t_wall_ns=time.time_ns()))
+    left = reap_run(config.run_id)
+    host.delete_guard(config.run_id)
+    emit("reaped", reason="orphaned" if end is End.ORPHANED else "expired", left=left)
+    return 1 if left else 0
+
+
+def reap_run(run_id: str) -> list[str]:
+    import docker  # noqa: TID251, PLC0415 - 0.3 s that the guard must not wait for
+
+    from warden.reaper import reap  # noqa: PLC0415
+
+    return reap(docker.from_env(timeout=90), run_id)
+
+
+def main(argv: list[str]) -> int:
+    match argv:
+        case []:
+            return serve()
+        case ["list-guards"]:
+            sys.stdout.write(json.dumps(sorted(host.guard_tables())) + "\n")
+        case ["delete-guards", *runs]:
+            sys.stdout.write(json.dumps([run for run in runs if host.delete_guard(run)]) + "\n")
+        case _:
+            sys.stderr.write("usage: warden [list-guards | delete-guards RUN...]\n")
+            return 64
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Pure rendering: data in, the text of a configuration out."""

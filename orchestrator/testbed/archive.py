@@ -1,0 +1,37 @@
+"""Files to and from containers as tar archives. Pure but for `unpack`, which writes where it is told."""
+
+import io
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+OWN_DIRECTORIES = ("/etc/testbed", "/run/testbed", "/var/log/testbed", "/run/load")
+"""Parents that an archive may bring with it; every other parent is the image's, and its mode is left alone."""
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Absolute paths and their content, mode 0600 and root's, as an archive for the container's root."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for directory in _parents(files):
+            entry = tarfile.TarInfo(directory.lstrip("/"))
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(entry)
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size, entry.mode = len(content), 0o600
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _parents(files: Mapping[str, bytes]) -> list[str]:
+    parents = {str(parent) for path in files for parent in PurePosixPath(path).parents}
+    return sorted(parent for parent in parents if any(PurePosixPath(parent).is_relative_to(own) for own in OWN_DIRECTORIES))
+
+
+def unpack(archive: bytes, into: Path) -> None:
+    """Write the archive's files below `into`; links and anything that points out of it are refused (tarfile's data filter)."""
+    into.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        members = [member for member in opened.getmembers() if member.isfile() or member.isdir()]
+        opened.extractall(into, members=members, filter="data")
