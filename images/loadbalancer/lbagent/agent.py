@@ -1,0 +1,135 @@
+"""The agent's tasks: HAProxy's life, the watches, the rounds, the counters."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lbagent.log_socket import LogSocket
+from lbagent.process import HaproxyError, HaproxyProcess
+from lbagent.reconciler import Reconciler
+from lbagent.render import Paths, render_config
+from lbagent.runtime import AdminSocket, RuntimeApiError
+from lbagent.servers import Server
+from lbagent.settings import Settings
+from lbagent.statistics import SHOW_SERVERS, Retries, parse_information, parse_retries
+from testbed_init.events import Clock, EventSink
+
+STATISTICS_S = 1.0
+RESTART_DELAY_S = 0.2
+
+
+class Agent:
+    """One load balancer."""
+
+    def __init__(
+        self, *, settings: Settings, paths: Paths, connection_log: Path, ca_file: Path, events: EventSink, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._paths = paths
+        self._ca_file = ca_file
+        self._events = events
+        self._clock = clock
+        self._runtime = AdminSocket(path=paths.admin_socket)
+        self._haproxy = HaproxyProcess(paths=paths, runtime=self._runtime, on_end=self._on_haproxy_end)
+        self._reconciler = Reconciler(backends=settings.backends(), runtime=self._runtime, events=events)
+        self._log = LogSocket(path=paths.log_socket, file=connection_log, events=events, clock=clock)
+        self._reload_wanted = asyncio.Event()
+
+    def ask_reload(self) -> None:
+        """Render the configuration anew; HAProxy is replaced by a successor, or started if it does not run."""
+        self._reload_wanted.set()
+
+    async def run(self) -> None:
+        """Serve until cancelled.
+
+        Raises:
+            HaproxyError: the first start failed; nothing can be served without it.
+        """
+        self._log.serve()
+        try:
+            # Before anything slow is imported: the frontends answer from here on.
+            await self._take_up_haproxy()
+            await self._serve()
+        finally:
+            self._log.close()
+
+    async def _take_up_haproxy(self) -> None:
+        if self._haproxy.adopt():
+            self._events.emit("haproxy-adopted", pid=self._haproxy.pid)
+        elif self._paths.pid_file.exists() and not self._settings.restart_haproxy:
+            sys.stderr.write("lbagent: HAProxy has ended before; it is started on SIGHUP\n")
+        else:
+            await self._start_haproxy("haproxy-started", {})
+
+    async def _serve(self) -> None:
+        from lbagent.watch import ResourceWatch, open_session  # aiohttp takes 0.2 s to import
+
+        api = self._settings.api_url
+        async with (
+            open_session(api_url=api, token=self._settings.token, ca_file=self._ca_file) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            for resource, on_change in (("nodes", self._reconciler.on_nodes), ("services", self._reconciler.on_services)):
+                watch = ResourceWatch(
+                    session=session,
+                    path=f"/api/v1/{resource}",
+                    resource=resource,
+                    on_change=on_change,
+                    events=self._events,
+                    clock=self._clock,
+                )
+                tasks.create_task(watch.run())
+            tasks.create_task(self._reconciler.run())
+            tasks.create_task(self._report_statistics())
+            tasks.create_task(self._reload_when_asked())
+
+    async def _start_haproxy(self, event: str, servers: Mapping[str, tuple[Server, ...]]) -> None:
+        version = await self._haproxy.start(render_config(self._settings, self._paths, servers))
+        self._events.emit(event, version=version, pid=self._haproxy.pid)
+        self._reconciler.ask_round()
+
+    def _on_haproxy_end(self, pid: int, status: int | None) -> None:
+        self._events.emit("haproxy-exited", pid=pid, status=status)
+        if self._settings.restart_haproxy:
+            asyncio.get_running_loop().call_later(RESTART_DELAY_S, self.ask_reload)
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted.clear()
+            event = "haproxy-started" if self._haproxy.pid is None else "haproxy-reloaded"
+            try:
+                await self._start_haproxy(event, self._reconciler.desired or {})
+            except HaproxyError as error:
+                # The running one, if any, goes on with the configuration it has.
+                sys.stderr.write(f"lbagent: {error}\n")
+
+    async def _report_statistics(self) -> None:
+        last: Mapping[tuple[str, str], Retries] = {}
+        dropped = "0"
+        while True:
+            await asyncio.sleep(STATISTICS_S)
+            if self._haproxy.pid is None:
+                continue
+            try:
+                counters = parse_retries(await self._runtime.ask(SHOW_SERVERS))
+                information = parse_information(await self._runtime.ask("show info"))
+            except RuntimeApiError:
+                continue  # frozen or just gone: the reconciler says so, and the counters come with the next answer
+            for (backend, server), now in counters.items():
+                if now != last.get((backend, server), Retries(retries=0, redispatches=0, connection_errors=0)):
+                    self._events.emit(
+                        "retries",
+                        backend=backend,
+                        server=server,
+                        retries=now.retries,
+                        redispatches=now.redispatches,
+                        connection_errors=now.connection_errors,
+                    )
+            last = counters
+            if information.get("DroppedLogs", dropped) != dropped:
+                dropped = information["DroppedLogs"]
+                self._events.emit("log-lines-dropped", lines=int(dropped))
