@@ -1,0 +1,83 @@
+"""A small Kubernetes API on loopback: list and watch of collections, with the misbehaviour that a watcher must survive."""
+
+import asyncio
+import json
+
+from aiohttp import web
+
+
+class FakeApi:
+    """Objects by collection path; every change gets the next resourceVersion and goes to the watchers."""
+
+    def __init__(self) -> None:
+        self.version = 10
+        self.objects: dict[str, dict[str, dict]] = {"/api/v1/nodes": {}, "/api/v1/services": {}}
+        self.history: list[tuple[int, str, dict]] = []
+        self.oldest_version = 0
+        self.refuse_lists = 0
+        self.requests: list[str] = []
+        self.authorizations: set[str | None] = set()
+        self._watchers: set[asyncio.Queue] = set()
+
+    def put(self, path: str, name: str, **content: object) -> None:
+        """Create or change an object."""
+        kind = "MODIFIED" if name in self.objects[path] else "ADDED"
+        self.version += 1
+        item = {"metadata": {"name": name, "resourceVersion": str(self.version)}, **content}
+        self.objects[path][name] = item
+        self._publish(path, {"type": kind, "object": item})
+
+    def delete(self, path: str, name: str) -> None:
+        """Delete an object."""
+        self.version += 1
+        item = self.objects[path].pop(name)
+        item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self.version)}}
+        self._publish(path, {"type": "DELETED", "object": item})
+
+    def bookmark(self, path: str) -> None:
+        """Move the watchers' version on without a change."""
+        self.version += 1
+        self._publish(path, {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(self.version)}}})
+
+    def send(self, event: dict | None) -> None:
+        """Send any event, or (None) end every watch."""
+        for queue in self._watchers:
+            queue.put_nowait(("", event))
+
+    def compact(self) -> None:
+        """Forget the history: a watch from before now is told 410."""
+        self.oldest_version = self.version
+        self.history.clear()
+
+    def _publish(self, path: str, event: dict) -> None:
+        self.history.append((self.version, path, event))
+        for queue in self._watchers:
+            queue.put_nowait((path, event))
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """List or watch."""
+        self.authorizations.add(request.headers.get("Authorization"))
+        self.requests.append(request.query_string or "list")
+        if "watch" not in request.query:
+            if self.refuse_lists:
+                self.refuse_lists -= 1
+                return web.Response(status=503)
+            items = list(self.objects[request.path].values())
+            return web.json_response({"metadata": {"resourceVersion": str(self.version)}, "items": items})
+        since = int(request.query["resourceVersion"])
+        if since < self.oldest_version:
+            return web.json_response({"kind": "Status", "code": 410}, status=410)
+        queue: asyncio.Queue = asyncio.Queue()
+        for version, path, event in self.history:
+            if version > since:
+                queue.put_nowait((path, event))
+        self._watchers.add(queue)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while (entry := await queue.get())[1] is not None:
+                if entry[0] in ("", request.path):
+                    await response.write(json.dumps(entry[1]).encode() + b"\n")
+        finally:
+            self._watchers.discard(queue)
+        return response
