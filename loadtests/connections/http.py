@@ -1,0 +1,134 @@
+"""One TCP connection that carries HTTP/1.1 requests one after the other. Must not decide when to connect, reuse or try again."""
+
+import socket as stdlib_socket
+
+from gevent.socket import socket
+from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
+
+from loadtests.connections.seam import Clock, Exchange
+from loadtests.connections.target import Target
+from loadtests.outcomes import Outcome, RequestFailedError, outcome_of
+
+RECEIVE_BYTES = 16384
+MOST_USES = 65535
+_FEWEST_S = 1e-6  # gevent takes 0 for "do not wait", which is another kind of socket
+
+
+class _Response(HTTPResponseParser):
+    """Keeps of a response what a sample needs. The parser (llhttp) calls every one of these methods."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.complete = False
+        self.body = b""
+
+    def _on_message_begin(self) -> None:
+        self.complete = False
+        self.body = b""
+
+    def _on_body(self, part: bytearray) -> None:
+        self.body += part
+
+    def _on_message_complete(self) -> None:
+        # An interim response (RFC 9110 section 15.2) is followed by the real one.
+        self.complete = self.get_code() >= 200
+
+    def _ignore(self, _text: str) -> None:
+        return
+
+    _on_status = _on_header_field = _on_header_value = _ignore
+
+    def _on_headers_complete(self) -> None:
+        return
+
+
+class HttpConnection:
+    """Made by `connect`; every method raises RequestFailedError, after which the connection is only to be closed."""
+
+    __slots__ = ("_clock", "_response", "_socket", "local_port", "uses")
+
+    def __init__(self, connected: socket, local_port: int, clock: Clock) -> None:
+        self._socket = connected
+        self._response = _Response()
+        self._clock = clock
+        self.local_port = local_port
+        self.uses = 0
+
+    def exchange(self, request: bytes, into: Exchange, deadline_ns: int) -> None:
+        """Send a request and read its response to the end."""
+        self.uses += 1
+        into.connection_use = min(self.uses, MOST_USES)
+        into.local_port = self.local_port
+        if not into.sent_ns:
+            into.sent_ns = self._clock()
+        response = self._response
+        response.complete = False
+        try:
+            self._limit(deadline_ns)
+            self._socket.sendall(request)
+            while not response.complete:
+                self._limit(deadline_ns)
+                received = self._socket.recv(RECEIVE_BYTES)
+                if received and not into.first_byte_ns:
+                    into.first_byte_ns = self._clock()
+                self._feed(received)
+        except OSError as error:
+            raise RequestFailedError(outcome_of(error, connected=True), str(error)) from error
+        into.http_status = response.get_code()
+        into.body = response.body
+
+    def _feed(self, received: bytes) -> None:
+        try:
+            # No bytes: end of stream, which completes a response that has no length of its own (RFC 9112 section 6.3).
+            self._response.feed(received)
+        except HTTPParseError as error:
+            if received:
+                raise RequestFailedError(Outcome.BAD_BODY, f"not HTTP: {error}") from error
+        if not received and not self._response.complete:
+            raise RequestFailedError(Outcome.CLOSED, "end of stream before the response was complete")
+
+    def _limit(self, deadline_ns: int) -> None:
+        self._socket.settimeout(max((deadline_ns - self._clock()) / 1e9, _FEWEST_S))
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether the last response leaves the connection open for another request (RFC 9112 section 9.3)."""
+        return self._response.should_keep_alive()
+
+    def is_quiet(self) -> bool:
+        """Whether an idle connection is still open. Bytes or an end that nobody asked for mean that it is not usable."""
+        try:
+            self._socket.settimeout(0.0)
+            self._socket.recv(1, stdlib_socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def connect(target: Target, into: Exchange, deadline_ns: int, clock: Clock) -> HttpConnection:
+    """Open a connection; `into.sent_ns` and `into.local_port` are set also when it fails. Raises RequestFailedError."""
+    try:
+        # The kernel's own trouble, for example no free descriptor, comes as OSError here.
+        fresh = socket(target.family, stdlib_socket.SOCK_STREAM)
+    except OSError as error:
+        raise RequestFailedError(outcome_of(error, connected=False), str(error)) from error
+    try:
+        if not into.sent_ns:
+            into.sent_ns = clock()
+        fresh.settimeout(max((deadline_ns - clock()) / 1e9, _FEWEST_S))
+        try:
+            fresh.connect(target.address)
+        finally:
+            into.local_port = fresh.getsockname()[1]
+    except OSError as error:
+        fresh.close()
+        raise RequestFailedError(outcome_of(error, connected=False), str(error)) from error
+    except BaseException:
+        fresh.close()
+        raise
+    return HttpConnection(fresh, into.local_port, clock)
