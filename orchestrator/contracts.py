@@ -123,6 +123,9 @@ class Stop(Protocol):
 class Spawned(Protocol):
     """A process that the orchestrator started in a container; its output goes to the history and the logs as it comes."""
 
+    @property
+    def has_ended(self) -> bool: ...
+
     def wait(self, deadline_s: float) -> None:
         """Until it ends. Raises CommandError for a status other than 0, DeadlineError, InterruptedRunError."""
         ...
@@ -161,7 +164,7 @@ class World(Protocol):
         ...
 
     def fetch(self, container: str, path: str, into: Path) -> None:
-        """Copy a file or directory out of a container, running or stopped, to `into/<its name>`."""
+        """Copy a file or directory out of a container, running or stopped, to `into`. Raises EngineError when it is not there."""
         ...
 
     def is_running(self, container: str) -> bool: ...

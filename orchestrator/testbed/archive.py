@@ -30,8 +30,15 @@ def _parents(files: Mapping[str, bytes]) -> list[str]:
 
 
 def unpack(archive: bytes, into: Path) -> None:
-    """Write the archive's files below `into`; links and anything that points out of it are refused (tarfile's data filter)."""
-    into.mkdir(parents=True, exist_ok=True)
+    """Write the archived file, or the content of the archived directory, to `into`.
+
+    Links and special files are left out, and names that point elsewhere are refused (tarfile's data filter).
+    """
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
         members = [member for member in opened.getmembers() if member.isfile() or member.isdir()]
-        opened.extractall(into, members=members, filter="data")
+        for member in members:
+            # The first part of every name is that of the file or directory that was asked for.
+            below = PurePosixPath(member.name).parts[1:]
+            member.name = str(PurePosixPath(into.name, *below))
+        into.parent.mkdir(parents=True, exist_ok=True)
+        opened.extractall(into.parent, members=members, filter="data")

@@ -8,6 +8,7 @@ import docker  # noqa: TID251 - this package is docker's only importer
 import docker.errors  # noqa: TID251
 from docker.types import IPAMConfig, IPAMPool, LogConfig  # noqa: TID251
 from docker.types import Ulimit as DockerUlimit  # noqa: TID251
+from docker.utils import kwargs_from_env  # noqa: TID251
 from docker.utils.socket import frames_iter  # noqa: TID251
 
 from orchestrator.errors import EngineError, EnvironmentUnmetError
@@ -34,9 +35,7 @@ PARALLEL_CALLS = 32
 def connect() -> "DockerEngine":
     """The engine of the environment, the context or the default socket. Raises EnvironmentUnmetError when none answers."""
     try:
-        client = docker.APIClient(
-            **docker.utils.kwargs_from_env(), version="auto", timeout=CALL_TIMEOUT_S, max_pool_size=PARALLEL_CALLS
-        )
+        client = docker.APIClient(**kwargs_from_env(), version="auto", timeout=CALL_TIMEOUT_S, max_pool_size=PARALLEL_CALLS)
     except FOREIGN_ERRORS as error:
         raise EnvironmentUnmetError(f"no Docker Engine answers: {explain(error)}", hint="run `make engine`") from error
     return DockerEngine(client)
@@ -224,7 +223,7 @@ class _DockerAttachment:
 
     def read(self) -> Iterator[tuple[OutputStream, bytes]]:
         with engine_border(f"follow the output of {self._container}"):
-            for number, chunk in frames_iter(self._stream, tty=False):
+            for number, chunk in frames_iter(self._stream, tty=False):  # type: ignore[no-untyped-call]
                 yield STREAMS[number], chunk
 
     def send(self, text: bytes) -> None:

@@ -19,16 +19,16 @@ def serve() -> int:
     host.write_guard(config.guard)
     emit("guard-written", routes=host.routes(), boot_id=host.boot_id(), t_wall_ns=time.time_ns())
     end = watch(0, expires_mono_s=expires_mono_s, on_time=lambda: emit("clock", t_wall_ns=time.time_ns()))
-    left = reap_run(config.run_id)
+    left = reap_run(config.run_id) if end is not End.DONE else []
     host.delete_guard(config.run_id)
-    emit("reaped", reason="orphaned" if end is End.ORPHANED else "expired", left=left)
+    emit("guard-deleted", reason=end.name.lower(), left=left)
     return 1 if left else 0
 
 
 def reap_run(run_id: str) -> list[str]:
-    import docker  # noqa: TID251, PLC0415 - 0.3 s that the guard must not wait for
+    import docker  # noqa: TID251 - 0.3 s that the guard must not wait for
 
-    from warden.reaper import reap  # noqa: PLC0415
+    from warden.reaper import reap
 
     return reap(docker.from_env(timeout=90), run_id)
 

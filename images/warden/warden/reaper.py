@@ -40,7 +40,7 @@ def _remove_all(client: Any, run_id: str) -> tuple[int, list[str]]:
 
 
 def _each(items: Iterable[Any], remove: Callable[[Any], None]) -> list[str]:
-    import docker.errors  # noqa: TID251, PLC0415 - 0.3 s that the guard must not wait for
+    import docker.errors  # noqa: TID251 - 0.3 s that the guard must not wait for
 
     def attempt(item: Any) -> str | None:
         try:

@@ -10,6 +10,7 @@ from enum import Enum, auto
 class End(Enum):
     """Why the watch is over."""
 
+    DONE = auto()
     ORPHANED = auto()
     EXPIRED = auto()
 
@@ -21,7 +22,8 @@ def watch(
     on_time: Callable[[], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> End:
-    """Until the stream ends without `keep`, or the run expires. `time` asks for the clock."""
+    """Until the stream ends, or the run expires. `time` asks for the clock, `keep` lets the run outlive the stream, and
+    `done` says that the orchestrator has removed everything itself."""
     kept, pending = False, b""
     while (remaining_s := expires_mono_s - clock()) > 0:
         if not select.select([descriptor], [], [], remaining_s)[0]:
@@ -34,6 +36,8 @@ def watch(
             continue
         *lines, pending = (pending + chunk).split(b"\n")
         for line in lines:
+            if line == b"done":
+                return End.DONE
             if line == b"keep":
                 kept = True
             elif line == b"time":

@@ -1,0 +1,95 @@
+"""What faults share that strike inside a container: init holds them armed and fires them on the clock."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.contracts import PlanContext, World
+from orchestrator.errors import InternalError
+from orchestrator.model.history import Event
+from orchestrator.model.plan import StepPlan
+from orchestrator.runner.telling import tell
+
+EVIDENCE_DEADLINE_S = 5.0
+TTL_MARGIN_S = 30.0
+"""A fault expires by itself this long after its planned end: later than any heal, soon enough for a kept testbed."""
+
+
+class EvidenceError(InternalError):
+    """A fault was to strike and the kernel did not show it."""
+
+
+class NodeFaultOptions(BaseModel):
+    """Options of a fault that strikes one node."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str = Field(description="a node that is there at the instant")
+
+
+def plan_node_fault(
+    kind: str, step: str, at_s: float, for_s: float | None, target: str, context: PlanContext, **parameters: object
+) -> StepPlan:
+    """Raises ValueError for a node that is not there."""
+    if target not in context.nodes:
+        raise ValueError(f"target: no node {target!r} at that instant; allowed: {', '.join(context.nodes)}")
+    lasts_s = for_s if for_s is not None else context.duration_s - at_s
+    return StepPlan(
+        step=step,
+        kind=kind,
+        at_s=at_s,
+        for_s=for_s,
+        targets=(target,),
+        parameters={**parameters, "ttl_s": lasts_s + TTL_MARGIN_S},
+    )
+
+
+def arm(step: StepPlan, world: World, at_mono_ns: int, fault: str, parameters: Mapping[str, object] | None = None) -> None:
+    """Put the fault into its target's init, which fires it at the instant and lets it expire by itself."""
+    request = {
+        "op": "arm",
+        "id": step.step,
+        "fault": fault,
+        "at_mono_ns": at_mono_ns,
+        "ttl_s": step.parameters["ttl_s"],
+        "parameters": dict(parameters or {}),
+    }
+    world.control(step.targets[0], request)
+
+
+def await_effective(step: StepPlan, world: World) -> Event:
+    """The init's own report. Raises EvidenceError when it says that the fault failed, DeadlineError when it says nothing."""
+    event = world.wait_event(
+        lambda event: event.event in ("fault-effective", "fault-failed") and event.fields.get("id") == step.step,
+        since_ns=0,
+        deadline_s=EVIDENCE_DEADLINE_S,
+        what=f"evidence of {step.kind} in {step.targets[0]}",
+    )
+    if event.event == "fault-failed":
+        raise EvidenceError(f"{step.kind} in {step.targets[0]}: {event.fields.get('evidence')}")
+    return event
+
+
+def inject_and_tell(step: StepPlan, world: World) -> None:
+    """For faults whose evidence is the init's report alone."""
+    event = await_effective(step, world)
+    tell(world, "step-effective", step, evidence=str(event.fields.get("evidence", "")), at_mono_ns=event.t_mono_ns)
+
+
+def heal_and_tell(step: StepPlan, world: World) -> None:
+    """Idempotent: a fault that never struck, has expired or was healed before is healed again without effect."""
+    if not world.is_running(step.targets[0]):
+        return
+    answer = world.control(step.targets[0], {"op": "heal", "id": step.step})
+    healed = (
+        world.wait_event(
+            lambda event: event.event in ("fault-healed", "fault-expired") and event.fields.get("id") == step.step,
+            since_ns=0,
+            deadline_s=EVIDENCE_DEADLINE_S,
+            what=f"evidence that {step.kind} in {step.targets[0]} is healed",
+        )
+        if answer.get("state") in ("healed", "expired")
+        else None
+    )
+    evidence = str(answer.get("state", "")) if healed is None else str(healed.fields.get("evidence", ""))
+    tell(world, "step-healed", step, evidence=evidence, at_mono_ns=None if healed is None else healed.t_mono_ns)

@@ -1,0 +1,93 @@
+"""Scale: nodes and pods, up or down, drained or not, on the same timeline as the faults and measured the same way."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.contracts import PlanContext, World
+from orchestrator.faults.scaling import Rescale
+from orchestrator.faults.scaling_down import drain_nodes, drop_nodes
+from orchestrator.faults.scaling_up import add_nodes
+from orchestrator.model.plan import StepPlan
+from orchestrator.runner.telling import tell
+from orchestrator.scenario.quantities import DurationS
+
+
+class ScaleOptions(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    nodes: int | None = Field(default=None, ge=1, description="how many there are afterwards")
+    pods: int | None = Field(default=None, ge=0, description="replicas of the Deployment afterwards")
+    deployment: str | None = Field(default=None, description="namespace/name; needed when the manifests hold several")
+    drain: bool = Field(default=False, description="leaving nodes are drained first, as an autoscaler does")
+    drain_period: DurationS = Field(
+        default=2.0, validate_default=False, description="from the last endpoint's end to the node's, for what still flows"
+    )
+
+
+class Scale:
+    """Evidence: the control plane's Ready, the endpoints and every node's committed rules, HAProxy's servers."""
+
+    kind: ClassVar[str] = "scale"
+    options: ClassVar[type[BaseModel]] = ScaleOptions
+    exclusive: ClassVar[bool] = True
+
+    def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
+        assert isinstance(options, ScaleOptions)
+        if for_s is not None:
+            raise ValueError("for: a rescale has no end; allowed: another `scale` entry later")
+        if options.nodes is None and options.pods is None:
+            raise ValueError("scale: changes nothing; allowed: nodes, pods, or both")
+        add, remove = choose_nodes(options.nodes, context)
+        if options.drain and not remove:
+            raise ValueError("drain: no node leaves in this step; allowed: only when `nodes` goes down")
+        return StepPlan(
+            step=step,
+            kind=self.kind,
+            at_s=at_s,
+            for_s=None,
+            targets=(*add, *remove),
+            parameters={
+                "nodes": options.nodes,
+                "pods": options.pods,
+                "deployment": options.deployment,
+                "add": list(add),
+                "remove": list(remove),
+                "drain": options.drain,
+                "drain_period_s": options.drain_period,
+            },
+        )
+
+    def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
+        """Nothing to prepare."""
+
+    def inject(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
+        rescale = Rescale.of(step, world)
+        if rescale.remove and rescale.drain:
+            drain_nodes(rescale, world)
+        elif rescale.remove:
+            drop_nodes(rescale, world)
+        else:
+            add_nodes(rescale, world)
+        tell(world, "step-effective", step, evidence=rescale.evidence(world))
+
+    def heal(self, step: StepPlan, world: World) -> None:
+        """A rescale is no fault: the cluster stays as it is."""
+
+
+def choose_nodes(wanted: int | None, context: PlanContext) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Nodes to add (the lowest free numbers) and to remove (the highest). Raises ValueError when there are no more names."""
+    present = sorted(context.nodes, key=_number)
+    if wanted is None or wanted == len(present):
+        return (), ()
+    if wanted < len(present):
+        return (), tuple(present[wanted:])
+    free = [name for name in sorted(context.all_nodes, key=_number) if name not in context.nodes]
+    missing = wanted - len(present)
+    if missing > len(free):
+        raise ValueError(f"nodes: more nodes than addresses; found {wanted}; allowed: up to {len(present) + len(free)}")
+    return tuple(free[:missing]), ()
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("-")[2])

@@ -1,0 +1,165 @@
+"""Scaling down: drained, as a cluster autoscaler does, or just gone."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from orchestrator.contracts import World
+from orchestrator.faults.scaling import READY_DEADLINE_S, Rescale, await_served, lacking_service, name_of, present_nodes
+from orchestrator.runner.view import ClusterView, ServerState
+from orchestrator.runner.waiting import await_state, poll
+
+EXCLUDE_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+FIRST_TO_GO = "-1000"
+DRAIN_DEADLINE_S = 90.0
+"""Longer than the grace period of any pod in the manifests is expected to be (Kubernetes' default: 30 s)."""
+NODE_GRACE_S = 2.0
+
+Manifest = Mapping[str, object]
+
+
+def drain_nodes(rescale: Rescale, world: World) -> None:
+    """Out of the load balancer, pods away, endpoints out of every node's rules; then the node goes.
+
+    Source: kubernetes.io "Safely Drain a Node", "Pod deletion cost", well-known labels; the order is the autoscaler's.
+    """
+    leaving = rescale.remove
+    for node in leaving:
+        world.emit("node-leaving", step=rescale.step.step, node=node)
+        world.kube.patch("nodes", node, {"metadata": {"labels": {EXCLUDE_LABEL: "true"}}, "spec": {"unschedulable": True}})
+    await_state(
+        world,
+        lambda view: _not_draining(view, rescale),
+        deadline_s=READY_DEADLINE_S,
+        what=f"{rescale.step.step}: leaving nodes drained in the load balancer",
+    )
+    _move_pods(rescale, world)
+    staying = tuple(node for node in present_nodes(world) if node not in leaving)
+    _await_forgotten(rescale, world, staying)
+    # What still flows through the leaving nodes' own rules (kept-alive connections) may end by itself until then.
+    now_ns = world.clock.now_mono_ns()
+    world.clock.sleep_until_mono_ns(now_ns + round(rescale.drain_period_s * 1e9))
+    _delete_nodes(rescale, world)
+    world.remove(*leaving, grace_s=NODE_GRACE_S)
+    _report_gone(rescale, world)
+    await_served(rescale, world, staying)
+
+
+def drop_nodes(rescale: Rescale, world: World) -> None:
+    """The machines are gone at once; the control plane is told, as a cloud's node controller tells it."""
+    for node in rescale.remove:
+        world.emit("node-leaving", step=rescale.step.step, node=node)
+    world.remove(*rescale.remove, grace_s=0.0)
+    rescale.scale_pods(world)
+    _delete_nodes(rescale, world)
+    _report_gone(rescale, world)
+    await_served(rescale, world, present_nodes(world))
+
+
+def _not_draining(view: ClusterView, rescale: Rescale) -> list[str]:
+    return [
+        f"server {node} of backend {backend} is {state}"
+        for backend in rescale.backends
+        for node in rescale.remove
+        if (state := view.servers[backend].get(node)) not in (ServerState.DRAIN, None)
+    ]
+
+
+def _move_pods(rescale: Rescale, world: World) -> None:
+    """The Deployment gives up the pods of leaving nodes first; what is left there is evicted and made anew elsewhere."""
+    for pod in _pods_on(rescale, world):
+        metadata = {"annotations": {DELETION_COST: FIRST_TO_GO}}
+        world.kube.patch("pods", name_of(pod), {"metadata": metadata}, namespace=_namespace(pod))
+    rescale.scale_pods(world)
+    if rescale.deployment is not None:
+        poll(
+            world,
+            lambda: _surplus(rescale, world),
+            deadline_s=READY_DEADLINE_S,
+            what=f"{rescale.step.step}: the Deployment at {rescale.pods} pods",
+        )
+    for pod in _pods_on(rescale, world):
+        world.kube.evict(name_of(pod), namespace=_namespace(pod))
+
+
+def _surplus(rescale: Rescale, world: World) -> str | None:
+    assert rescale.deployment is not None
+    assert rescale.pods is not None
+    namespace, name = rescale.deployment.split("/")
+    living = sum(_is_owned_by(pod, name) for pod in world.kube.list("pods", namespace=namespace) if not _is_terminating(pod))
+    return None if living <= rescale.pods else f"{living} pods live"
+
+
+def _pods_on(rescale: Rescale, world: World) -> list[Manifest]:
+    """Pods of leaving nodes that are not going already."""
+    pods = world.kube.list("pods")
+    return [pod for pod in pods if _spec(pod).get("nodeName") in rescale.remove and not _is_terminating(pod)]
+
+
+def _await_forgotten(rescale: Rescale, world: World, staying: tuple[str, ...]) -> None:
+    """No pod is left on the leaving nodes, no rule of any node leads to one, and the others serve what is wanted."""
+    view_at_start: set[str] = set()
+    wanted = rescale.wanted(world)
+
+    def lacking(view: ClusterView) -> list[str]:
+        on_leaving = view.endpoints_on(rescale.remove)
+        view_at_start.update(on_leaving)
+        programmed = view.programmed_anywhere(frozenset(view_at_start))
+        return [
+            *(f"endpoint {name} is on a leaving node" for name in sorted(on_leaving)),
+            *(f"rules of {node} still have {', '.join(sorted(left))}" for node, left in sorted(programmed.items())),
+            *lacking_service(view, staying, wanted),
+        ]
+
+    await_state(world, lacking, deadline_s=DRAIN_DEADLINE_S, what=f"{rescale.step.step}: leaving nodes without endpoints")
+
+
+def _delete_nodes(rescale: Rescale, world: World) -> None:
+    for node in rescale.remove:
+        world.kube.delete("nodes", node)
+
+
+def _report_gone(rescale: Rescale, world: World) -> None:
+    """An agent that was still alive when its Node was deleted may have registered once more: deleted again, it stays away."""
+
+    def lacking() -> str | None:
+        back = [name_of(node) for node in world.kube.list("nodes") if name_of(node) in rescale.remove]
+        for node in back:
+            world.kube.delete("nodes", node)
+        return f"the API still has {', '.join(back)}" if back else None
+
+    poll(world, lacking, deadline_s=READY_DEADLINE_S, what=f"{rescale.step.step}: removed nodes gone from the API")
+    await_state(
+        world,
+        lambda view: [
+            f"server {node} of backend {backend} is still there"
+            for backend in rescale.backends
+            for node in rescale.remove
+            if node in view.servers[backend]
+        ],
+        deadline_s=READY_DEADLINE_S,
+        what=f"{rescale.step.step}: removed nodes gone from the load balancer",
+    )
+    for node in rescale.remove:
+        world.emit("node-gone", step=rescale.step.step, node=node)
+
+
+def _is_owned_by(pod: Manifest, deployment: str) -> bool:
+    """Pods are named `<deployment>-<hash of the template>-<suffix>`."""
+    return name_of(pod).rsplit("-", 2)[0] == deployment
+
+
+def _is_terminating(pod: Manifest) -> bool:
+    return _metadata(pod).get("deletionTimestamp") is not None
+
+
+def _namespace(pod: Manifest) -> str:
+    return str(_metadata(pod).get("namespace", "default"))
+
+
+def _metadata(manifest: Manifest) -> Manifest:
+    return cast(Manifest, manifest["metadata"])
+
+
+def _spec(manifest: Manifest) -> Manifest:
+    return cast(Manifest, manifest.get("spec", {}))

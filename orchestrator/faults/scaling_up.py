@@ -1,0 +1,65 @@
+"""Scaling up: nodes first, then pods, so that the scheduler finds the new nodes empty and spreads over them."""
+
+from orchestrator.contracts import World
+from orchestrator.faults.scaling import READY_DEADLINE_S, Rescale, await_served, present_nodes
+from orchestrator.model.history import Event
+from orchestrator.runner.view import ClusterView
+from orchestrator.runner.waiting import await_state
+
+
+def add_nodes(rescale: Rescale, world: World) -> None:
+    """Create the nodes, wait until they are Ready, scale the Deployment, wait until everything serves.
+
+    Reports for each node `node-requested` when it was asked for, and `node-serving` when it was Ready, had rules for every
+    ready endpoint and was up behind every frontend: the difference is its time to serve.
+    """
+    if rescale.add:
+        for node in rescale.add:
+            world.emit("node-requested", step=rescale.step.step, node=node)
+        world.create(*rescale.add)
+        tracker = _Tracker(rescale, world)
+        await_state(
+            world,
+            lambda view: view.lacking_nodes(rescale.add),
+            deadline_s=READY_DEADLINE_S,
+            what=f"{rescale.step.step}: new nodes Ready",
+        )
+        rescale.scale_pods(world)
+        world.wait_event(
+            tracker,
+            since_ns=0,
+            deadline_s=READY_DEADLINE_S,
+            what=f"{rescale.step.step}: new nodes serving",
+            state=tracker.state,
+        )
+    else:
+        rescale.scale_pods(world)
+    await_served(rescale, world, present_nodes(world))
+
+
+class _Tracker:
+    """Follows every new node until it serves."""
+
+    def __init__(self, rescale: Rescale, world: World) -> None:
+        self._rescale = rescale
+        self._world = world
+        self._view = ClusterView()
+        self._pending = list(rescale.add)
+        self._services = [service for service, count in rescale.wanted(world).items() if count > 0]
+
+    def __call__(self, event: Event) -> bool:
+        if self._view.add(event):
+            for node in [node for node in self._pending if not self._lacking(node)]:
+                self._pending.remove(node)
+                self._world.emit("node-serving", at_mono_ns=event.t_mono_ns, step=self._rescale.step.step, node=node)
+        return not self._pending
+
+    def state(self) -> str:
+        return "; ".join(lack for node in self._pending for lack in self._lacking(node))
+
+    def _lacking(self, node: str) -> list[str]:
+        return [
+            *self._view.lacking_nodes([node]),
+            *self._view.lacking_rules([node], self._services),
+            *self._view.lacking_servers([node], self._rescale.backends),
+        ]

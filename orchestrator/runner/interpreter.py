@@ -1,0 +1,219 @@
+"""The interpreter of the timeline. It waits for instants and hands each step's operations to lanes; it chooses nothing."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+
+from orchestrator.contracts import Action, Load, Stop, World
+from orchestrator.errors import InterruptedRunError, TestbedError
+from orchestrator.model.plan import Plan, StepPlan
+from orchestrator.runner.lanes import Lanes, ThreadLanes, plan_lanes
+from orchestrator.runner.telling import tell
+
+ARM_AHEAD_S = 5.0
+"""A fault is armed this long before its instant: far longer than it takes, and not before an earlier step's container is back."""
+START_AHEAD_S = 1.0
+"""From the decision to the first request: time to arm what strikes early and to tell the load its instant."""
+LOAD_LANE = "load"
+
+
+class _Stage(IntEnum):
+    """Operations that are due at the same instant go in this order."""
+
+    HEAL = 0
+    ARM = 1
+    INJECT = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """One operation of a step and its instant from the start of the load."""
+
+    at_s: float
+    stage: _Stage
+    step: StepPlan
+
+
+class _AnyStop:
+    """Set when the run is interrupted or when this timeline gives up."""
+
+    def __init__(self, outer: Stop) -> None:
+        self._outer = outer
+        self.own = threading.Event()
+
+    def is_set(self) -> bool:
+        return self.own.is_set() or self._outer.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        # Two events cannot be waited for at once; the outer one is looked at every 50 ms.
+        if timeout > 0.05:
+            self.own.wait(0.05)
+        else:
+            self.own.wait(max(0.0, timeout))
+        return self.is_set()
+
+
+def run_timeline(
+    plan: Plan, world: World, load: Load, actions: Mapping[str, Action], *, stop: Stop, lanes: Lanes | None = None
+) -> None:
+    """Load and timeline side by side, until both are over. Every step ends healed, on every way out.
+
+    Failures of single steps are history (`step-failed`): the trial goes on and is INVALID.
+
+    Raises:
+        InterruptedRunError: `stop` was set; the load has been stopped and keeps what it recorded.
+        TestbedError: the load failed.
+    """
+    ending = _AnyStop(stop)
+    interpreter = _Interpreter(plan, world.under(ending), load, actions, ending, lanes or ThreadLanes())
+    with _healed(interpreter, world):
+        interpreter.run()
+
+
+@contextmanager
+def _healed(interpreter: "_Interpreter", world: World) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        interpreter.give_up()
+        raise
+    finally:
+        # Deadlines alone end these waits: an interrupt is no reason to leave a fault in place.
+        interpreter.heal_all(world.under(threading.Event()))
+
+
+class _Interpreter:
+    def __init__(
+        self, plan: Plan, world: World, load: Load, actions: Mapping[str, Action], ending: _AnyStop, lanes: Lanes
+    ) -> None:
+        self._plan = plan
+        self._world = world
+        self._load = load
+        self._actions = actions
+        self._ending = ending
+        self._lanes = lanes
+        self._lane_of = plan_lanes(plan.timeline, lambda kind: actions[kind].exclusive)
+        self._to_heal: list[StepPlan] = []
+        self._failed: set[str] = set()
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        start_ns = self._world.clock.now_mono_ns() + round(START_AHEAD_S * 1e9)
+        for step in self._plan.timeline:
+            self._tell("step-planned", step)
+        self._world.emit("phase", name="load")
+        self._load.begin(start_ns)
+        self._submit(LOAD_LANE, lambda: self._load.wait_finished(self._world))
+        for due in schedule(self._plan):
+            self._sleep_until(start_ns + round(due.at_s * 1e9))
+            self._submit(self._lane_of[due.step.step], self._operation(due, start_ns))
+        self._sleep_until(start_ns + round(max((step.until_s for step in self._plan.timeline), default=0.0) * 1e9))
+        self._world.emit("phase", name="recovery")
+        self._lanes.join()
+        self._check()
+
+    def give_up(self) -> None:
+        """End every wait of the steps and of the load."""
+        self._ending.own.set()
+        try:
+            self._load.stop()
+        except TestbedError as error:
+            # What ended the run is the error to raise; that the samples may be short stands in the history.
+            self._world.emit("load-lost", error=str(error))
+
+    def heal_all(self, world: World) -> None:
+        """What is still armed or effective, the last one first."""
+        self._lanes.join()
+        while self._to_heal:
+            self._heal(self._to_heal[-1], world)
+
+    def _sleep_until(self, t_mono_ns: int) -> None:
+        try:
+            self._world.clock.sleep_until_mono_ns(t_mono_ns)
+        except InterruptedRunError:
+            self._check()
+            raise
+
+    def _check(self) -> None:
+        """The failure in a lane that stopped the timeline explains the stop better than the stop itself."""
+        if self._error is not None:
+            raise self._error
+
+    def _submit(self, lane: str, operation: Callable[[], None]) -> None:
+        def carried() -> None:
+            try:
+                operation()
+            except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+                self._error = self._error or error
+                self._ending.own.set()
+
+        self._lanes.submit(lane, carried)
+
+    def _operation(self, due: _Due, start_ns: int) -> Callable[[], None]:
+        at_mono_ns = start_ns + round(due.step.at_s * 1e9)
+        match due.stage:
+            case _Stage.ARM:
+                return lambda: self._arm(due.step, at_mono_ns)
+            case _Stage.INJECT:
+                return lambda: self._inject(due.step, at_mono_ns)
+            case _Stage.HEAL:
+                return lambda: self._heal(due.step, self._world)
+
+    def _arm(self, step: StepPlan, at_mono_ns: int) -> None:
+        self._to_heal.append(step)
+        try:
+            self._actions[step.kind].arm(step, self._world, at_mono_ns)
+        except TestbedError as error:
+            self._fail(step, "arm", error)
+
+    def _inject(self, step: StepPlan, at_mono_ns: int) -> None:
+        if step.step in self._failed:
+            return
+        try:
+            # A lane that was busy, or an arm operation that took long: never before the instant, and lateness is in the history.
+            self._world.clock.sleep_until_mono_ns(at_mono_ns)
+            self._tell("step-issued", step)
+            self._actions[step.kind].inject(step, self._world, at_mono_ns)
+        except TestbedError as error:
+            self._fail(step, "inject", error)
+            return
+        if step.for_s is None:
+            self._tell("step-done", step)
+
+    def _heal(self, step: StepPlan, world: World) -> None:
+        if step not in self._to_heal:
+            return
+        try:
+            self._actions[step.kind].heal(step, world)
+        except InterruptedRunError:
+            return  # healed on the way out instead
+        except TestbedError as error:
+            self._to_heal.remove(step)
+            self._fail(step, "heal", error)
+            return
+        self._to_heal.remove(step)
+        if step.for_s is not None and step.step not in self._failed:
+            self._tell("step-done", step)
+
+    def _fail(self, step: StepPlan, stage: str, error: TestbedError) -> None:
+        self._failed.add(step.step)
+        self._tell("step-failed", step, evidence=f"{stage}: {error}")
+
+    def _tell(self, event: str, step: StepPlan, *, evidence: str = "") -> None:
+        tell(self._world, event, step, evidence=evidence)
+
+
+def schedule(plan: Plan) -> list[_Due]:
+    """Every operation of the timeline in the order of its instant; steps without an end are healed when all is over."""
+    due = [
+        operation
+        for step in plan.timeline
+        for operation in (
+            _Due(at_s=step.at_s - ARM_AHEAD_S, stage=_Stage.ARM, step=step),
+            _Due(at_s=step.at_s, stage=_Stage.INJECT, step=step),
+            *([_Due(at_s=step.until_s, stage=_Stage.HEAL, step=step)] if step.for_s is not None else []),
+        )
+    ]
+    return sorted(due, key=lambda item: (item.at_s, item.stage))

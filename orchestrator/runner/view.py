@@ -1,0 +1,118 @@
+"""The cluster as its events tell it. A fold: `add` each event in the order of arrival, then ask. Touches nothing."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Set
+from enum import StrEnum
+
+from orchestrator.model.history import Event
+
+
+class EndpointState(StrEnum):
+    READY = "ready"
+    NOT_READY = "not-ready"
+    TERMINATING = "terminating"
+
+
+class ServerState(StrEnum):
+    ADDED = "added"
+    UP = "up"
+    DOWN = "down"
+    DRAIN = "drain"
+
+
+_ENDPOINT = {
+    "endpoint-ready": EndpointState.READY,
+    "endpoint-not-ready": EndpointState.NOT_READY,
+    "endpoint-terminating": EndpointState.TERMINATING,
+}
+_SERVER = {
+    "server-added": ServerState.ADDED,
+    "server-up": ServerState.UP,
+    "server-down": ServerState.DOWN,
+    "server-drain": ServerState.DRAIN,
+}
+
+
+class ClusterView:
+    """What docs/contracts.md section 2 reports, folded into the present state."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, bool] = {}
+        """Node -> whether the control plane holds it Ready."""
+        self.servers: defaultdict[str, dict[str, ServerState]] = defaultdict(dict)
+        """HAProxy backend -> server (= node) -> its state."""
+        self._endpoints: defaultdict[str, dict[str, tuple[EndpointState, str]]] = defaultdict(dict)
+        self._rules: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+
+    def add(self, event: Event) -> bool:
+        """Whether the event says something about the cluster."""
+        text = {key: value for key, value in event.fields.items() if isinstance(value, str)}
+        if event.event in _ENDPOINT:
+            self._endpoints[text["service"]][text["endpoint"]] = (_ENDPOINT[event.event], text.get("node", ""))
+        elif event.event == "endpoint-removed":
+            self._endpoints[text["service"]].pop(text["endpoint"], None)
+        elif event.event in ("node-ready", "node-not-ready"):
+            self.nodes[text["node"]] = event.event == "node-ready"
+        elif event.event == "node-deleted":
+            self.nodes.pop(text["node"], None)
+            self._rules.pop(text["node"], None)
+        elif event.event in _SERVER:
+            self.servers[text["backend"]][text["server"]] = _SERVER[event.event]
+        elif event.event == "server-removed":
+            self.servers[text["backend"]].pop(text["server"], None)
+        elif event.event == "rules-committed":
+            self._commit(text["node"], event.fields.get("endpoints"))
+        elif event.event == "booted":
+            # A container that starts anew has lost its rules.
+            self._rules.pop(event.container, None)
+        else:
+            return False
+        return True
+
+    def _commit(self, node: str, endpoints: object) -> None:
+        if isinstance(endpoints, Mapping):
+            for port, addresses in endpoints.items():
+                self._rules[node][str(port)] = frozenset(map(str, addresses))
+
+    def ready_endpoints(self, service: str) -> Set[str]:
+        return {name for name, (state, _) in self._endpoints[service].items() if state is EndpointState.READY}
+
+    def endpoints_on(self, nodes: Iterable[str]) -> Set[str]:
+        """Endpoints of any service and in any state on these nodes."""
+        wanted = set(nodes)
+        return {name for group in self._endpoints.values() for name, (_, node) in group.items() if node in wanted}
+
+    def programmed(self, node: str, service: str) -> Set[str]:
+        """Endpoints of all ports of a service in the node's committed rules."""
+        ports = (addresses for port, addresses in self._rules[node].items() if port.rpartition(":")[0] == service)
+        return frozenset().union(*ports)
+
+    def programmed_anywhere(self, endpoints: Set[str]) -> Mapping[str, Set[str]]:
+        """Node -> which of these endpoints its committed rules still have; nodes without any are left out."""
+        found = {node: frozenset().union(*ports.values()) & endpoints for node, ports in self._rules.items()}
+        return {node: left for node, left in found.items() if left}
+
+    def lacking_nodes(self, nodes: Iterable[str]) -> list[str]:
+        return [f"{node} is not Ready" for node in nodes if not self.nodes.get(node, False)]
+
+    def lacking_rules(self, nodes: Iterable[str], services: Iterable[str]) -> list[str]:
+        """What these nodes' rules still lack of the services' ready endpoints; a service without any lacks them all."""
+        lacking: list[str] = []
+        asked = tuple(nodes)
+        for service in services:
+            ready = self.ready_endpoints(service)
+            if not ready:
+                lacking.append(f"{service} has no ready endpoint")
+            for node in asked:
+                if missing := ready - self.programmed(node, service):
+                    lacking.append(f"rules of {node} lack {', '.join(sorted(missing))} of {service}")
+        return lacking
+
+    def lacking_servers(self, nodes: Iterable[str], backends: Iterable[str]) -> list[str]:
+        asked = tuple(nodes)
+        return [
+            f"server {node} of backend {backend} is {self.servers[backend].get(node, 'not there')}"
+            for backend in backends
+            for node in asked
+            if self.servers[backend].get(node) is not ServerState.UP
+        ]

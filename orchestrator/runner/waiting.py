@@ -1,0 +1,43 @@
+"""Waiting for a state of the cluster, told by its events, with what still lacks in the error."""
+
+from collections.abc import Callable, Sequence
+
+from orchestrator.contracts import World
+from orchestrator.errors import DeadlineError
+from orchestrator.model.history import Event
+from orchestrator.runner.view import ClusterView
+
+
+def await_state(
+    world: World,
+    lacking: Callable[[ClusterView], Sequence[str]],
+    *,
+    deadline_s: float,
+    what: str,
+    watch: Callable[[Event], None] | None = None,
+) -> Event:
+    """The event that brought the state in which nothing lacks. `watch` sees every event first and may raise.
+
+    Raises:
+        DeadlineError with everything that lacks; InterruptedRunError.
+    """
+    view = ClusterView()
+
+    def reached(event: Event) -> bool:
+        if watch is not None:
+            watch(event)
+        return view.add(event) and not lacking(view)
+
+    return world.wait_event(
+        reached, since_ns=0, deadline_s=deadline_s, what=what, state=lambda: "; ".join(lacking(view)) or "nothing lacks"
+    )
+
+
+def poll(world: World, lacking: Callable[[], str | None], *, deadline_s: float, what: str, every_s: float = 0.1) -> None:
+    """For a state that no event tells. Raises DeadlineError, InterruptedRunError."""
+    deadline_ns = world.clock.now_mono_ns() + round(deadline_s * 1e9)
+    while (lack := lacking()) is not None:
+        now_ns = world.clock.now_mono_ns()
+        if now_ns >= deadline_ns:
+            raise DeadlineError(what, deadline_s, lack)
+        world.clock.sleep_until_mono_ns(min(deadline_ns, now_ns + round(every_s * 1e9)))
