@@ -1,0 +1,147 @@
+"""Containers of one role for tests of what runs inside them: configured, started, asked, and always removed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+REPOSITORY = os.environ.get("TESTBED_IMAGES", "ingress-testbed")
+
+
+def find_image(client: docker.DockerClient, role: str) -> str:
+    """The newest image of a role."""
+    images = client.images.list(name=f"{REPOSITORY}/{role}")
+    if not images:
+        pytest.fail(f"no image {REPOSITORY}/{role}: run `make images`")
+    newest = max(images, key=lambda image: image.attrs["Created"])
+    return newest.id
+
+
+def pack(files: Mapping[str, str | bytes]) -> bytes:
+    """A tar archive of files by absolute path, mode 0600 as the orchestrator puts them."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, content in files.items():
+            body = content.encode() if isinstance(content, str) else content
+            member = tarfile.TarInfo(path.lstrip("/"))
+            member.size, member.mode = len(body), 0o600
+            archive.addfile(member, io.BytesIO(body))
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class RoleContainer:
+    """A running container."""
+
+    container: Container
+
+    def run(self, *argv: str) -> str:
+        """Standard output of a command inside; anything but status 0 fails the test."""
+        result = self.container.exec_run(list(argv), demux=True)
+        output, errors = (part.decode() if part else "" for part in result.output)
+        assert result.exit_code == 0, f"{argv} gave {result.exit_code}: {errors}{output}"
+        return output
+
+    def ctl(self, **request: object) -> dict[str, Any]:
+        """Ask init."""
+        result = self.container.exec_run(["testbed-ctl", json.dumps(request)], demux=True)
+        output, errors = result.output
+        assert output, f"{request} gave {result.exit_code}: {errors}"
+        answer: dict[str, Any] = json.loads(output)
+        return answer
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """The events so far, oldest first."""
+        lines = self.container.logs(stderr=False).decode().splitlines()
+        events = [json.loads(line) for line in lines if line.startswith('{"t_mono_ns"')]
+        return [event for event in events if name in (None, event["event"])]
+
+    def wait_event(self, name: str, *, count: int = 1, deadline_s: float = 10.0, **fields: object) -> dict[str, Any]:
+        """Wait for the `count`th event of that name with these fields and return it."""
+        until_s = time.monotonic() + deadline_s
+        while True:
+            found = [event for event in self.events(name) if fields.items() <= event["fields"].items()]
+            if len(found) >= count:
+                return found[count - 1]
+            if time.monotonic() > until_s:
+                log = self.container.logs(tail=40).decode()
+                pytest.fail(f"no {name} {fields} within {deadline_s:g} s; {len(found)} of {count}; log:\n{log}")
+            time.sleep(0.02)
+
+    def wait_exit(self, deadline_s: float = 10.0) -> int:
+        """The exit status of init."""
+        status: int = self.container.wait(timeout=deadline_s)["StatusCode"]
+        return status
+
+    @property
+    def address(self) -> str:
+        """Its address on its only network."""
+        self.container.reload()
+        (network,) = self.container.attrs["NetworkSettings"]["Networks"].values()
+        address: str = network["IPAddress"]
+        return address
+
+
+def render_config(**changes: object) -> str:
+    """`/etc/testbed/config.json` of a container with nothing to do."""
+    base = {
+        "run_id": "test",
+        "container": "subject",
+        "role": "test",
+        "expires_in_s": 120,
+        "default_via": None,
+        "routes": [],
+        "processes": [],
+        "settings": {},
+    }
+    return json.dumps(base | changes)
+
+
+@contextmanager
+def started(
+    client: docker.DockerClient,
+    role: str,
+    *,
+    config: str,
+    network: str = "none",
+    files: Mapping[str, str | bytes] | None = None,
+    cap_add: Sequence[str] = ("NET_ADMIN",),
+    sysctls: Mapping[str, str] | None = None,
+) -> Iterator[RoleContainer]:
+    """A container of the role, started; removed at the end whatever happens."""
+    container = client.containers.create(
+        find_image(client, role),
+        name=f"itb-test-{uuid.uuid4().hex[:12]}",
+        network=network,
+        cap_add=list(cap_add),
+        sysctls=dict(sysctls or {}),
+        labels={"ingress-testbed.test": "1"},
+    )
+    try:
+        container.put_archive("/", pack({"/etc/testbed/config.json": config, **(files or {})}))
+        container.start()
+        yield RoleContainer(container)
+    finally:
+        container.remove(force=True)
+
+
+@contextmanager
+def private_network(client: docker.DockerClient) -> Iterator[str]:
+    """A bridge network of the test's own, without a way out."""
+    network = client.networks.create(f"itb-test-{uuid.uuid4().hex[:12]}", driver="bridge", internal=True)
+    try:
+        yield network.name
+    finally:
+        network.remove()
