@@ -42,7 +42,7 @@ class OpenLoad:
 
     def stop(self) -> None:
         for dispatching in self._dispatching:
-            gevent.kill(dispatching, block=False)
+            gevent.kill(dispatching)
 
     def run_class(self, arrivals: OpenArrivals) -> None:
         """Run one class in the current greenlet: wait for the start, then send everything."""
