@@ -1,0 +1,52 @@
+"""The one place where the orchestrator runs commands on this machine."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.errors import CommandError, DeadlineError
+
+
+def run_command(
+    argv: Sequence[str],
+    *,
+    deadline_s: float,
+    environment: Mapping[str, str] | None = None,
+    log: Path | None = None,
+) -> str:
+    """Run a command and return its standard output and error, which `log` receives too.
+
+    Raises:
+        CommandError: it ended with another status than 0, or does not exist (status 127).
+        DeadlineError: it had not ended after `deadline_s`; it is killed then.
+    """
+    try:
+        finished = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=deadline_s,
+            env={**os.environ, **(environment or {})},
+            check=False,
+        )
+    except FileNotFoundError:
+        raise CommandError(argv, 127, f"{argv[0]}: not found") from None
+    except subprocess.TimeoutExpired as error:
+        output = error.stdout.decode(errors="replace") if isinstance(error.stdout, bytes) else error.stdout or ""
+        raise DeadlineError(f"`{' '.join(argv)}`", deadline_s, "\n".join(output.splitlines()[-20:]) or "no output") from None
+    if log is not None:
+        log.write_text(finished.stdout, encoding="utf-8")
+    if finished.returncode != 0:
+        raise CommandError(argv, finished.returncode, finished.stdout)
+    return finished.stdout
+
+
+def start_daemon(argv: Sequence[str], *, log: Path) -> int:
+    """Start a process that outlives this one, in a session of its own; its output goes to `log`. Returns its process id."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+    return process.pid
