@@ -200,6 +200,15 @@ class World(Protocol):
         """
         ...
 
+    def wait_state(
+        self, fold: Callable[[Event], object], lacking: Callable[[], Sequence[str]], *, deadline_s: float, what: str
+    ) -> None:
+        """Fold every event so far and then each new one, until nothing lacks; states of the past are not asked for.
+
+        Raises DeadlineError with what lacks; InterruptedRunError.
+        """
+        ...
+
 
 class Load(Protocol):
     """The load of a run: already started and waiting for its instant."""

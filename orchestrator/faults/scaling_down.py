@@ -98,13 +98,11 @@ def _pods_on(rescale: Rescale, world: World) -> list[Manifest]:
 
 def _await_forgotten(rescale: Rescale, world: World, staying: tuple[str, ...]) -> None:
     """No pod is left on the leaving nodes, no rule of any node leads to one, and the others serve what is wanted."""
-    view_at_start: set[str] = set()
     wanted = rescale.wanted(world)
 
     def lacking(view: ClusterView) -> list[str]:
         on_leaving = view.endpoints_on(rescale.remove)
-        view_at_start.update(on_leaving)
-        programmed = view.programmed_anywhere(frozenset(view_at_start))
+        programmed = view.programmed_anywhere(view.endpoints_ever_on(rescale.remove))
         return [
             *(f"endpoint {name} is on a leaving node" for name in sorted(on_leaving)),
             *(f"rules of {node} still have {', '.join(sorted(left))}" for node, left in sorted(programmed.items())),

@@ -14,10 +14,10 @@ def add_nodes(rescale: Rescale, world: World) -> None:
     ready endpoint and was up behind every frontend: the difference is its time to serve.
     """
     if rescale.add:
+        tracker = _Tracker(rescale, world)
         for node in rescale.add:
             world.emit("node-requested", step=rescale.step.step, node=node)
         world.create(*rescale.add)
-        tracker = _Tracker(rescale, world)
         await_state(
             world,
             lambda view: view.lacking_nodes(rescale.add),
@@ -25,12 +25,8 @@ def add_nodes(rescale: Rescale, world: World) -> None:
             what=f"{rescale.step.step}: new nodes Ready",
         )
         rescale.scale_pods(world)
-        world.wait_event(
-            tracker,
-            since_ns=0,
-            deadline_s=READY_DEADLINE_S,
-            what=f"{rescale.step.step}: new nodes serving",
-            state=tracker.state,
+        world.wait_state(
+            tracker.fold, tracker.lacking, deadline_s=READY_DEADLINE_S, what=f"{rescale.step.step}: new nodes serving"
         )
     else:
         rescale.scale_pods(world)
@@ -45,17 +41,18 @@ class _Tracker:
         self._world = world
         self._view = ClusterView()
         self._pending = list(rescale.add)
+        self._requested_ns = world.clock.now_mono_ns()
         self._services = [service for service, count in rescale.wanted(world).items() if count > 0]
 
-    def __call__(self, event: Event) -> bool:
-        if self._view.add(event):
+    def fold(self, event: Event) -> None:
+        # A node of the same name may have served before: what is older than the request counts for the state alone.
+        if self._view.add(event) and event.t_mono_ns >= self._requested_ns:
             for node in [node for node in self._pending if not self._lacking(node)]:
                 self._pending.remove(node)
                 self._world.emit("node-serving", at_mono_ns=event.t_mono_ns, step=self._rescale.step.step, node=node)
-        return not self._pending
 
-    def state(self) -> str:
-        return "; ".join(lack for node in self._pending for lack in self._lacking(node))
+    def lacking(self) -> list[str]:
+        return [lack for node in self._pending for lack in self._lacking(node)]
 
     def _lacking(self, node: str) -> list[str]:
         return [

@@ -42,6 +42,7 @@ class ClusterView:
         self.servers: defaultdict[str, dict[str, ServerState]] = defaultdict(dict)
         """HAProxy backend -> server (= node) -> its state."""
         self._endpoints: defaultdict[str, dict[str, tuple[EndpointState, str]]] = defaultdict(dict)
+        self._node_of: dict[str, str] = {}
         self._rules: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
 
     def add(self, event: Event) -> bool:
@@ -49,6 +50,7 @@ class ClusterView:
         text = {key: value for key, value in event.fields.items() if isinstance(value, str)}
         if event.event in _ENDPOINT:
             self._endpoints[text["service"]][text["endpoint"]] = (_ENDPOINT[event.event], text.get("node", ""))
+            self._node_of[text["endpoint"]] = text.get("node", "")
         elif event.event == "endpoint-removed":
             self._endpoints[text["service"]].pop(text["endpoint"], None)
         elif event.event in ("node-ready", "node-not-ready"):
@@ -81,6 +83,11 @@ class ClusterView:
         """Endpoints of any service and in any state on these nodes."""
         wanted = set(nodes)
         return {name for group in self._endpoints.values() for name, (_, node) in group.items() if node in wanted}
+
+    def endpoints_ever_on(self, nodes: Iterable[str]) -> Set[str]:
+        """The same, with those that are gone."""
+        wanted = set(nodes)
+        return {name for name, node in self._node_of.items() if node in wanted}
 
     def programmed(self, node: str, service: str) -> Set[str]:
         """Endpoints of all ports of a service in the node's committed rules."""

@@ -15,22 +15,20 @@ def await_state(
     deadline_s: float,
     what: str,
     watch: Callable[[Event], None] | None = None,
-) -> Event:
-    """The event that brought the state in which nothing lacks. `watch` sees every event first and may raise.
+) -> None:
+    """Until nothing lacks in the cluster's present state. `watch` sees every event first and may raise.
 
     Raises:
         DeadlineError with everything that lacks; InterruptedRunError.
     """
     view = ClusterView()
 
-    def reached(event: Event) -> bool:
+    def fold(event: Event) -> None:
         if watch is not None:
             watch(event)
-        return view.add(event) and not lacking(view)
+        view.add(event)
 
-    return world.wait_event(
-        reached, since_ns=0, deadline_s=deadline_s, what=what, state=lambda: "; ".join(lacking(view)) or "nothing lacks"
-    )
+    world.wait_state(fold, lambda: lacking(view), deadline_s=deadline_s, what=what)
 
 
 def poll(world: World, lacking: Callable[[], str | None], *, deadline_s: float, what: str, every_s: float = 0.1) -> None:

@@ -42,3 +42,9 @@ def unpack(archive: bytes, into: Path) -> None:
             member.name = str(PurePosixPath(into.name, *below))
         into.parent.mkdir(parents=True, exist_ok=True)
         opened.extractall(into.parent, members=members, filter="data")
+
+
+def files_in(archive: bytes) -> dict[str, bytes]:
+    """Absolute path -> content of every file of an archive for the container's root."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        return {f"/{item.name.lstrip('/')}": reader.read() for item in opened if (reader := opened.extractfile(item)) is not None}

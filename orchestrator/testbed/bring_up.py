@@ -5,7 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address
+from typing import Protocol
 
+from orchestrator.contracts import Kube
 from orchestrator.errors import EngineError, InternalError
 from orchestrator.model.history import Event
 from orchestrator.model.plan import Plan, Role
@@ -24,9 +26,22 @@ REPORTED_ACTIONS = frozenset({"create", "start", "die", "oom", "kill", "stop", "
 KUBECONFIG = "kubeconfig"
 
 
+class ClosableKube(Kube, Protocol):
+    def close(self) -> None: ...
+
+
+def connect_control_plane(server: str, secrets: Secrets) -> ClosableKube:
+    return KubeClient(server=server, ca_pem=secrets.ca_pem, token=secrets.token)
+
+
 @contextmanager
 def bring_up(
-    plan: Plan, claim: Claim, *, now: datetime.datetime, when_launched: Callable[[Testbed], None] | None = None
+    plan: Plan,
+    claim: Claim,
+    *,
+    now: datetime.datetime,
+    when_launched: Callable[[Testbed], None] | None = None,
+    connect_kube: Callable[[str, Secrets], ClosableKube] = connect_control_plane,
 ) -> Iterator[Testbed]:
     """A testbed in steady state. Leaving fetches the logs first and removes every container, unless the run is kept.
 
@@ -43,7 +58,7 @@ def bring_up(
         stack.callback(_follow_engine(testbed, claim).close)
         stack.callback(_tear_down, testbed, claim)
         testbed.launch(*_in_order_of_need(plan))
-        stack.callback(_connect_kube(testbed, claim, secrets).close)
+        stack.callback(_meet_control_plane(testbed, claim, secrets, connect_kube).close)
         if when_launched is not None:
             when_launched(testbed)
         _phase(testbed, "steady-state")
@@ -69,11 +84,14 @@ def _make_secrets(plan: Plan, claim: Claim, now: datetime.datetime) -> Secrets:
     return make_secrets(addresses=addresses, now=now, lifetime=datetime.timedelta(seconds=claim.run.expires_in_s))
 
 
-def _connect_kube(testbed: Testbed, claim: Claim, secrets: Secrets) -> KubeClient:
+def _meet_control_plane(
+    testbed: Testbed, claim: Claim, secrets: Secrets, connect_kube: Callable[[str, Secrets], ClosableKube]
+) -> ClosableKube:
+    """Connect to the published port, and leave a kubeconfig for kubectl."""
     controlplane = testbed.plan.of_role(Role.CONTROLPLANE)[0].name
     server = f"https://127.0.0.1:{testbed.host_port(controlplane, API_PORT)}"
-    kube = KubeClient(server=server, ca_pem=secrets.ca_pem, token=secrets.token)
-    testbed.connect_kube(kube)
+    kube = connect_kube(server, secrets)
+    testbed.meet_kube(kube)
     kubeconfig = claim.run.directory / KUBECONFIG
     kubeconfig.touch(mode=0o600)
     kubeconfig.write_text(

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from orchestrator.contracts import Clock, Stop
 from orchestrator.errors import DeadlineError, InterruptedRunError
@@ -51,11 +51,7 @@ class HistoryCollector:
         deadline_ns = clock.now_mono_ns() + round(deadline_s * 1e9)
         seen = 0
         while True:
-            with self._grown:
-                if len(self._events) == seen and not stop.is_set():
-                    remaining_s = (deadline_ns - clock.now_mono_ns()) / 1e9
-                    self._grown.wait(max(0.0, min(remaining_s, STOP_SLICE_S)))
-                fresh = self._events[seen:]
+            fresh = self._fresh(seen, deadline_ns, clock, stop)
             seen += len(fresh)
             for event in fresh:
                 if event.t_mono_ns >= since_ns and condition(event):
@@ -64,6 +60,41 @@ class HistoryCollector:
                 raise InterruptedRunError(f"interrupted while waiting: {what}")
             if not fresh and clock.now_mono_ns() >= deadline_ns:
                 raise DeadlineError(what, deadline_s, state() if state is not None else self._tail())
+
+    def wait_state(
+        self,
+        fold: Callable[[Event], object],
+        lacking: Callable[[], Sequence[str]],
+        *,
+        deadline_s: float,
+        what: str,
+        clock: Clock,
+        stop: Stop,
+    ) -> None:
+        """Fold what there is, then what comes, until nothing lacks. Raises DeadlineError, InterruptedRunError."""
+        deadline_ns = clock.now_mono_ns() + round(deadline_s * 1e9)
+        seen, lacks = 0, lacking()
+        while True:
+            fresh = self._fresh(seen, deadline_ns, clock, stop)
+            seen += len(fresh)
+            for event in fresh:
+                fold(event)
+            if fresh:
+                lacks = lacking()
+            if stop.is_set():
+                raise InterruptedRunError(f"interrupted while waiting: {what}")
+            if not lacks:
+                return
+            if not fresh and clock.now_mono_ns() >= deadline_ns:
+                raise DeadlineError(what, deadline_s, "; ".join(lacks))
+
+    def _fresh(self, seen: int, deadline_ns: int, clock: Clock, stop: Stop) -> list[Event]:
+        """What came after the first `seen` events; none when a slice of the wait, or all of it, has passed."""
+        with self._grown:
+            if len(self._events) == seen and not stop.is_set():
+                remaining_s = (deadline_ns - clock.now_mono_ns()) / 1e9
+                self._grown.wait(max(0.0, min(remaining_s, STOP_SLICE_S)))
+            return self._events[seen:]
 
     def _tail(self) -> str:
         with self._grown:

@@ -3,11 +3,12 @@
 import copy
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.contracts import Stop
+from orchestrator.contracts import Kube, Stop
 from orchestrator.errors import CommandError, DeadlineError, EngineError, InternalError
 from orchestrator.model.history import Event, History
 from orchestrator.model.plan import Plan, Role
@@ -16,7 +17,6 @@ from orchestrator.testbed.claim import Claim
 from orchestrator.testbed.clock import EngineClock
 from orchestrator.testbed.commands import Capture, RunningCommand
 from orchestrator.testbed.engine import Attachment
-from orchestrator.testbed.kube import KubeClient
 from orchestrator.testbed.output import follow_output
 from orchestrator.testbed.pki import Secrets
 from orchestrator.testbed.realise import container_files, container_spec
@@ -40,7 +40,7 @@ class Testbed:
         self._clock = claim.clock
         self._stop = claim.stop
         self._ids: dict[str, str] = {}
-        self._kube: KubeClient | None = None
+        self._kube: Kube | None = None
 
     @property
     def plan(self) -> Plan:
@@ -51,12 +51,12 @@ class Testbed:
         return self._clock
 
     @property
-    def kube(self) -> KubeClient:
+    def kube(self) -> Kube:
         if self._kube is None:
             raise InternalError("the control plane is not up yet")
         return self._kube
 
-    def connect_kube(self, kube: KubeClient) -> None:
+    def meet_kube(self, kube: Kube) -> None:
         self._kube = kube
 
     def keep(self) -> None:
@@ -196,7 +196,7 @@ class Testbed:
         what: str,
         state: Callable[[], str] | None = None,
     ) -> Event:
-        try:
+        with self._logs_in_hint():
             return self._collector.wait(
                 condition,
                 since_ns=since_ns,
@@ -206,6 +206,17 @@ class Testbed:
                 stop=self._stop,
                 state=state,
             )
+
+    def wait_state(
+        self, fold: Callable[[Event], object], lacking: Callable[[], Sequence[str]], *, deadline_s: float, what: str
+    ) -> None:
+        with self._logs_in_hint():
+            self._collector.wait_state(fold, lacking, deadline_s=deadline_s, what=what, clock=self._clock, stop=self._stop)
+
+    @contextmanager
+    def _logs_in_hint(self) -> Iterator[None]:
+        try:
+            yield
         except DeadlineError as error:
             error.hint = error.hint or (f"last log lines:\n{self.log_tails}" if self.log_tails else None)
             raise
