@@ -54,6 +54,12 @@ class RoleContainer:
         assert result.exit_code == 0, f"{argv} gave {result.exit_code}: {errors}{output}"
         return output
 
+    def background(self, *argv: str) -> Background:
+        """Start a command inside and go on; its output is kept in a file there."""
+        output = f"/tmp/{uuid.uuid4().hex}"
+        self.container.exec_run(["sh", "-c", f'exec "$@" > {output}', "sh", *argv], detach=True)
+        return Background(self, output)
+
     def ctl(self, **request: object) -> dict[str, Any]:
         """Ask init."""
         result = self.container.exec_run(["testbed-ctl", json.dumps(request)], demux=True)
@@ -92,6 +98,25 @@ class RoleContainer:
         (network,) = self.container.attrs["NetworkSettings"]["Networks"].values()
         address: str = network["IPAddress"]
         return address
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """A command that runs inside a container."""
+
+    container: RoleContainer
+    output: str
+
+    def line(self, number: int, *, deadline_s: float = 15.0) -> str:
+        """Wait for the `number`th complete line of its output (from 1) and return it."""
+        until_s = time.monotonic() + deadline_s
+        while True:
+            lines = self.container.run("sh", "-c", f"cat {self.output} 2>/dev/null || true").split("\n")[:-1]
+            if len(lines) >= number:
+                return lines[number - 1]
+            if time.monotonic() > until_s:
+                pytest.fail(f"no line {number} of output within {deadline_s:g} s: {lines}")
+            time.sleep(0.05)
 
 
 def render_config(**changes: object) -> str:

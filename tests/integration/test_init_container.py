@@ -165,32 +165,25 @@ def test_resources_are_reported_every_second(subject):
     assert 0.9e9 < events[1]["t_mono_ns"] - events[0]["t_mono_ns"] < 1.3e9
 
 
-def hold_connection(peer: RoleContainer, address: str, silence_s: float):
-    """A connection held by the peer; yields its lines as they come."""
-    api = peer.container.client.api
-    command = api.exec_create(peer.container.id, ["python3", "-c", HOLD, address, str(silence_s)])
-    lines = (line for chunk in api.exec_start(command["Id"], stream=True) for line in chunk.decode().split())
-    assert next(lines) == "connected"
-    return lines
-
-
 def test_power_off_leaves_an_established_connection_in_silence(subject, peer):
     wait_greeting(peer, subject.address)
-    held = hold_connection(peer, subject.address, 2.5)
+    held = peer.background("python3", "-c", HOLD, subject.address, "2.5")
+    assert held.line(1) == "connected"
     at_mono_ns = arm(subject, "power-off")
     assert subject.wait_exit() == 99
+    assert held.line(2) == "silence"
     effective = subject.events("fault-effective")[0]
     assert effective["fields"]["evidence"] == "eth0 down"
     assert 0 <= effective["t_mono_ns"] - at_mono_ns < 20_000_000
-    assert next(held) == "silence"
 
 
 def test_a_plain_kill_tells_the_peer_which_power_off_does_not(subject, peer):
     """The control of the test above: without the fault, the kernel closes the connection."""
     wait_greeting(peer, subject.address)
-    held = hold_connection(peer, subject.address, 2.5)
+    held = peer.background("python3", "-c", HOLD, subject.address, "2.5")
+    assert held.line(1) == "connected"
     subject.ctl(op="stop", process="echo")
-    assert next(held) in ("closed", "reset")
+    assert held.line(2) in ("closed", "reset")
 
 
 def test_link_down_cuts_off_and_heal_brings_back_every_route(subject, peer):
