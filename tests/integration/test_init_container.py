@@ -177,6 +177,17 @@ def test_power_off_leaves_an_established_connection_in_silence(subject, peer):
     assert 0 <= effective["t_mono_ns"] - at_mono_ns < 20_000_000
 
 
+def test_a_container_that_was_powered_off_comes_back_clean(subject, peer):
+    subject.run("touch", "/run/testbed/left-over")
+    arm(subject, "power-off")
+    assert subject.wait_exit() == 99
+    subject.container.start()
+    subject.wait_event("booted", count=2)
+    wait_greeting(peer, subject.address)
+    assert subject.run("ls", "/run/testbed").split() == ["init.sock"]
+    assert subject.ctl(op="status")["faults"] == []
+
+
 def test_a_plain_kill_tells_the_peer_which_power_off_does_not(subject, peer):
     """The control of the test above: without the fault, the kernel closes the connection."""
     wait_greeting(peer, subject.address)

@@ -30,8 +30,8 @@ def run(config: InitConfig) -> int:
     """Bring the container up and serve; returns the exit status."""
     expires_mono_ns = time.monotonic_ns() + round(config.expires_in_s * 1e9)
     events = EventWriter(source=f"{config.container}/init")
-    for directory in (RUN_DIR, LOG_DIR):
-        directory.mkdir(parents=True, exist_ok=True)
+    LOG_DIR.mkdir(parents=True, exist_ok=True)
+    empty(RUN_DIR)
     supervisor = Supervisor(spawner=PosixSpawner(), clock=time.monotonic_ns, events=events)
     armoury = Armoury(kernel=LinuxKernel(), events=events)
     cgroup = find_cgroup_files()
@@ -57,6 +57,17 @@ def run(config: InitConfig) -> int:
     for process in config.processes:
         supervisor.add(process)
     return loop.run()
+
+
+def empty(directory: Path) -> None:
+    """An empty directory, whatever an earlier life of the container left there: /run does not survive a reboot."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for entry in directory.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            empty(entry)
+            entry.rmdir()
+        else:
+            entry.unlink()
 
 
 def main() -> int:
