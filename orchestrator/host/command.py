@@ -1,7 +1,7 @@
 """The one place where the orchestrator runs commands on this machine."""
 
 import os
-import subprocess
+import subprocess  # noqa: TID251 - its one home
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
