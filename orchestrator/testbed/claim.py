@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from orchestrator.addresses import MGMT_POOL, slot_addresses, slots_in
 from orchestrator.contracts import Stop
-from orchestrator.errors import EnvironmentUnmetError
+from orchestrator.errors import EnvironmentUnmetError, InterruptedRunError
 from orchestrator.model.history import Event
 from orchestrator.model.plan import NetworkName, NetworkPlan
 from orchestrator.planner.roles import plan_networks
@@ -56,7 +56,9 @@ def claim_slot(
     """
     collector, log = HistoryCollector(observer=observer), LogBook(run.directory / "logs")
     with warden_for(engine, compose, run, collector=collector, log=log, stop=stop) as warden:
-        slot, networks = _take_slot(engine, compose, run, warden, client_pool=client_pool, node_pool=node_pool)
+        slot, networks = _take_slot(
+            engine, compose, run, warden, client_pool=client_pool, node_pool=node_pool, stop=stop
+        )
         offset_ns = measure_clock_offset(warden, collector, stop, own_boot_id=read_boot_id())
         yield Claim(
             slot=slot,
@@ -80,6 +82,7 @@ def _take_slot(
     *,
     client_pool: IPv4Network,
     node_pool: IPv4Network,
+    stop: Stop,
 ) -> tuple[int, tuple[NetworkPlan, ...]]:
     count = min(slots_in(client_pool), slots_in(node_pool), slots_in(MGMT_POOL))
     refusal = "the pools hold no slot"
@@ -89,6 +92,8 @@ def _take_slot(
         if shadowed is not None:
             refusal = f"the engine's host has a route to {shadowed}"
             continue
+        if stop.is_set():
+            raise InterruptedRunError("interrupted before an address slot was claimed")
         with ExitStack() as attempt:
             try:
                 for plan in networks:

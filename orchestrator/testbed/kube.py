@@ -43,11 +43,12 @@ class ClusterError(InternalError):
 class KubeClient:
     """Implements contracts.Kube. Thread-safe, as httpx.Client is."""
 
-    def __init__(self, *, server: str, ca_pem: bytes, token: str) -> None:
+    def __init__(self, *, server: str, ca_pem: bytes, token: str, transport: httpx.BaseTransport | None = None) -> None:
         context = ssl.create_default_context(cadata=ca_pem.decode("ascii"))
         self._http = httpx.Client(
             base_url=server,
             verify=context,
+            transport=transport,
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
             timeout=TIMEOUT_S,
             trust_env=False,  # a proxy of the user's environment is no way to 127.0.0.1

@@ -91,9 +91,10 @@ class Warden:
             raise EngineError(f"the warden of run {self._run.run_id} did not end", hint="run `testbed clean`")
 
 
-def remove_run(engine: Engine, run_id: str) -> None:
-    """Every container but the warden, then every network."""
-    containers = [item.id for item in engine.containers({RUN: run_id}) if item.labels.get(ROLE) != Role.WARDEN]
+def remove_run(engine: Engine, run_id: str, *, with_warden: bool = False) -> None:
+    """Every container but the warden (or with it), then every network."""
+    found = engine.containers({RUN: run_id})
+    containers = [item.id for item in found if with_warden or item.labels.get(ROLE) != Role.WARDEN]
     with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
         list(pool.map(engine.remove_container, containers))
         list(pool.map(engine.remove_network, [item.id for item in engine.networks({RUN: run_id})]))
@@ -104,7 +105,11 @@ def warden_for(
     engine: Engine, compose: ComposeFile, run: Run, *, collector: HistoryCollector, log: LogBook, stop: Stop
 ) -> Iterator[Warden]:
     """A warden whose guard rules stand. Leaving removes it and everything that still carries the run's label."""
-    container = engine.create_container(warden_spec(compose, run))
+    try:
+        container = engine.create_container(warden_spec(compose, run))
+    except BaseException:
+        remove_run(engine, run.run_id, with_warden=True)  # it may be there although nobody has learnt its id
+        raise
     try:
         engine.put_archive(container, pack(warden_files(run)))
         attachment = engine.attach(container, stdin=True)

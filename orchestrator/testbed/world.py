@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.contracts import Kube, Stop
-from orchestrator.errors import CommandError, DeadlineError, EngineError, InternalError
+from orchestrator.errors import CommandError, DeadlineError, EngineError, InternalError, InterruptedRunError
 from orchestrator.model.history import Event, History
 from orchestrator.model.plan import Plan, Role
 from orchestrator.testbed.archive import pack, unpack
@@ -87,6 +87,8 @@ class Testbed:
     create = launch
 
     def _launch(self, container: str) -> None:
+        if self._stop.is_set():
+            raise InterruptedRunError(f"interrupted before {container} was created")
         plan = self._plan.container(container)
         identity = self._engine.create_container(container_spec(plan, self._claim.compose, self._claim.run))
         self._ids[container] = identity
