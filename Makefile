@@ -1,0 +1,54 @@
+# `make help` lists the targets. Everything that they need they set up themselves.
+S ?= node-kill
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+TESTBED := $(VENV)/bin/testbed
+TYPED := orchestrator loadtests images/base/testbed_init images/node/nodeagent images/controlplane/controlplane images/loadbalancer/lbagent images/warden/warden
+PYTEST := $(PYTHON) -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup engine images doctor scenario report lint unit integration e2e test bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.stamp ## make the virtual environment from the lock file
+
+$(VENV)/.stamp: requirements.lock pyproject.toml .ci/setup
+	@.ci/setup $(VENV)
+
+engine: setup ## find a Docker Engine, or install and start one
+	@$(TESTBED) engine
+
+images: setup ## build the images that are missing
+	@$(TESTBED) images
+
+doctor: setup ## what this machine has, lacks, and what that costs
+	@$(TESTBED) doctor
+
+scenario: setup ## run a scenario: make scenario [S=node-kill]
+	@$(TESTBED) run loadtests/scenarios/$(S).yaml
+
+report: setup ## write the reports of the latest run again: make report [S=node-kill]
+	@$(TESTBED) report $(S)
+
+lint: setup ## ruff and mypy
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy $(TYPED)
+
+unit: setup ## fast tests, no Docker
+	@$(PYTEST) tests/unit -n auto -q
+
+integration: setup images ## one real tool each
+	@$(PYTEST) tests/integration -n 2 --dist loadfile -q
+
+e2e: setup images ## whole runs, two testbeds at once
+	@$(PYTEST) tests/e2e -n 2 -q
+
+test: lint images ## every check
+	@$(PYTEST) tests -n 2 --dist loadgroup -q
+
+bench: setup images ## speed, as ratios; takes some minutes
+	@$(PYTEST) tests/bench -q -s -p no:xdist
+
+clean: setup ## remove what is left of any run, by label
+	@$(TESTBED) clean
