@@ -19,9 +19,14 @@ TOTALS_FILE = "totals.json"
 # What a SIGKILL can cost at most, less than half a second together with the wait of a busy loop.
 FLUSH_S = 0.25
 PROGRESS_NS = 1_000_000_000
+READY_DEADLINE_S = 30.0
 START_DEADLINE_S = 600.0
 # Beyond the last request's own deadline, for a machine that is late.
 DRAIN_MARGIN_S = 2.0
+
+
+class LoadStuckError(Exception):
+    """Requests that were due did not leave, or those in flight outlived their time-out."""
 
 
 class Workload(Protocol):
@@ -70,10 +75,11 @@ class Conductor:
         self.finished = Event()
 
     def conduct(self) -> None:
-        """Blocks until everything is recorded and written. Raises StartError, OSError."""
+        """Blocks until everything is recorded and written. Raises StartError, LoadStuckError, OSError."""
         try:
-            if self._workload.ready.wait(START_DEADLINE_S):
-                self._events.emit("load-waiting", classes=len(self._workload.tallies))
+            if not self._workload.ready.wait(READY_DEADLINE_S):
+                raise LoadStuckError(f"Locust did not start its users within {READY_DEADLINE_S:g} s")
+            self._events.emit("load-waiting", classes=len(self._workload.tallies))
             start_mono_ns = self._wait_for_start()
             if start_mono_ns is not None:
                 self._run(start_mono_ns)
@@ -123,6 +129,9 @@ class Conductor:
                 progress_ns += PROGRESS_NS
                 self._report_progress()
         self._report_progress()
+        if not workload.over.is_set():
+            flying = ", ".join(f"{item.path}/{item.connection_class}: {item.in_flight} in flight" for item in workload.tallies)
+            raise LoadStuckError(f"the load was not over {self.stop_deadline_s:g} s after its end: {flying}")
 
     def _report_progress(self) -> None:
         for tally in self._workload.tallies:

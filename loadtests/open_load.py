@@ -9,8 +9,9 @@ from greenlet import greenlet
 from loadtests.connections.registry import CONNECTION_CLASSES
 from loadtests.connections.seam import Clock
 from loadtests.connections.target import resolve_target
+from loadtests.in_flight import InFlight
 from loadtests.load_file import LoadFile, LoadFileError
-from loadtests.open_model import InFlight, OpenArrivals, Recorder
+from loadtests.open_model import OpenArrivals, Recorder
 from loadtests.schedule import plan_offsets_ns, plan_phases_ns
 from loadtests.tally import Tally
 

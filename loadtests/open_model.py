@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import gevent
-from gevent.event import Event
+from greenlet import greenlet
 
 from loadtests.connections.seam import Clock, ConnectionClass, Exchange
+from loadtests.departures import Departures
+from loadtests.in_flight import InFlight
 from loadtests.load_file import Expect, LoadClass
 from loadtests.outcomes import Outcome, RequestFailedError
 from loadtests.responder import UNKNOWN, PodBodies, Responder
@@ -23,33 +25,6 @@ OnRequest = Callable[[LoadClass, float, int, RequestFailedError | None], None]
 FAILURES: Mapping[Outcome, RequestFailedError] = {
     outcome: RequestFailedError(outcome) for outcome in Outcome if outcome is not Outcome.OK
 }
-
-
-class InFlight:
-    """The requests on their way, of all classes together, and their bound."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.count = 0
-        self.bound_reached = False
-        self.none = Event()
-        """Set while nothing is in flight."""
-        self.none.set()
-
-    def enter(self) -> bool:
-        """False: the bound is reached, and remembered."""
-        if self.count >= self.limit:
-            self.bound_reached = True
-            return False
-        self.count += 1
-        if self.count == 1:
-            self.none.clear()
-        return True
-
-    def leave(self) -> None:
-        self.count -= 1
-        if self.count == 0:
-            self.none.set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +52,7 @@ class OpenArrivals:
     ) -> None:
         self.load_class = load_class
         self.tally = Tally(path=load_class.path, connection_class=load_class.connection_class)
-        self._offsets_ns = offsets_ns
+        self._departures = Departures(offsets_ns, self._depart, clock)
         self._connections = connections
         self._in_flight = in_flight
         self._recorder = recorder
@@ -85,24 +60,24 @@ class OpenArrivals:
         self._path_id = recorder.log.intern(load_class.path)
         self._class_id = recorder.log.intern(load_class.connection_class)
         self._troubles: set[str] = set()
+        self._hub = gevent.get_hub()
 
     def dispatch(self, start_mono_ns: int) -> None:
         """Start every request at its instant; returns when the last has left. Killing the greenlet ends it early."""
-        tally, in_flight, clock, spawn = self.tally, self._in_flight, self._clock, gevent.spawn_raw
-        for sequence, offset_ns in enumerate(self._offsets_ns):
-            intended_ns = start_mono_ns + offset_ns
-            # The loop's timers may fire a little early by our clock, hence again until it is time.
-            while (early_ns := intended_ns - clock()) > 0:
-                gevent.sleep(early_ns / 1e9)
-            tally.sent += 1
-            if in_flight.enter():
-                tally.in_flight += 1
-                spawn(self._carry_out, sequence, intended_ns)
-            else:
-                self._record(sequence, intended_ns, Exchange(), Outcome.OTHER, UNKNOWN)
+        self._departures.run(start_mono_ns)
 
     def close(self) -> None:
         self._connections.close()
+
+    def _depart(self, intended_ns: int) -> None:
+        sequence = self.tally.sent
+        self.tally.sent += 1
+        if self._in_flight.enter():
+            self.tally.in_flight += 1
+            # Runs at once, until its first wait, which comes back here.
+            greenlet(self._carry_out, self._hub).switch(sequence, intended_ns)
+        else:
+            self._record(sequence, intended_ns, Exchange(), Outcome.OTHER, UNKNOWN)
 
     def _carry_out(self, sequence: int, intended_ns: int) -> None:
         exchange = Exchange()
