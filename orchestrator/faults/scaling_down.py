@@ -5,7 +5,7 @@ from typing import cast
 
 from orchestrator.contracts import World
 from orchestrator.faults.scaling import READY_DEADLINE_S, Rescale, await_served, lacking_service, name_of, present_nodes
-from orchestrator.runner.view import ClusterView, ServerState
+from orchestrator.runner.view import ClusterView
 from orchestrator.runner.waiting import await_state, poll
 
 EXCLUDE_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -58,10 +58,10 @@ def drop_nodes(rescale: Rescale, world: World) -> None:
 
 def _not_draining(view: ClusterView, rescale: Rescale) -> list[str]:
     return [
-        f"server {node} of backend {backend} is {state}"
+        f"server {node} of backend {backend} is not draining"
         for backend in rescale.backends
         for node in rescale.remove
-        if (state := view.servers[backend].get(node)) not in (ServerState.DRAIN, None)
+        if node in view.servers[backend] and not view.is_draining(backend, node)
     ]
 
 

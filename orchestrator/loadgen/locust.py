@@ -66,6 +66,13 @@ def start_load(world: World) -> LocustLoad:
     """Start Locust; it gets ready while others do, and sends nothing before `begin`."""
     plan = world.plan
     client = plan.of_role(Role.CLIENT)[0].name
+    # Init empties /run first.
+    world.wait_event(
+        lambda event: event.event == "booted" and event.container == client,
+        since_ns=0,
+        deadline_s=WAITING_DEADLINE_S,
+        what="the client's boot",
+    )
     world.put(client, {LOAD_FILE: render_load_file(plan.load)})
     return LocustLoad(world, plan.load, client, world.spawn(client, START))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Set
 from enum import StrEnum
 
 from orchestrator.model.history import Event
+from orchestrator.model.plan import PathPlan
 
 
 class EndpointState(StrEnum):
@@ -14,10 +15,11 @@ class EndpointState(StrEnum):
 
 
 class ServerState(StrEnum):
+    """The verdict of HAProxy's health checks; a server that is not checked stays as it was added."""
+
     ADDED = "added"
     UP = "up"
     DOWN = "down"
-    DRAIN = "drain"
 
 
 _ENDPOINT = {
@@ -29,8 +31,8 @@ _SERVER = {
     "server-added": ServerState.ADDED,
     "server-up": ServerState.UP,
     "server-down": ServerState.DOWN,
-    "server-drain": ServerState.DRAIN,
 }
+_DRAINING = {"server-drain": True, "server-undrain": False}
 
 
 class ClusterView:
@@ -41,6 +43,7 @@ class ClusterView:
         """Node -> whether the control plane holds it Ready."""
         self.servers: defaultdict[str, dict[str, ServerState]] = defaultdict(dict)
         """HAProxy backend -> server (= node) -> its state."""
+        self._draining: set[tuple[str, str]] = set()
         self._endpoints: defaultdict[str, dict[str, tuple[EndpointState, str]]] = defaultdict(dict)
         self._node_of: dict[str, str] = {}
         self._rules: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
@@ -60,8 +63,11 @@ class ClusterView:
             self._rules.pop(text["node"], None)
         elif event.event in _SERVER:
             self.servers[text["backend"]][text["server"]] = _SERVER[event.event]
+        elif event.event in _DRAINING:
+            (self._draining.add if _DRAINING[event.event] else self._draining.discard)((text["backend"], text["server"]))
         elif event.event == "server-removed":
             self.servers[text["backend"]].pop(text["server"], None)
+            self._draining.discard((text["backend"], text["server"]))
         elif event.event == "rules-committed":
             self._commit(text["node"], event.fields.get("endpoints"))
         elif event.event == "booted":
@@ -115,11 +121,28 @@ class ClusterView:
                     lacking.append(f"rules of {node} lack {', '.join(sorted(missing))} of {service}")
         return lacking
 
-    def lacking_servers(self, nodes: Iterable[str], backends: Iterable[str]) -> list[str]:
+    def lacking_servers(self, nodes: Iterable[str], backends: Mapping[str, bool]) -> list[str]:
+        """What keeps these nodes from getting connections of these backends (see `backends_of`)."""
         asked = tuple(nodes)
-        return [
-            f"server {node} of backend {backend} is {self.servers[backend].get(node, 'not there')}"
-            for backend in backends
-            for node in asked
-            if self.servers[backend].get(node) is not ServerState.UP
-        ]
+        lacking: list[str] = []
+        for backend, is_checked in backends.items():
+            for node in asked:
+                state = self.servers[backend].get(node)
+                if self.is_draining(backend, node):
+                    lacking.append(f"server {node} of backend {backend} is draining")
+                elif state is None or (is_checked and state is not ServerState.UP):
+                    lacking.append(f"server {node} of backend {backend} is {state or 'not there'}")
+        return lacking
+
+    def is_draining(self, backend: str, server: str) -> bool:
+        return (backend, server) in self._draining
+
+
+def backends_of(paths: Iterable[PathPlan]) -> Mapping[str, bool]:
+    """HAProxy backends of these paths -> whether their servers are checked."""
+    backends: dict[str, bool] = {}
+    for path in paths:
+        if path.frontend is not None:
+            settings = path.settings.get("haproxy")
+            backends[path.frontend] = bool(settings.get("checks", True)) if isinstance(settings, Mapping) else True
+    return backends

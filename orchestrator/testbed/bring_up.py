@@ -50,6 +50,23 @@ def bring_up(
     Raises:
         DeadlineError: a part of the steady state did not come; EngineError; ClusterError; InterruptedRunError.
     """
+    with launched(plan, claim, now=now, connect_kube=connect_kube) as testbed:
+        if when_launched is not None:
+            when_launched(testbed)
+        _phase(testbed, "steady-state")
+        await_steady_state(testbed)
+        yield testbed
+
+
+@contextmanager
+def launched(
+    plan: Plan,
+    claim: Claim,
+    *,
+    now: datetime.datetime,
+    connect_kube: Callable[[str, Secrets], ClosableKube] = connect_control_plane,
+) -> Iterator[Testbed]:
+    """The containers of a plan, running; their processes may still be on their way."""
     _check_slot(plan, claim)
     with ExitStack() as stack:
         secrets = _make_secrets(plan, claim, now)
@@ -59,10 +76,6 @@ def bring_up(
         stack.callback(_tear_down, testbed, claim)
         testbed.launch(*_in_order_of_need(plan))
         stack.callback(_meet_control_plane(testbed, claim, secrets, connect_kube).close)
-        if when_launched is not None:
-            when_launched(testbed)
-        _phase(testbed, "steady-state")
-        await_steady_state(testbed)
         yield testbed
 
 

@@ -4,7 +4,7 @@ from orchestrator.errors import EngineError
 from orchestrator.model.history import Event
 from orchestrator.model.plan import Role
 from orchestrator.runner.manifests import wanted_endpoints
-from orchestrator.runner.view import ClusterView
+from orchestrator.runner.view import ClusterView, backends_of
 from orchestrator.runner.waiting import await_state
 from orchestrator.testbed.world import Testbed
 
@@ -31,7 +31,7 @@ def await_steady_state(testbed: Testbed) -> None:
     for manifest in plan.objects:
         testbed.kube.apply(manifest)
     wanted = wanted_endpoints(plan.objects)
-    backends = sorted({path.frontend for path in plan.paths if path.frontend is not None})
+    backends = backends_of(plan.paths)
 
     def lacking(view: ClusterView) -> list[str]:
         return [
