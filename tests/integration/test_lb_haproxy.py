@@ -257,8 +257,7 @@ def test_without_checks_a_dead_node_port_stays_a_server(make_bench):
     bench = make_bench(haproxy={"checks": False, "redispatch": 0, "retries": 0})
     for number in (1, 2):
         bench.add_node(number)
-        bench.wait("server-added", f"node-{number}")
-    time.sleep(0.2)
+        assert bench.wait("server-up", f"node-{number}")["fields"]["reason"] == "no checks"
     bench.tell(op="close", address="127.0.1.1", port=PORT)
     assert bench.connect(50, 2.0) == {"127.0.1.2": 50, "closed": 50}
     assert bench.container.events("server-down") == []
@@ -276,6 +275,18 @@ def test_drain_keeps_established_connections_and_deletion_cuts_them(make_bench):
     deleted_ns = bench.tell(op="delete-node", name="node-1")
     bench.wait("server-removed", "node-1")
     assert int(held.line(2)) >= deleted_ns
+
+
+def test_a_drained_node_takes_connections_again_when_it_is_no_longer_excluded(make_bench):
+    bench = make_bench()
+    bench.add_node(1, labels={EXCLUDE: ""})
+    bench.wait("server-drain", "node-1")
+    assert bench.connect(20, 0.5) == {"closed": 10}
+    # Its checks go on while it is drained; only a healthy server comes up when it leaves the drain.
+    time.sleep(0.5)
+    bench.tell(op="node", name="node-1", address="127.0.1.1")
+    bench.container.wait_event("server-up", server="node-1", reason="leaving forced drain")
+    assert bench.connect(20, 0.5) == {"127.0.1.1": 10}
 
 
 def test_servers_follow_a_change_of_the_node_port(make_bench):

@@ -10,8 +10,8 @@ LOG_FORMAT_TCP = '"conn %ci %cp %f %b %s %Tw %Tc %Tt %B %ts %rc"'
 """One word a field (configuration manual 2.6, section 8.2.4), told from every other line by its first word."""
 
 TRANSITION = re.compile(
-    rb"(?:Backup )?Server (?P<backend>[^/\s]+)/(?P<server>\S+) .*?is (?P<state>UP|DOWN)\b[^.]*?, reason: (?P<reason>.*?)"
-    rb"(?:, check duration: \d+ms)?\. \d+ active"
+    rb"(?:Backup )?Server (?P<backend>[^/\s]+)/(?P<server>\S+) .*?is (?P<state>UP|DOWN)\b"
+    rb"(?: \((?P<left>leaving forced drain)\)\.|[^.]*?, reason: (?P<reason>.*?)(?:, check duration: \d+ms)?\. \d+ active)"
 )
 
 
@@ -26,9 +26,9 @@ class Transition:
 
 
 def parse_transition(line: bytes) -> Transition | None:
-    """A health check's verdict, or None for every other line.
+    """A health check's verdict, or the state in which a server leaves its drain; None for every other line.
 
-    Changes that were asked for through the Runtime API carry no `reason:` and are none of the checks' verdicts.
+    Other changes that were asked for through the Runtime API carry no `reason:` and are none of the checks' verdicts.
     """
     match = TRANSITION.match(line)
     if match is None:
@@ -37,7 +37,7 @@ def parse_transition(line: bytes) -> Transition | None:
         backend=match["backend"].decode(),
         server=match["server"].decode(),
         up=match["state"] == b"UP",
-        reason=match["reason"].decode(errors="replace"),
+        reason=(match["reason"] or match["left"]).decode(errors="replace"),
     )
 
 

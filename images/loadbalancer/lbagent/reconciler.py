@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from lbagent.cluster import Cluster, Object, desired_servers
 from lbagent.frontends import Backend
-from lbagent.planner import AddServer, Command, DeleteServer, DrainServer, UndrainServer, plan_changes
+from lbagent.planner import AddServer, Command, DeleteServer, DrainServer, EnableServer, plan_changes
 from lbagent.runtime import RuntimeApi, RuntimeApiError
 from lbagent.servers import LiveServer, Server, parse_servers
 from testbed_init.events import EventSink
@@ -20,10 +20,9 @@ RETRY_S = 0.25
 REPORTED: Mapping[type[Command], tuple[str, str]] = {
     AddServer: ("server-added", "node became ready"),
     DrainServer: ("server-drain", "node is excluded from load balancers"),
-    UndrainServer: ("server-undrain", "node is no longer excluded"),
     DeleteServer: ("server-removed", "node or node port is gone"),
 }
-"""Event and reason of the commands that are news."""
+"""Event and reason of the commands that are news; the rest HAProxy's log tells."""
 
 
 class Reconciler:
@@ -86,6 +85,9 @@ class Reconciler:
         answer = await self._runtime.ask(line)
         if not command.accepts(answer):
             raise RuntimeApiError(f"{line!r}: HAProxy answered {answer!r}")
+        if isinstance(command, EnableServer) and not command.starts_down:
+            reason = "taken for up until a check fails" if command.checks else "no checks"
+            self._events.emit("server-up", backend=command.backend, server=command.server, reason=reason)
         if type(command) in REPORTED:
             event, reason = REPORTED[type(command)]
             self._events.emit(event, backend=command.backend, server=command.server, reason=reason)

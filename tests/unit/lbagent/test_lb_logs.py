@@ -31,6 +31,8 @@ from lbagent.statistics import Retries, parse_information, parse_retries
             b"0 requeued, 0 remaining in queue.\n",
             None,
         ),
+        (b"Server nodeport/node-1 is UP (leaving forced drain).\n", ("node-1", True, "leaving forced drain")),
+        (b"Server nodeport/node-1 is DOWN (leaving forced drain).\n", ("node-1", False, "leaving forced drain")),
         (b"Server nodeport/node-1 is UP/READY (leaving forced maintenance).\n", None),
         (
             b"Server nodeport/node-3 is going DOWN for maintenance. 0 active and 0 backup servers left. 1 sessions "
@@ -42,7 +44,7 @@ from lbagent.statistics import Retries, parse_information, parse_retries
         (b"", None),
     ],
 )
-def test_only_a_check_s_verdict_is_a_transition(line, transition):
+def test_checks_verdicts_and_the_end_of_a_drain_are_transitions(line, transition):
     expected = transition and Transition(backend="nodeport", server=transition[0], up=transition[1], reason=transition[2])
     assert parse_transition(line) == expected
 
