@@ -285,6 +285,7 @@ def test_a_drained_node_takes_connections_again_when_it_is_no_longer_excluded(ma
     # Its checks go on while it is drained; only a healthy server comes up when it leaves the drain.
     time.sleep(0.5)
     bench.tell(op="node", name="node-1", address="127.0.1.1")
+    bench.wait("server-undrain", "node-1")
     bench.container.wait_event("server-up", server="node-1", reason="leaving forced drain")
     assert bench.connect(20, 0.5) == {"127.0.1.1": 10}
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from lbagent.cluster import Cluster, Object, desired_servers
 from lbagent.frontends import Backend
-from lbagent.planner import AddServer, Command, DeleteServer, DrainServer, EnableServer, plan_changes
+from lbagent.planner import AddServer, Command, DeleteServer, DrainServer, EnableServer, UndrainServer, plan_changes
 from lbagent.runtime import RuntimeApi, RuntimeApiError
 from lbagent.servers import LiveServer, Server, parse_servers
 from testbed_init.events import EventSink
@@ -20,6 +20,7 @@ RETRY_S = 0.25
 REPORTED: Mapping[type[Command], tuple[str, str]] = {
     AddServer: ("server-added", "node became ready"),
     DrainServer: ("server-drain", "node is excluded from load balancers"),
+    UndrainServer: ("server-undrain", "node is no longer excluded"),
     DeleteServer: ("server-removed", "node or node port is gone"),
 }
 """Event and reason of the commands that are news; the rest HAProxy's log tells."""
