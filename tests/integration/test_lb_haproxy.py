@@ -19,6 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from role_container import RoleContainer, render_config, started
 
+from lbagent.runtime_contract import CONVERSATION, STATES
+from lbagent.servers import parse_servers
+
 pytestmark = pytest.mark.integration
 
 HERE = Path(__file__).parent
@@ -399,3 +402,28 @@ def test_haproxy_accepts_every_golden_configuration(golden, engine):
         container.wait_event("booted")
         # The test's container has not the addresses of the golden files; the check does not bind them.
         assert container.run("haproxy", "-c", "-f", "/lab/haproxy.cfg").strip() == "Configuration file is valid"
+
+
+def test_the_real_haproxy_keeps_to_the_contract_of_the_fake(make_bench):
+    bench = make_bench()
+    ask = (
+        "import json, socket, sys\n"
+        "def ask(line):\n"
+        "    stream = socket.socket(socket.AF_UNIX); stream.connect('/run/testbed/haproxy.sock')\n"
+        "    stream.sendall(line.encode() + b'\\n')\n"
+        "    return stream.makefile().read().strip()\n"
+        "print(json.dumps([ask(line) for line in json.loads(sys.argv[1])]))\n"
+    )
+
+    def converse(*lines: str) -> list[str]:
+        return json.loads(bench.container.run("python3", "-c", ask, json.dumps(lines)))
+
+    # The agent itself would remove servers that no node asks for.
+    bench.container.ctl(op="stop", process="lb")
+    bench.container.wait_event("process-exited", process="lb")
+    answers = converse(*(line for line, _ in CONVERSATION))
+    assert [(line, answer) for (line, _), answer in zip(CONVERSATION, answers, strict=True)] == list(CONVERSATION)
+    for line, state in STATES:
+        _, states, connections = converse(line, "show servers state", "show servers conn")
+        (server,) = parse_servers(states, connections)
+        assert (server.maintenance, server.drain, server.weight) == state, line
