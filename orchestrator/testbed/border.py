@@ -15,6 +15,7 @@ FOREIGN_ERRORS: tuple[type[Exception], ...] = (
     docker.errors.StreamParseError,  # a RuntimeError, outside docker's own tree
     requests.exceptions.RequestException,  # docker's APIError is one of them
     urllib3.exceptions.HTTPError,  # comes through unwrapped while a body is streamed
+    urllib3.exceptions.ProxySchemeUnsupported,  # a ValueError, outside urllib3's own tree
     SocketError,
     OSError,  # raw sockets of attached streams
 )

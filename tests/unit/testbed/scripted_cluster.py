@@ -64,7 +64,7 @@ class ScriptedCluster:
         self.routes = routes
         self.exits: set[str] = set()
         """Containers that end at once, with status 78."""
-        self.engine = FakeEngine(programs={image: self.play for image in IMAGES.values()}, command=self.obey)
+        self.engine = FakeEngine(programs=dict.fromkeys(IMAGES.values(), self.play), command=self.obey)
         self.kube = FakeKube(self.react)
         self.commands: list[tuple[str, tuple[str, ...]]] = []
 

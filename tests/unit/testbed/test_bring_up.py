@@ -8,7 +8,6 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from tests.unit.testbed.scripted_cluster import ScriptedCluster, compose_file, event_line, make_run, node_kill_plan
 
 from orchestrator.errors import (
     CommandError,
@@ -23,6 +22,7 @@ from orchestrator.testbed.bring_up import bring_up
 from orchestrator.testbed.claim import Claim, claim_slot
 from orchestrator.testbed.labels import RUN
 from orchestrator.testbed.world import Testbed
+from tests.unit.testbed.scripted_cluster import ScriptedCluster, compose_file, event_line, make_run, node_kill_plan
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
@@ -99,8 +99,7 @@ def test_no_container_starts_before_the_guard_rules_stand(tmp_path: Path) -> Non
 def calls_of_a_whole_run(tmp_path: Path) -> int:
     cluster = ScriptedCluster(node_kill_plan())
     with running(cluster, tmp_path):
-        bring_up_calls = len(cluster.engine.calls)
-    return bring_up_calls
+        return len(cluster.engine.calls)
 
 
 @pytest.mark.parametrize("after_effect", [False, True])
@@ -247,9 +246,11 @@ def test_a_node_added_later_is_followed_and_one_removed_leaves_its_logs(tmp_path
 
 def test_a_wait_that_runs_out_tells_what_came_last_and_what_was_logged(tmp_path: Path) -> None:
     cluster = ScriptedCluster(node_kill_plan())
-    with running(cluster, tmp_path) as testbed, pytest.raises(DeadlineError, match="a miracle not within 0 s") as caught:
-        testbed.wait_event(lambda event: False, since_ns=0, deadline_s=0, what="a miracle")
-    assert '"event":"server-up"' in caught.value.last_state
+    with running(cluster, tmp_path) as testbed:
+        testbed.emit("landmark")
+        with pytest.raises(DeadlineError, match="a miracle not within 0 s") as caught:
+            testbed.wait_event(lambda event: False, since_ns=0, deadline_s=0, what="a miracle")
+    assert '"event":"landmark"' in caught.value.last_state
     assert "node-3: node-3 is coming up" in str(caught.value.hint)
 
 
