@@ -395,6 +395,20 @@ def test_every_connection_is_logged(make_bench):
     assert spent_ticks < 0.1 * 5.0 * 100
 
 
+def test_a_frozen_agent_costs_log_lines_but_no_connection_and_says_so(make_bench):
+    bench = make_bench()
+    bench.add_node(1)
+    bench.wait("server-up", "node-1")
+    bench.container.ctl(op="signal", process="lb", signal="STOP")
+    assert bench.connect(400, 4.0) == {"127.0.1.1": 1600}
+    bench.container.ctl(op="signal", process="lb", signal="CONT")
+    dropped = bench.container.wait_event("log-lines-dropped")["fields"]["lines"]
+    time.sleep(0.5)  # the agent writes in batches
+    kept = bench.container.run("cat", "/var/log/testbed/haproxy-connections.jsonl").count("\n")
+    assert kept > 200
+    assert kept + dropped == 1600
+
+
 @pytest.mark.parametrize("golden", sorted((HERE.parent / "unit/lbagent/golden").glob("*.cfg")), ids=lambda path: path.stem)
 def test_haproxy_accepts_every_golden_configuration(golden, engine):
     files = {"/lab/haproxy.cfg": golden.read_bytes()}
