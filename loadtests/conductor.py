@@ -63,7 +63,15 @@ class Files:
 
 class Conductor:
     def __init__(
-        self, load: LoadFile, workload: Workload, log: SampleLog, files: Files, events: Events, clock: Callable[[], int]
+        self,
+        load: LoadFile,
+        workload: Workload,
+        log: SampleLog,
+        files: Files,
+        events: Events,
+        clock: Callable[[], int],
+        *,
+        drain_margin_s: float = DRAIN_MARGIN_S,
     ) -> None:
         self._load = load
         self._workload = workload
@@ -71,6 +79,7 @@ class Conductor:
         self._files = files
         self._events = events
         self._clock = clock
+        self._drain_margin_s = drain_margin_s
         self._stop = Event()
         self.finished = Event()
 
@@ -94,7 +103,7 @@ class Conductor:
     @property
     def stop_deadline_s(self) -> float:
         """How long after `stop` everything is written at the latest."""
-        return self._load.timeout_s + DRAIN_MARGIN_S
+        return self._load.timeout_s + self._drain_margin_s
 
     def _wait_for_start(self) -> int | None:
         if self._load.start_mono_ns is not None:

@@ -23,15 +23,16 @@ UNKNOWN = Responder()
 class PodBodies:
     """Decodes bodies of pods, remembering the ones seen."""
 
-    def __init__(self, intern: Callable[[str], int]) -> None:
+    def __init__(self, intern: Callable[[str], int], *, most_bodies: int = MOST_BODIES) -> None:
         self._intern = intern
+        self._most_bodies = most_bodies
         self._seen: dict[bytes, Responder | None] = {}
 
     def decode(self, body: bytes) -> Responder | None:
         """The pod that sent this body; None when it is not a pod's."""
         if body in self._seen:
             return self._seen[body]
-        if len(self._seen) >= MOST_BODIES:
+        if len(self._seen) >= self._most_bodies:
             self._seen.clear()
         found = self._seen[body] = self._parse(body)
         return found
