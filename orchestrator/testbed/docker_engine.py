@@ -84,7 +84,7 @@ class DockerEngine:
             answer = self._api.create_container(
                 spec.image,
                 command=list(spec.command) if spec.command is not None else None,
-                name=spec.name,
+                name=spec.name or None,
                 hostname=spec.hostname if first else None,
                 labels=dict(spec.labels),
                 stdin_open=spec.stdin,
@@ -140,7 +140,7 @@ class DockerEngine:
             return _DockerAttachment(container, self._api.attach_socket(container, params=params))
 
     def start(self, container: str) -> None:
-        with engine_border(f"start {container}"):
+        with engine_border(f"start container {container[:12]}"):
             self._api.start(container)
 
     def stop(self, container: str, grace_s: float) -> None:

@@ -165,11 +165,15 @@ class Testbed:
     def keep_logs(self) -> None:
         """Fetch every container's log directory; one that cannot be fetched does not keep the others."""
         failures: list[str] = []
-        for container in tuple(self._ids):
+
+        def keep(container: str) -> None:
             try:
                 self._keep_logs(container)
             except EngineError as error:
                 failures.append(str(error))
+
+        for _ in self._each(keep, tuple(self._ids)):
+            continue
         if failures:
             self.emit("logs-lost", errors=failures)
 
