@@ -142,14 +142,15 @@ def started(
     config: str,
     network: str = "none",
     files: Mapping[str, str | bytes] | None = None,
-    cap_add: Sequence[str] = ("NET_ADMIN",),
+    cap_add: Sequence[str] = ("NET_ADMIN", "KILL"),
     sysctls: Mapping[str, str] | None = None,
 ) -> Iterator[RoleContainer]:
-    """A container of the role, started; removed at the end whatever happens."""
+    """A container of the role with no more capabilities than these, started; removed at the end whatever happens."""
     container = client.containers.create(
         find_image(client, role),
         name=f"itb-test-{uuid.uuid4().hex[:12]}",
         network=network,
+        cap_drop=["ALL"],
         cap_add=list(cap_add),
         sysctls=dict(sysctls or {}),
         labels={"ingress-testbed.test": "1"},

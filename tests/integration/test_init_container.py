@@ -66,7 +66,9 @@ def subject(engine, network):
 
 @pytest.fixture
 def peer(engine, network):
-    with started(engine, "base", config=render_config(container="peer"), network=network) as container:
+    # Debian's ping carries CAP_NET_RAW as a file capability and cannot be executed without it.
+    capabilities = ("NET_ADMIN", "NET_RAW", "KILL")
+    with started(engine, "base", config=render_config(container="peer"), network=network, cap_add=capabilities) as container:
         container.wait_event("booted")
         yield container
 

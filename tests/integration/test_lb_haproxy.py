@@ -154,7 +154,16 @@ def make_bench(engine, pki):
             }
             # The log socket's queue: HAProxy drops what does not fit, and ten lines are the kernel's default.
             sysctls = {"net.unix.max_dgram_qlen": "1000"}
-            container = stack.enter_context(started(engine, "loadbalancer", config=config, files=files, sysctls=sysctls))
+            container = stack.enter_context(
+                started(
+                    engine,
+                    "loadbalancer",
+                    config=config,
+                    files=files,
+                    sysctls=sysctls,
+                    cap_add=("NET_ADMIN", "NET_BIND_SERVICE", "KILL"),
+                )
+            )
             bench = Bench(container)
             container.wait_event("haproxy-started")
             until_s = time.monotonic() + 10

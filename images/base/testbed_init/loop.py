@@ -15,7 +15,7 @@ from testbed_init.arming import Armoury
 from testbed_init.control import Control
 from testbed_init.processes import Supervisor
 
-SPIN_NS = 3_000_000
+SPIN_NS = 1_000_000
 """A wake-up from sleep comes late by what the scheduler and the timer slack take; the rest is spun."""
 QUIET_NS = 20_000_000
 """Before an instant nothing else is begun that could run into it."""
@@ -143,7 +143,7 @@ class Loop:
 
 
 def wait_until(instant_ns: int, clock: Callable[[], int]) -> None:
-    """Sleep up to 3 ms before the instant and spin the rest; returns at it, late by microseconds when a CPU is free."""
+    """Sleep up to 1 ms before the instant and spin the rest; returns at it, late by microseconds when a CPU is free."""
     ahead_ns = instant_ns - clock() - SPIN_NS
     if ahead_ns > 0:
         time.sleep(ahead_ns / 1e9)
