@@ -1,0 +1,111 @@
+"""The agent's tasks, put together: registration, lease, status, pods, routes, rules."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Collection, Mapping
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from nodeagent.api import Api
+from nodeagent.kubelet.network import NodeNetwork
+from nodeagent.kubelet.node import NodeStatus
+from nodeagent.kubelet.pod import Pod
+from nodeagent.kubelet.pod_spec import PodSpec
+from nodeagent.kubelet.pods import Addresses, Pods
+from nodeagent.proxy.nftables import Nftables
+from nodeagent.proxy.proxy import Proxy
+from nodeagent.proxy.ruleset import Network
+from nodeagent.settings import Settings
+from nodeagent.watch import ResourceWatch, open_session
+from testbed_init.events import Clock, EventSink
+
+Object = Mapping[str, Any]
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)  # noqa: TID251  the API's time stamps; nothing is measured with it
+
+
+class Agent:
+    def __init__(self, *, settings: Settings, ca_file: Path, events: EventSink, clock: Clock) -> None:
+        self._settings = settings
+        self._ca_file = ca_file
+        self._events = events
+        self._clock = clock
+        self._network = NodeNetwork()
+        self._routes: dict[str, str] | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        settings = self._settings
+        proxy = Proxy(
+            node=settings.node,
+            network=Network(
+                node_ip=str(settings.internal_ip),
+                cluster_cidr=str(settings.cluster_cidr),
+                service_cidr=str(settings.service_cidr),
+            ),
+            writer=Nftables(),
+            events=self._events,
+            clock=self._clock,
+            min_sync_period_s=settings.min_sync_period_s,
+            sync_period_s=settings.sync_period_s,
+        )
+        async with open_session(api_url=settings.api_url, token=settings.token, ca_file=self._ca_file) as session:
+            api = Api(session)
+            status = NodeStatus(settings=settings, api=api, events=self._events, now=now, ready=proxy.synced.is_set)
+
+            def watch(path: str, resource: str, on_change: Any) -> ResourceWatch:
+                return ResourceWatch(
+                    session=session, path=path, resource=resource, on_change=on_change, events=self._events, clock=self._clock
+                )
+
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(proxy.run())
+                services = "/api/v1/services?labelSelector=!service.kubernetes.io/service-proxy-name"
+                tasks.create_task(watch(services, "services", proxy.on_services).run())
+                slices = "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=!service.kubernetes.io/headless"
+                tasks.create_task(watch(slices, "endpointslices", proxy.on_slices).run())
+                node = await status.register()
+                tasks.create_task(status.keep_lease())
+                pod_cidr = IPv4Network(node["spec"]["podCIDR"])
+                self._network.make_bridge(pod_cidr)
+                pods = Pods(addresses=Addresses(pod_cidr), make_pod=self._pod_factory(pod_cidr, api))
+                tasks.create_task(watch("/api/v1/nodes", "nodes", self._on_nodes).run())
+                mine = f"/api/v1/pods?fieldSelector=spec.nodeName={settings.node}"
+                tasks.create_task(watch(mine, "pods", pods.on_pods).run())
+                await proxy.synced.wait()
+                tasks.create_task(status.keep_status())
+
+    def _pod_factory(self, pod_cidr: IPv4Network, api: Api) -> Any:
+        def make(spec: PodSpec, address: IPv4Address) -> Pod:
+            return Pod(
+                spec=spec,
+                node=self._settings.node,
+                node_ip=self._settings.internal_ip,
+                address=address,
+                pod_cidr=pod_cidr,
+                network=self._network,
+                api=api,
+                events=self._events,
+                now=now,
+            )
+
+        return make
+
+    def _on_nodes(self, nodes: Collection[Object]) -> None:
+        routes: dict[IPv4Network, IPv4Address] = {}
+        for node in nodes:
+            cidr = (node.get("spec") or {}).get("podCIDR")
+            addresses = (node.get("status") or {}).get("addresses") or ()
+            address = next((item["address"] for item in addresses if item["type"] == "InternalIP"), None)
+            if node["metadata"]["name"] != self._settings.node and cidr and address:
+                routes[IPv4Network(cidr)] = IPv4Address(address)
+        told = {str(network): str(gateway) for network, gateway in sorted(routes.items())}
+        if told != self._routes:
+            self._routes = told
+            self._network.set_routes(routes)
+            self._events.emit("routes-changed", node=self._settings.node, routes=told)

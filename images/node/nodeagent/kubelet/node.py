@@ -1,0 +1,146 @@
+"""The Node object and its lease: registered, kept alive, told how it is (KEP-589)."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+
+from nodeagent.api import LEASES, NODES, Api, ApiError
+from nodeagent.settings import Settings
+from testbed_init.events import EventSink
+
+RETRY_S = 0.1
+UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
+
+Now = Callable[[], datetime.datetime]
+
+
+class NodeStatus:
+    """Registers and keeps reporting; `ready` is asked before each report."""
+
+    def __init__(self, *, settings: Settings, api: Api, events: EventSink, now: Now, ready: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._api = api
+        self._events = events
+        self._now = now
+        self._ready = ready
+        self._since: tuple[bool, str] | None = None
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Report at once: readiness has changed."""
+        self._wake.set()
+
+    async def register(self) -> Any:
+        """The Node as the API has it, with its podCIDR. Tries until the API answers: without a node there is nothing to do."""
+        name = self._settings.node
+        labels = {
+            "kubernetes.io/hostname": name,
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": _arch(),
+            **self._settings.labels,
+        }
+        while True:
+            try:
+                try:
+                    node = await self._api.create(
+                        NODES,
+                        {
+                            "apiVersion": "v1",
+                            "kind": "Node",
+                            "metadata": {"name": name, "labels": labels},
+                            "status": self._status(ready=False),
+                        },
+                    )
+                except ApiError as error:
+                    if error.status != 409:
+                        raise
+                node = await self._api.patch(f"{NODES}/{name}/status", {"status": self._status(ready=False)})
+                if (node.get("spec") or {}).get("podCIDR"):
+                    self._events.emit("node-registered", node=name)
+                    return node
+            except (*UNREACHABLE, ApiError):
+                pass
+            await asyncio.sleep(RETRY_S)
+
+    async def keep_lease(self) -> None:
+        """For ever. A lease that cannot be renewed is tried again well before the next interval."""
+        name = self._settings.node
+        while True:
+            stamp = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            spec = {"holderIdentity": name, "leaseDurationSeconds": self._settings.lease_duration_s, "renewTime": stamp}
+            try:
+                try:
+                    await self._api.patch(f"{LEASES}/{name}", {"spec": spec})
+                except ApiError as error:
+                    if error.status != 404:
+                        raise
+                    metadata = {"name": name, "namespace": "kube-node-lease"}
+                    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+                    await self._api.create(LEASES, body)
+                await asyncio.sleep(self._settings.lease_renew_s)
+            except (*UNREACHABLE, ApiError):
+                await asyncio.sleep(min(RETRY_S * 2, self._settings.lease_renew_s))
+
+    async def keep_status(self) -> None:
+        """For ever."""
+        while True:
+            try:
+                await self._api.patch(f"{NODES}/{self._settings.node}/status", {"status": self._status(ready=self._ready())})
+                wait_s = self._settings.status_update_s
+            except ApiError as error:
+                if error.status == 404:
+                    await self.register()
+                wait_s = RETRY_S
+            except UNREACHABLE:
+                wait_s = RETRY_S
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait_s)
+            except TimeoutError:
+                continue
+            finally:
+                self._wake.clear()
+
+    def _status(self, *, ready: bool) -> dict[str, Any]:
+        stamp = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        if self._since is None or self._since[0] != ready:
+            self._since = (ready, stamp)
+        condition = {
+            "type": "Ready",
+            "status": "True" if ready else "False",
+            "reason": "KubeletReady" if ready else "KubeletNotReady",
+            "message": "node agent serves" if ready else "service rules are not committed yet",
+            "lastHeartbeatTime": stamp,
+            "lastTransitionTime": self._since[1],
+        }
+        amounts = {"cpu": "2", "memory": "4Gi", "pods": "110"}
+        return {
+            "addresses": [
+                {"type": "InternalIP", "address": str(self._settings.internal_ip)},
+                {"type": "Hostname", "address": self._settings.node},
+            ],
+            "capacity": amounts,
+            "allocatable": amounts,
+            "conditions": [condition],
+            "nodeInfo": {
+                "machineID": "",
+                "systemUUID": "",
+                "bootID": "",
+                "kernelVersion": platform.release(),
+                "osImage": "Ingress Testbed node",
+                "containerRuntimeVersion": "netns://1",
+                "kubeletVersion": "v1.36.0-testbed",
+                "kubeProxyVersion": "v1.36.0-testbed",
+                "operatingSystem": "linux",
+                "architecture": _arch(),
+            },
+        }
+
+
+def _arch() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())

@@ -1,0 +1,260 @@
+"""One pod from its object's arrival to its deletion: namespace, nginx, readiness, graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import hashlib
+import os
+import signal
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from nodeagent.api import Api, ApiError, pod_path
+from nodeagent.kubelet.network import NETNS, NodeNetwork
+from nodeagent.kubelet.nginx import render_nginx
+from nodeagent.kubelet.pod_spec import PodSpec, Readiness
+from testbed_init.events import EventSink
+
+STATE = Path("/run/testbed/pods")
+POLL_S = 0.05
+ALIVE_CHECK_S = 0.5
+START_DEADLINE_S = 10.0
+
+Now = Callable[[], datetime.datetime]
+
+
+class PodError(Exception):
+    """A pod's program did not start."""
+
+
+class Pod:
+    """Runs one pod; `run` is its whole life, `end` starts the graceful end."""
+
+    def __init__(
+        self,
+        *,
+        spec: PodSpec,
+        node: str,
+        node_ip: IPv4Address,
+        address: IPv4Address,
+        pod_cidr: IPv4Network,
+        network: NodeNetwork,
+        api: Api,
+        events: EventSink,
+        now: Now,
+    ) -> None:
+        self.spec = spec
+        self.address = node_ip if spec.host_network else address
+        self._node = node
+        self._node_ip = node_ip
+        self._pod_cidr = pod_cidr
+        self._network = network
+        self._api = api
+        self._events = events
+        self._now = now
+        self._started_at = now()
+        self._ready = False
+        self._ready_since = self._started_at
+        self._ending = asyncio.Event()
+        self._grace_s = spec.grace_s
+
+    def end(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._ending.set()
+
+    @property
+    def is_ending(self) -> bool:
+        return self._ending.is_set()
+
+    @property
+    def _directory(self) -> Path:
+        return STATE / self.spec.uid
+
+    @property
+    def _namespace(self) -> str:
+        return f"pod-{self.spec.uid}"
+
+    @property
+    def _host_link(self) -> str:
+        """15 characters at most (IFNAMSIZ)."""
+        return "veth" + hashlib.sha256(self.spec.uid.encode()).hexdigest()[:8]
+
+    async def run(self) -> None:
+        """Until the pod has ended and its object is gone."""
+        if self._pid() is None:
+            await self._start()
+        self._report("pod-started")
+        if self.spec.readiness is None:
+            await self._set_ready(True)
+        else:
+            await self._post_status()
+        watcher = asyncio.create_task(self._watch())
+        await self._ending.wait()
+        began = asyncio.get_running_loop().time()
+        self._report("pod-terminating")
+        await asyncio.sleep(min(self.spec.pre_stop_s, self._grace_s))
+        await self._stop(began + self._grace_s)
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+        self._remove()
+        self._report("pod-stopped")
+        await self._delete_object()
+
+    async def _start(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        argv = ["nginx", "-e", "stderr", "-c", str(self._directory / "nginx.conf")]
+        if not self.spec.host_network:
+            self._network.make_pod(self._namespace, self._host_link, self.address, self._pod_cidr)
+            argv = ["nsenter", f"--net={NETNS / self._namespace}", *argv]
+        listen = str(self._node_ip) if self.spec.host_network else "0.0.0.0"
+        text = render_nginx(
+            pod=self.spec.name,
+            node=self._node,
+            pod_ip=str(self.address),
+            ports=self.spec.ports or (80,),
+            directory=str(self._directory),
+            address=listen,
+        )
+        (self._directory / "nginx.conf").write_text(text, encoding="utf-8")
+        # nginx puts itself into the background when it listens: it then belongs to PID 1 and survives this agent.
+        process = await asyncio.create_subprocess_exec(*argv, stderr=None)
+        status = await asyncio.wait_for(process.wait(), START_DEADLINE_S)
+        if status != 0:
+            raise PodError(f"nginx of {self.spec.key} ended with status {status}")
+
+    async def _watch(self) -> None:
+        """Readiness, and a start again when the program has ended by itself."""
+        probe = asyncio.create_task(self._probe(self.spec.readiness)) if self.spec.readiness else None
+        try:
+            while True:
+                await asyncio.sleep(ALIVE_CHECK_S)
+                if self._pid() is None and not self.is_ending:
+                    await self._start()
+                    self._report("pod-started")
+        finally:
+            if probe is not None:
+                probe.cancel()
+
+    async def _probe(self, readiness: Readiness) -> None:
+        await asyncio.sleep(readiness.initial_delay_s)
+        good = bad = 0
+        while True:
+            ok = await _answers(str(self.address), readiness)
+            good, bad = (good + 1, 0) if ok else (0, bad + 1)
+            if good >= readiness.success_threshold and not self._ready:
+                await self._set_ready(True)
+            elif bad >= readiness.failure_threshold and self._ready:
+                await self._set_ready(False)
+            await asyncio.sleep(readiness.period_s)
+
+    async def _set_ready(self, ready: bool) -> None:
+        self._ready = ready
+        self._ready_since = self._now()
+        self._report("pod-ready" if ready else "pod-not-ready")
+        await self._post_status()
+
+    async def _post_status(self) -> None:
+        while True:
+            try:
+                await self._api.patch(f"{pod_path(self.spec.namespace, self.spec.name)}/status", {"status": self._status()})
+            except ApiError as error:
+                if error.status == 404:
+                    return
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                pass
+            else:
+                return
+            await asyncio.sleep(POLL_S * 2)
+
+    def _status(self) -> dict[str, Any]:
+        ready = "True" if self._ready else "False"
+        started, changed = (f"{item:%Y-%m-%dT%H:%M:%SZ}" for item in (self._started_at, self._ready_since))
+        conditions = [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": started},
+            {"type": "Initialized", "status": "True", "lastTransitionTime": started},
+            {"type": "ContainersReady", "status": ready, "lastTransitionTime": changed},
+            {"type": "Ready", "status": ready, "lastTransitionTime": changed},
+        ]
+        return {
+            "phase": "Running",
+            "hostIP": str(self._node_ip),
+            "podIP": str(self.address),
+            "podIPs": [{"ip": str(self.address)}],
+            "startTime": started,
+            "conditions": conditions,
+            "containerStatuses": [
+                {
+                    "name": name,
+                    "ready": self._ready,
+                    "started": True,
+                    "restartCount": 0,
+                    "image": "nginx",
+                    "imageID": "",
+                    "state": {"running": {"startedAt": started}},
+                }
+                for name in self.spec.containers
+            ],
+        }
+
+    async def _stop(self, deadline: float) -> None:
+        """SIGQUIT, on which nginx finishes what it is answering (nginx(8)); SIGKILL when the grace period is over."""
+        loop = asyncio.get_running_loop()
+        self._signal(signal.SIGQUIT)
+        while self._pid() is not None and loop.time() < deadline:
+            await asyncio.sleep(POLL_S)
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if (pid := self._pid()) is not None:
+            os.kill(pid, number)
+
+    def _pid(self) -> int | None:
+        """The running nginx of this very pod: its configuration stands on its command line."""
+        try:
+            pid = int((self._directory / "nginx.pid").read_text(encoding="ascii"))
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return None
+        return pid if self.spec.uid.encode() in argv else None
+
+    def _remove(self) -> None:
+        if not self.spec.host_network:
+            self._network.remove_pod(self._namespace, self._host_link)
+        for file in self._directory.glob("nginx.*"):
+            file.unlink()
+
+    async def _delete_object(self) -> None:
+        while True:
+            try:
+                await self._api.delete_now(pod_path(self.spec.namespace, self.spec.name), self.spec.uid)
+            except (ApiError, aiohttp.ClientError, TimeoutError, OSError):
+                await asyncio.sleep(POLL_S * 2)
+            else:
+                return
+
+    def _report(self, event: str) -> None:
+        self._events.emit(event, pod=self.spec.name, ip=str(self.address), node=self._node)
+
+
+async def _answers(address: str, readiness: Readiness) -> bool:
+    """HTTP status 200 to 399, or an accepted TCP connection, within the time-out (kubelet prober)."""
+    try:
+        async with asyncio.timeout(readiness.timeout_s):
+            reader, writer = await asyncio.open_connection(address, readiness.port)
+            try:
+                if readiness.path is None:
+                    return True
+                request = f"GET {readiness.path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: kube-probe/1.36\r\n\r\n"
+                writer.write(request.encode())
+                line = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    status = line.split()[1:2]
+    return bool(status) and b"200" <= status[0] < b"400"

@@ -1,0 +1,84 @@
+"""What the kubelet reads of a Pod object, with Kubernetes' defaults. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """A readiness probe: HTTP when `path` is given, else a TCP connection (core/v1 Probe defaults)."""
+
+    port: int
+    path: str | None
+    initial_delay_s: float
+    period_s: float
+    timeout_s: float
+    success_threshold: int
+    failure_threshold: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSpec:
+    namespace: str
+    name: str
+    uid: str
+    ports: tuple[int, ...]
+    host_network: bool
+    readiness: Readiness | None
+    pre_stop_s: float
+    grace_s: float
+    containers: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def read_pod(item: Object) -> PodSpec:
+    metadata, spec = item["metadata"], item["spec"]
+    containers = spec.get("containers") or ()
+    ports = tuple(port["containerPort"] for container in containers for port in container.get("ports") or ())
+    names = {
+        port["name"]: port["containerPort"]
+        for container in containers
+        for port in container.get("ports") or ()
+        if port.get("name")
+    }
+    probe = next((container["readinessProbe"] for container in containers if container.get("readinessProbe")), None)
+    sleeps = [
+        (((container.get("lifecycle") or {}).get("preStop") or {}).get("sleep") or {}).get("seconds", 0)
+        for container in containers
+    ]
+    grace = spec.get("terminationGracePeriodSeconds")
+    return PodSpec(
+        namespace=metadata.get("namespace", "default"),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        ports=ports,
+        host_network=bool(spec.get("hostNetwork")),
+        readiness=_read_probe(probe, names) if probe else None,
+        pre_stop_s=float(max(sleeps, default=0)),
+        grace_s=float(30 if grace is None else grace),
+        containers=tuple(container["name"] for container in containers),
+    )
+
+
+def _read_probe(probe: Object, names: Mapping[str, int]) -> Readiness | None:
+    action = probe.get("httpGet") or probe.get("tcpSocket")
+    if action is None:
+        return None
+    port = action["port"]
+    return Readiness(
+        port=names[port] if isinstance(port, str) else port,
+        path=(action.get("path") or "/") if "httpGet" in probe else None,
+        initial_delay_s=float(probe.get("initialDelaySeconds") or 0),
+        period_s=float(probe.get("periodSeconds") or 10),
+        timeout_s=float(probe.get("timeoutSeconds") or 1),
+        success_threshold=int(probe.get("successThreshold") or 1),
+        failure_threshold=int(probe.get("failureThreshold") or 3),
+    )

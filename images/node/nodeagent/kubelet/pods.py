@@ -1,0 +1,79 @@
+"""All pods of the node: each object gets a worker, each address is given once at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from nodeagent.kubelet.pod import Pod
+from nodeagent.kubelet.pod_spec import PodSpec, read_pod
+
+Object = Mapping[str, Any]
+MakePod = Callable[[PodSpec, IPv4Address], Pod]
+
+
+class Addresses:
+    """Pod addresses of the CIDR: .2 up, in turn, so that a new pod is not taken for the one that just left."""
+
+    def __init__(self, pod_cidr: IPv4Network) -> None:
+        self._cidr = pod_cidr
+        self._next = 0
+        self._taken: set[IPv4Address] = set()
+
+    def take(self) -> IPv4Address:
+        """Raises RuntimeError when all are taken."""
+        count = self._cidr.num_addresses - 3  # network, bridge, broadcast
+        for _ in range(count):
+            address = self._cidr[2 + self._next % count]
+            self._next += 1
+            if address not in self._taken:
+                self._taken.add(address)
+                return address
+        raise RuntimeError(f"no free pod address in {self._cidr}")
+
+    def claim(self, address: IPv4Address) -> None:
+        self._taken.add(address)
+
+    def release(self, address: IPv4Address) -> None:
+        self._taken.discard(address)
+
+
+class Pods:
+    """Follows the node's Pod objects."""
+
+    def __init__(self, *, addresses: Addresses, make_pod: MakePod) -> None:
+        self._addresses = addresses
+        self._make_pod = make_pod
+        self._pods: dict[str, Pod] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def on_pods(self, objects: Collection[Object]) -> None:
+        present = {item["metadata"]["uid"]: item for item in objects}
+        for uid, item in present.items():
+            deletion = item["metadata"].get("deletionTimestamp")
+            if uid not in self._pods and (item.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+                self._begin(uid, read_pod(item))
+            pod = self._pods.get(uid)
+            if pod is not None and deletion and not pod.is_ending:
+                grace = item["metadata"].get("deletionGracePeriodSeconds")
+                pod.end(pod.spec.grace_s if grace is None else float(grace))
+        for uid, pod in self._pods.items():
+            if uid not in present and not pod.is_ending:
+                pod.end(0.0)
+
+    def _begin(self, uid: str, spec: PodSpec) -> None:
+        address = self._addresses.take()
+        pod = self._make_pod(spec, address)
+        self._pods[uid] = pod
+        task = asyncio.create_task(self._live(uid, pod, address), name=f"pod {spec.key}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _live(self, uid: str, pod: Pod, address: IPv4Address) -> None:
+        try:
+            await pod.run()
+        finally:
+            self._addresses.release(address)
+            self._pods.pop(uid, None)

@@ -1,0 +1,1 @@
+"""kube-proxy's part: Services and EndpointSlices become netfilter rules."""

@@ -1,0 +1,121 @@
+"""Keeps the kernel's rules equal to the cluster's Services, not more often than minSyncPeriod, and reports each commit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
+
+from nodeagent.proxy.nftables import NftablesError
+from nodeagent.proxy.ruleset import Network, Ruleset, render_ruleset, render_transaction
+from nodeagent.proxy.services import ServicePort, read_service_ports
+from testbed_init.events import Clock, EventSink
+
+Object = Mapping[str, Any]
+
+
+class Writer(Protocol):
+    """Where transactions go."""
+
+    def apply(self, transaction: str) -> None: ...
+
+
+class Proxy:
+    """kube-proxy's runner (1.36): an event is carried out at once when minSyncPeriod has passed since the end of the last run,
+    else at that moment; a failed sync is tried again after syncPeriod or at the next event, as a full one."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        network: Network,
+        writer: Writer,
+        events: EventSink,
+        clock: Clock,
+        min_sync_period_s: float,
+        sync_period_s: float,
+        after_commit: Callable[[tuple[ServicePort, ...], tuple[ServicePort, ...]], None] | None = None,
+    ) -> None:
+        self._node = node
+        self._network = network
+        self._writer = writer
+        self._events = events
+        self._clock = clock
+        self._min_sync_period_s = min_sync_period_s
+        self._sync_period_s = sync_period_s
+        self._after_commit = after_commit
+        self._services: Collection[Object] | None = None
+        self._slices: Collection[Object] | None = None
+        self._revision = 0
+        self._applied: Ruleset | None = None
+        self._ports: tuple[ServicePort, ...] = ()
+        self._dirty = asyncio.Event()
+        self.synced = asyncio.Event()
+
+    def on_services(self, objects: Collection[Object]) -> None:
+        self._services = tuple(objects)
+        self._note(objects)
+
+    def on_slices(self, objects: Collection[Object]) -> None:
+        self._slices = tuple(objects)
+        self._note(objects)
+
+    def _note(self, objects: Collection[Object]) -> None:
+        self._revision = max([self._revision, *(int(item["metadata"]["resourceVersion"]) for item in objects)])
+        self._dirty.set()
+
+    async def run(self) -> None:
+        """For ever."""
+        retry_s: float | None = None
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._dirty.wait(), retry_s)
+            self._dirty.clear()
+            if self._services is None or self._slices is None:
+                continue  # no rule before both are known
+            retry_s = None if self.sync() else self._sync_period_s
+            await asyncio.sleep(self._min_sync_period_s)
+
+    def sync(self) -> bool:
+        """One sync; true when the kernel has what the cluster wants."""
+        assert self._services is not None
+        assert self._slices is not None
+        began_ns = self._clock()
+        revision = self._revision
+        ports = read_service_ports(self._services, self._slices, self._node)
+        desired = render_ruleset(ports, self._network)
+        transaction = render_transaction(self._applied, desired)
+        try:
+            if transaction:
+                self._writer.apply(transaction)
+        except NftablesError as error:
+            self._applied = None
+            self._events.emit("rules-failed", node=self._node, error=str(error))
+            return False
+        committed_ns = self._clock()
+        before, self._ports, self._applied = self._ports, ports, desired
+        self._report(before, ports, revision, committed_ns, (committed_ns - began_ns) / 1e6)
+        if self._after_commit is not None:
+            self._after_commit(before, ports)
+        self.synced.set()
+        return True
+
+    def _report(
+        self, before: tuple[ServicePort, ...], after: tuple[ServicePort, ...], revision: int, t_mono_ns: int, duration_ms: float
+    ) -> None:
+        old = {port.key: port for port in before}
+        changed = [port for port in after if old.pop(port.key, None) != port]
+        endpoints = {port.key: sorted(item.target for item in port.usable.cluster) for port in changed}
+        endpoints.update({key: [] for key in old})
+        if not endpoints and self.synced.is_set():
+            return
+        self._events.emit(
+            "rules-committed",
+            t_mono_ns=t_mono_ns,
+            node=self._node,
+            revision=revision,
+            duration_ms=round(duration_ms, 3),
+            changed_services=len(endpoints),
+            endpoints=endpoints,
+        )

@@ -1,0 +1,107 @@
+"""Services as kube-proxy sees them: one ServicePort for each port, with every address that leads to it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, ip_address
+from typing import Any
+
+from nodeagent.proxy.endpoints import Usable, choose_endpoints, read_endpoints
+
+Object = Mapping[str, Any]
+SERVICE_NAME = "kubernetes.io/service-name"
+PROXY_NAME = "service.kubernetes.io/service-proxy-name"
+HEADLESS = "service.kubernetes.io/headless"
+DEFAULT_AFFINITY_S = 10800
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePort:
+    """One port of one Service. `key`: `ns/name:port`, as in events; `chain`: the part of chain names that is its own."""
+
+    namespace: str
+    name: str
+    port_name: str
+    protocol: str
+    cluster_ip: str
+    port: int
+    node_port: int | None
+    external_ips: tuple[str, ...]
+    load_balancer_ips: tuple[str, ...]
+    source_ranges: tuple[str, ...]
+    external_local: bool
+    internal_local: bool
+    affinity_s: int | None
+    usable: Usable
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}:{self.port_name}"
+
+    @property
+    def chain(self) -> str:
+        own = f"{self.namespace}/{self.name}/{self.protocol}/{self.port_name}"
+        digest = base64.b32encode(hashlib.sha256(own.encode()).digest()).decode()[:8]
+        return f"{digest}-{own}"
+
+    @property
+    def externally_accessible(self) -> bool:
+        return self.node_port is not None or bool(self.external_ips or self.load_balancer_ips)
+
+
+def read_service_ports(services: Iterable[Object], slices: Iterable[Object], node: str) -> tuple[ServicePort, ...]:
+    """Every service port of the cluster that has rules, sorted by key."""
+    by_service: dict[tuple[str, str], list[Object]] = {}
+    for item in slices:
+        labels = item["metadata"].get("labels") or {}
+        if SERVICE_NAME in labels and HEADLESS not in labels:
+            by_service.setdefault((item["metadata"].get("namespace", "default"), labels[SERVICE_NAME]), []).append(item)
+    ports: list[ServicePort] = []
+    for service in services:
+        metadata = service["metadata"]
+        key = (metadata.get("namespace", "default"), metadata["name"])
+        ports += _read_ports(service, by_service.get(key, []), node)
+    return tuple(sorted(ports, key=lambda port: (port.key, port.protocol)))
+
+
+def _read_ports(service: Object, slices: list[Object], node: str) -> Iterable[ServicePort]:
+    metadata, spec = service["metadata"], service.get("spec") or {}
+    cluster_ip = spec.get("clusterIP") or "None"
+    if cluster_ip == "None" or spec.get("type") == "ExternalName" or PROXY_NAME in (metadata.get("labels") or {}):
+        return
+    affinity = None
+    if spec.get("sessionAffinity") == "ClientIP":
+        affinity = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds", DEFAULT_AFFINITY_S)
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    for entry in spec.get("ports") or ():
+        yield ServicePort(
+            namespace=metadata.get("namespace", "default"),
+            name=metadata["name"],
+            port_name=entry.get("name") or "",
+            protocol=(entry.get("protocol") or "TCP").lower(),
+            cluster_ip=cluster_ip,
+            port=entry["port"],
+            node_port=entry.get("nodePort") or None,
+            external_ips=_addresses(spec.get("externalIPs") or ()),
+            load_balancer_ips=_addresses(
+                item["ip"] for item in ingress if item.get("ip") and item.get("ipMode", "VIP") != "Proxy"
+            ),
+            source_ranges=_ranges(spec.get("loadBalancerSourceRanges") or ()),
+            external_local=spec.get("externalTrafficPolicy") == "Local",
+            internal_local=spec.get("internalTrafficPolicy") == "Local",
+            affinity_s=affinity,
+            usable=choose_endpoints(read_endpoints(slices, entry.get("name") or "", node)),
+        )
+
+
+def _addresses(items: Iterable[str]) -> tuple[str, ...]:
+    return tuple(item for item in items if ip_address(item).version == 4)
+
+
+def _ranges(items: Iterable[str]) -> tuple[str, ...]:
+    """IPv4 networks; any /0 among them means no filter."""
+    networks = tuple(str(IPv4Network(item.strip(), strict=False)) for item in items if ":" not in item)
+    return () if any(network.endswith("/0") for network in networks) else networks

@@ -1,0 +1,55 @@
+"""The node's part of /etc/testbed/config.json (docs/contracts.md section 3)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    node: str
+    internal_ip: IPv4Address
+    api_url: str
+    token: str
+    cluster_cidr: IPv4Network
+    service_cidr: IPv4Network
+    min_sync_period_s: float
+    sync_period_s: float
+    lease_renew_s: float
+    lease_duration_s: int
+    status_update_s: float
+    labels: dict[str, str]
+
+
+class SettingsError(Exception):
+    """The configuration is not what docs/contracts.md says."""
+
+
+def read_settings(file: Path) -> Settings:
+    """Raises SettingsError naming the key."""
+    config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        found = config["settings"]
+        proxy, kubelet = found["kube_proxy"], found["kubelet"]
+        if proxy["mode"] != "nftables":
+            raise SettingsError(f"settings.kube_proxy.mode: {proxy['mode']!r}; allowed: nftables")
+        return Settings(
+            node=found["node"],
+            internal_ip=IPv4Address(found["internal_ip"]),
+            api_url=found["api_url"],
+            token=found["token"],
+            cluster_cidr=IPv4Network(found["cluster_cidr"]),
+            service_cidr=IPv4Network(found["service_cidr"]),
+            min_sync_period_s=float(proxy["min_sync_period_s"]),
+            sync_period_s=float(proxy["sync_period_s"]),
+            lease_renew_s=float(kubelet["lease_renew_s"]),
+            lease_duration_s=int(kubelet["lease_duration_s"]),
+            status_update_s=float(kubelet["status_update_s"]),
+            labels=dict(found.get("labels", {})),
+        )
+    except KeyError as error:
+        raise SettingsError(f"{file}: settings: {error} is required") from None
