@@ -22,7 +22,7 @@ def on_init(environment: Environment, runner: Runner, **_: object) -> None:
     environment.events.request.add_listener(workload.on_request)  # type: ignore[no-untyped-call]
     writer = EventWriter(source=read_source(CONFIG_FILE), clock=clock)
     files = Files(start=settings.start_file, output=settings.output)
-    attach(environment, Conductor(load, workload, log, files, writer, clock))
+    attach(environment, Conductor(load, workload, log, files, writer, clock), settings.output)
 
 
 events.init.add_listener(on_init)  # type: ignore[no-untyped-call]

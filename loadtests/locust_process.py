@@ -1,11 +1,14 @@
 """What the open and the closed model share of Locust: the conductor beside its runner, and its end. Must not make requests."""
 
+import csv
 import logging
 import time
+from pathlib import Path
 
 import gevent
 from locust.env import Environment  # noqa: TID251 - loadtests/ is Locust's home
 from locust.runners import Runner  # noqa: TID251
+from locust.stats import PERCENTILES_TO_REPORT, StatsCSV  # noqa: TID251
 
 from loadtests.conductor import Conductor
 
@@ -16,7 +19,7 @@ logger = logging.getLogger("loadtests")
 clock = time.monotonic_ns
 
 
-def attach(environment: Environment, conductor: Conductor) -> None:
+def attach(environment: Environment, conductor: Conductor, output: Path) -> None:
     """Conduct beside Locust's runner; end Locust when the load is over, and the load when Locust ends."""
     runner = environment.runner
     assert isinstance(runner, Runner), "Locust makes its runner before it fires init"
@@ -36,6 +39,7 @@ def attach(environment: Environment, conductor: Conductor) -> None:
         if not conductor.finished.wait(conductor.stop_deadline_s + 1.0):
             logger.error("the load did not end within %.1f s of its stop", conductor.stop_deadline_s + 1.0)
             environment.process_exit_code = NOT_CARRIED_OUT
+        write_statistics(environment, output)
 
     def on_user_error(user_instance: object, exception: Exception, **_: object) -> None:
         logger.error("%s ended: %r", type(user_instance).__name__, exception)
@@ -44,3 +48,12 @@ def attach(environment: Environment, conductor: Conductor) -> None:
     environment.events.quitting.add_listener(on_quitting)  # type: ignore[no-untyped-call]
     environment.events.user_error.add_listener(on_user_error)  # type: ignore[no-untyped-call]
     gevent.spawn(conduct)
+
+
+def write_statistics(environment: Environment, output: Path) -> None:
+    """Locust's own CSV, once, at the end: its writer behind `--csv` leaves out what came in the last second of a run."""
+    statistics = StatsCSV(environment, PERCENTILES_TO_REPORT)
+    tables = {"stats": statistics.requests_csv, "failures": statistics.failures_csv, "exceptions": statistics.exceptions_csv}
+    for name, write_table in tables.items():
+        with (output / f"locust_{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            write_table(csv.writer(file))

@@ -66,7 +66,7 @@ for number, arrivals in enumerate(workload.classes):
 def on_init(environment: Environment, **_: object) -> None:
     writer = EventWriter(source=read_source(CONFIG_FILE), clock=clock)
     files = Files(start=settings.start_file, output=settings.output)
-    attach(environment, Conductor(load, workload, log, files, writer, clock))
+    attach(environment, Conductor(load, workload, log, files, writer, clock), settings.output)
 
 
 events.init.add_listener(on_init)  # type: ignore[no-untyped-call]

@@ -14,12 +14,12 @@ HERE = Path(__file__).resolve().parent
 USAGE = 64  # sysexits.h EX_USAGE
 
 
-def render_locust_argv(load: LoadFile, settings: Settings, *, locustfile: Path | None, users: int, host: str | None) -> list[str]:
+def render_locust_argv(load: LoadFile, *, locustfile: Path | None, users: int, host: str | None) -> list[str]:
     """The command line of the Locust that carries out this load."""
     model = str(HERE / "locustfile.py") if locustfile is None else f"{HERE / 'closed_model.py'},{locustfile}"
     count = len(load.classes) if locustfile is None else users
     argv = [sys.executable, "-m", "locust", "-f", model, "--headless", "--users", str(count), "--spawn-rate", str(count)]
-    argv += ["--csv", str(settings.output / "locust"), "--loglevel", "INFO"]
+    argv += ["--loglevel", "INFO"]
     # The table every 2 s would be noise among the events, and work for the sender.
     argv += ["--only-summary"]
     # Failed requests are what the load is for; a load that was not carried out sets its own status.
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stderr.write(f"{error}\n")
         sys.exit(USAGE)
     settings = Settings(load_file=given.load, start_file=given.start, output=given.output)
-    argv = render_locust_argv(load, settings, locustfile=given.locustfile, users=given.users, host=given.host)
+    argv = render_locust_argv(load, locustfile=given.locustfile, users=given.users, host=given.host)
     sys.stdout.flush()
     os.execve(argv[0], argv, render_environment(settings, dict(os.environ)))
 

@@ -24,7 +24,7 @@ SETTINGS = Settings(load_file=Path("/l/load.json"), start_file=Path("/l/start"),
 
 
 def argv(**changes):
-    return run.render_locust_argv(decode_load(LOAD), SETTINGS, **({"locustfile": None, "users": 1, "host": None} | changes))
+    return run.render_locust_argv(decode_load(LOAD), **({"locustfile": None, "users": 1, "host": None} | changes))
 
 
 def following(arguments, flag):
@@ -36,7 +36,6 @@ def test_locust_runs_one_user_for_each_class_headless_and_fails_for_no_request()
     assert found[:3] == [sys.executable, "-m", "locust"]
     assert Path(following(found, "-f")).name == "locustfile.py"
     assert following(found, "--users") == following(found, "--spawn-rate") == "3"
-    assert following(found, "--csv") == "/o/locust"
     assert following(found, "--exit-code-on-error") == "0"
     assert "--headless" in found
 
