@@ -36,7 +36,8 @@ class Agent:
         self._events = events
         self._clock = clock
         self._network = NodeNetwork()
-        self._routes: dict[str, str] | None = None
+        self._routes: dict[IPv4Network, IPv4Address] = {}
+        self._routes_changed = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -72,9 +73,10 @@ class Agent:
                 node = await status.register()
                 tasks.create_task(status.keep_lease())
                 pod_cidr = IPv4Network(node["spec"]["podCIDR"])
-                self._network.make_bridge(pod_cidr)
+                await self._network.make_bridge(pod_cidr)
                 pods = Pods(addresses=Addresses(pod_cidr), make_pod=self._pod_factory(pod_cidr, api))
                 tasks.create_task(watch("/api/v1/nodes", "nodes", self._on_nodes).run())
+                tasks.create_task(self._keep_routes())
                 mine = f"/api/v1/pods?fieldSelector=spec.nodeName={settings.node}"
                 tasks.create_task(watch(mine, "pods", pods.on_pods).run())
                 await proxy.synced.wait()
@@ -104,8 +106,16 @@ class Agent:
             address = next((item["address"] for item in addresses if item["type"] == "InternalIP"), None)
             if node["metadata"]["name"] != self._settings.node and cidr and address:
                 routes[IPv4Network(cidr)] = IPv4Address(address)
-        told = {str(network): str(gateway) for network, gateway in sorted(routes.items())}
-        if told != self._routes:
-            self._routes = told
-            self._network.set_routes(routes)
+        if routes != self._routes:
+            self._routes = routes
+            self._routes_changed.set()
+
+    async def _keep_routes(self) -> None:
+        """For ever: the kernel's routes follow the Node objects."""
+        while True:
+            await self._routes_changed.wait()
+            self._routes_changed.clear()
+            routes = dict(self._routes)
+            await self._network.set_routes(routes)
+            told = {str(network): str(gateway) for network, gateway in sorted(routes.items())}
             self._events.emit("routes-changed", node=self._settings.node, routes=told)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,46 @@ ROUTE_PROTOCOL = 66  # marks our routes (rtnetlink(7): above RTPROT_STATIC, free
 
 
 class NodeNetwork:
-    """cbr0 with the first address of the pod CIDR, one namespace and veth pair for each pod."""
+    """cbr0 with the first address of the pod CIDR, one namespace and veth pair for each pod.
+
+    pyroute2's calls run an event loop of their own, so they have a thread of their own; one, which keeps them in order.
+    """
 
     def __init__(self) -> None:
-        from pyroute2 import IPRoute
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netlink")
+        self._links: Any = None
 
-        self._ip: Any = IPRoute()
-
-    def make_bridge(self, pod_cidr: IPv4Network) -> None:
+    async def make_bridge(self, pod_cidr: IPv4Network) -> None:
         """Idempotent."""
+        await self._call(self._make_bridge, pod_cidr)
+
+    async def make_pod(self, namespace: str, host_link: str, address: IPv4Address, pod_cidr: IPv4Network) -> None:
+        """A namespace with eth0 at `address`, its default route at the bridge, and the other end on the bridge.
+
+        Hairpin mode on the port: a pod that calls its own service is answered through the port that it called from.
+        """
+        await self._call(self._make_pod, namespace, host_link, address, pod_cidr)
+
+    async def remove_pod(self, namespace: str, host_link: str) -> None:
+        """Idempotent."""
+        await self._call(self._remove_pod, namespace, host_link)
+
+    async def set_routes(self, routes: Mapping[IPv4Network, IPv4Address]) -> None:
+        """Exactly these routes of ours: pod CIDRs of the other nodes."""
+        await self._call(self._set_routes, routes)
+
+    async def _call(self, act: Callable[..., None], *arguments: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, act, *arguments)
+
+    @property
+    def _ip(self) -> Any:
+        if self._links is None:
+            from pyroute2 import IPRoute
+
+            self._links = IPRoute()
+        return self._links
+
+    def _make_bridge(self, pod_cidr: IPv4Network) -> None:
         from pyroute2.netlink.exceptions import NetlinkError
 
         found = self._ip.link_lookup(ifname=BRIDGE)
@@ -38,14 +71,10 @@ class NodeNetwork:
                 raise
         self._ip.link("set", index=found[0], state="up")
 
-    def make_pod(self, namespace: str, host_link: str, address: IPv4Address, pod_cidr: IPv4Network) -> None:
-        """A namespace with eth0 at `address`, its default route at the bridge, and the other end on the bridge.
-
-        Hairpin mode on the port: a pod that calls its own service is answered through the port that it called from.
-        """
+    def _make_pod(self, namespace: str, host_link: str, address: IPv4Address, pod_cidr: IPv4Network) -> None:
         from pyroute2 import NetNS, netns
 
-        self.remove_pod(namespace, host_link)
+        self._remove_pod(namespace, host_link)
         netns.create(namespace)
         self._ip.link("add", ifname=host_link, kind="veth", peer={"ifname": "eth0", "net_ns_fd": namespace})
         bridge = self._ip.link_lookup(ifname=BRIDGE)[0]
@@ -60,8 +89,7 @@ class NodeNetwork:
             pod.link("set", index=link, state="up")
             pod.route("add", dst="default", gateway=str(pod_cidr[1]))
 
-    def remove_pod(self, namespace: str, host_link: str) -> None:
-        """Idempotent."""
+    def _remove_pod(self, namespace: str, host_link: str) -> None:
         from pyroute2 import netns
 
         for index in self._ip.link_lookup(ifname=host_link):
@@ -69,8 +97,7 @@ class NodeNetwork:
         if (NETNS / namespace).exists():
             netns.remove(namespace)
 
-    def set_routes(self, routes: Mapping[IPv4Network, IPv4Address]) -> None:
-        """Exactly these routes of ours: pod CIDRs of the other nodes."""
+    def _set_routes(self, routes: Mapping[IPv4Network, IPv4Address]) -> None:
         known = {
             IPv4Network((route.get_attr("RTA_DST"), route["dst_len"])): IPv4Address(route.get_attr("RTA_GATEWAY"))
             for route in self._ip.get_routes(family=2, proto=ROUTE_PROTOCOL)

@@ -101,7 +101,7 @@ class Pod:
         await self._stop(began + self._grace_s)
         watcher.cancel()
         await asyncio.gather(watcher, return_exceptions=True)
-        self._remove()
+        await self._remove()
         self._report("pod-stopped")
         await self._delete_object()
 
@@ -109,7 +109,7 @@ class Pod:
         self._directory.mkdir(parents=True, exist_ok=True)
         argv = ["nginx", "-e", "stderr", "-c", str(self._directory / "nginx.conf")]
         if not self.spec.host_network:
-            self._network.make_pod(self._namespace, self._host_link, self.address, self._pod_cidr)
+            await self._network.make_pod(self._namespace, self._host_link, self.address, self._pod_cidr)
             argv = ["nsenter", f"--net={NETNS / self._namespace}", *argv]
         listen = str(self._node_ip) if self.spec.host_network else "0.0.0.0"
         text = render_nginx(
@@ -222,9 +222,9 @@ class Pod:
             return None
         return pid if self.spec.uid.encode() in argv else None
 
-    def _remove(self) -> None:
+    async def _remove(self) -> None:
         if not self.spec.host_network:
-            self._network.remove_pod(self._namespace, self._host_link)
+            await self._network.remove_pod(self._namespace, self._host_link)
         for file in self._directory.glob("nginx.*"):
             file.unlink()
 
