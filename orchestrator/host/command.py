@@ -2,6 +2,7 @@
 
 import os
 import subprocess  # noqa: TID251 - its one home
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,8 +46,30 @@ def run_command(
     return finished.stdout
 
 
-def start_daemon(argv: Sequence[str], *, log: Path) -> int:
-    """Start a process that outlives this one, in a session of its own; its output goes to `log`. Returns its process id."""
+class Daemon:
+    """A started process that is meant to outlive this one."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process: subprocess.Popen[bytes] | None = process
+        self.pid = process.pid
+
+    def exit_status(self) -> int | None:
+        """Its exit status (negative: signal), None while it runs."""
+        return self._process.poll() if self._process is not None else None
+
+    def release(self) -> None:
+        """Stop looking after it: it runs on by itself."""
+        with warnings.catch_warnings():
+            # The library takes a process that is let go while it runs for one that was forgotten.
+            warnings.simplefilter("ignore", ResourceWarning)
+            self._process = None
+
+
+def start_daemon(argv: Sequence[str], *, log: Path) -> Daemon:
+    """Start a process that outlives this one, in a session of its own; its output goes to `log`. Raises CommandError."""
     with log.open("ab") as output:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
-    return process.pid
+        try:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+        except FileNotFoundError:
+            raise CommandError(argv, 127, f"{argv[0]}: not found") from None
+    return Daemon(process)

@@ -1,14 +1,16 @@
 """Debian and Ubuntu as a host: what it is, and installing packages on it."""
 
 import os
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.errors import EnvironmentUnmetError
+from orchestrator.errors import CommandError, EnvironmentUnmetError
 from orchestrator.host.command import run_command
 
 INSTALL_DEADLINE_S = 900.0
+LOCK_TIMEOUT_S = 120  # a fresh machine is often still upgrading itself
 APT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 
 
@@ -32,13 +34,33 @@ def can_install() -> bool:
     return os.geteuid() == 0 and is_debian_like(read_os_release()) and shutil.which("apt-get") is not None
 
 
+def install_command(packages: Sequence[str]) -> str:
+    """What a user types to install Debian packages."""
+    return "sudo apt-get update && sudo apt-get install --no-install-recommends " + shlex.join(packages)
+
+
 def install_packages(packages: Sequence[str], *, reason: str) -> None:
-    """Install Debian packages without recommendations. Raises EnvironmentUnmetError where that is not ours to do."""
+    """Install Debian packages without recommendations.
+
+    Raises:
+        EnvironmentUnmetError: this is not ours to do. CommandError: apt-get failed, with lists just fetched.
+    """
     if not can_install():
-        raise EnvironmentUnmetError(
-            f"{reason} needs {', '.join(packages)}",
-            hint=f"install it, for example: sudo apt-get install --no-install-recommends {' '.join(packages)}",
-        )
-    run_command(["apt-get", "update", "-qq"], deadline_s=INSTALL_DEADLINE_S, environment=APT)
-    argv = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
-    run_command(argv, deadline_s=INSTALL_DEADLINE_S, environment=APT)
+        raise EnvironmentUnmetError(f"{reason} needs {', '.join(packages)}", hint=f"install it: {install_command(packages)}")
+    try:
+        _install(packages)
+    except CommandError:  # no lists, or lists so old that the mirror has other versions by now
+        run_command(["apt-get", "update", "--quiet=2"], deadline_s=INSTALL_DEADLINE_S, environment=APT)
+        _install(packages)
+
+
+def _install(packages: Sequence[str]) -> None:
+    argv = [
+        "apt-get",
+        "install",
+        "--yes",
+        "--quiet=2",
+        "--no-install-recommends",
+        f"--option=DPkg::Lock::Timeout={LOCK_TIMEOUT_S}",
+    ]
+    run_command([*argv, *packages], deadline_s=INSTALL_DEADLINE_S, environment=APT)
