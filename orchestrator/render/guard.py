@@ -36,8 +36,8 @@ def render_guard(run_id: str, *, published_port: int) -> str:
     every = ", ".join(f'"{name}"' for name in bridges.values())
     chains = {
         "forward": [rule for name in bridges.values() for rule in _stay_inside(name)],
-        "input": [f'iifname "{mgmt}" ct state established,related accept', f"iifname {{ {every} }} drop"],
-        "output": [f'oifname "{mgmt}" tcp dport {published_port} accept', f"oifname {{ {every} }} drop"],
+        "input": [f'iifname "{mgmt}" ct state established,related accept', f"iifname {{ {every} }} counter drop"],
+        "output": [f'oifname "{mgmt}" tcp dport {published_port} accept', f"oifname {{ {every} }} counter drop"],
     }
     # Adding, deleting and adding again in one transaction replaces what an earlier attempt of the run may have left.
     return f'{table} {{}}\ndelete {table}\n{table} {{\n    comment "{guard_comment(run_id)}"\n{_render_chains(chains)}}}\n'
@@ -50,7 +50,7 @@ def guard_comment(run_id: str) -> str:
 
 def _stay_inside(name: str) -> tuple[str, str]:
     # Bridged packets pass the forward hook too where br_netfilter is loaded, with the bridge as both interfaces.
-    return f'iifname "{name}" oifname != "{name}" drop', f'iifname != "{name}" oifname "{name}" drop'
+    return f'iifname "{name}" oifname != "{name}" counter drop', f'iifname != "{name}" oifname "{name}" counter drop'
 
 
 def _render_chains(chains: Mapping[str, Sequence[str]]) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import docker  # noqa: TID251 - this package is docker's only importer
@@ -223,8 +224,12 @@ class _DockerAttachment:
 
     def read(self) -> Iterator[tuple[OutputStream, bytes]]:
         with engine_border(f"follow the output of {self._container}"):
-            for number, chunk in frames_iter(self._stream, tty=False):  # type: ignore[no-untyped-call]
-                yield STREAMS[number], chunk
+            try:
+                for number, chunk in frames_iter(self._stream, tty=False):  # type: ignore[no-untyped-call]
+                    yield STREAMS[number], chunk
+            finally:
+                self._stream.close()
+                self._socket.close()
 
     def send(self, text: bytes) -> None:
         with engine_border(f"write to {self._container}"):
@@ -248,15 +253,15 @@ class _DockerExecution:
 
     def read(self) -> Iterator[tuple[OutputStream, bytes]]:
         pending = b""
-        with engine_border(f"follow a command in {self._container}"):
+        with engine_border(f"follow a command in {self._container}"), closing(self._response):
             while chunk := self._response.raw.read1(65536):
                 pending += chunk
                 while len(pending) >= FRAME_HEADER_BYTES:
-                    size = int.from_bytes(pending[4:FRAME_HEADER_BYTES], "big")
-                    if len(pending) < FRAME_HEADER_BYTES + size:
+                    end = FRAME_HEADER_BYTES + int.from_bytes(pending[4:FRAME_HEADER_BYTES], "big")
+                    if len(pending) < end:
                         break
-                    yield STREAMS[pending[0]], pending[FRAME_HEADER_BYTES : FRAME_HEADER_BYTES + size]
-                    pending = pending[FRAME_HEADER_BYTES + size :]
+                    yield STREAMS[pending[0]], pending[FRAME_HEADER_BYTES:end]
+                    pending = pending[end:]
 
     def status(self) -> int | None:
         with engine_border(f"inspect a command in {self._container}"):

@@ -12,22 +12,22 @@ table inet ingress_testbed_a1b2c3d4 {
     comment "ingress-testbed run a1b2c3d4"
     chain forward {
         type filter hook forward priority -10; policy accept;
-        iifname "itba1b2c3d4c" oifname != "itba1b2c3d4c" drop
-        iifname != "itba1b2c3d4c" oifname "itba1b2c3d4c" drop
-        iifname "itba1b2c3d4n" oifname != "itba1b2c3d4n" drop
-        iifname != "itba1b2c3d4n" oifname "itba1b2c3d4n" drop
-        iifname "itba1b2c3d4m" oifname != "itba1b2c3d4m" drop
-        iifname != "itba1b2c3d4m" oifname "itba1b2c3d4m" drop
+        iifname "itba1b2c3d4c" oifname != "itba1b2c3d4c" counter drop
+        iifname != "itba1b2c3d4c" oifname "itba1b2c3d4c" counter drop
+        iifname "itba1b2c3d4n" oifname != "itba1b2c3d4n" counter drop
+        iifname != "itba1b2c3d4n" oifname "itba1b2c3d4n" counter drop
+        iifname "itba1b2c3d4m" oifname != "itba1b2c3d4m" counter drop
+        iifname != "itba1b2c3d4m" oifname "itba1b2c3d4m" counter drop
     }
     chain input {
         type filter hook input priority -10; policy accept;
         iifname "itba1b2c3d4m" ct state established,related accept
-        iifname { "itba1b2c3d4c", "itba1b2c3d4n", "itba1b2c3d4m" } drop
+        iifname { "itba1b2c3d4c", "itba1b2c3d4n", "itba1b2c3d4m" } counter drop
     }
     chain output {
         type filter hook output priority -10; policy accept;
         oifname "itba1b2c3d4m" tcp dport 6443 accept
-        oifname { "itba1b2c3d4c", "itba1b2c3d4n", "itba1b2c3d4m" } drop
+        oifname { "itba1b2c3d4c", "itba1b2c3d4n", "itba1b2c3d4m" } counter drop
     }
 }
 """

@@ -1,0 +1,47 @@
+"""Docker keeps the contract that the testbed relies on."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+import docker
+import pytest
+
+from orchestrator.testbed.docker_engine import connect
+from tests.integration.testbed_lab import free_subnet, newest_image
+from tests.unit.testbed.engine_contract import EngineContract, Subject
+
+pytestmark = pytest.mark.integration
+
+DOCKERFILE = """\
+FROM {base}
+RUN printf '#!/bin/sh\\nexit 3\\n' > /usr/local/bin/fail && chmod 0755 /usr/local/bin/fail
+ENTRYPOINT ["sh", "-c", "echo ready; echo warning >&2; exec sleep 600"]
+"""
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[str]:
+    """A small image on our base: the contract's program and commands."""
+    client = docker.from_env()
+    text = DOCKERFILE.format(base=newest_image("base")).encode()
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text))
+    context.seek(0)
+    built, _ = client.images.build(fileobj=context, custom_context=True, rm=True, network_mode="none")
+    assert built.id is not None
+    yield built.id
+    client.images.remove(built.id, force=True)
+    client.close()
+
+
+class TestDockerEngine(EngineContract):
+    @pytest.fixture
+    def subject(self, image: str) -> Iterator[Subject]:
+        engine = connect()
+        yield Subject(engine, image, free_subnet(IPv4Network("198.18.192.0/19")))
+        engine.close()
