@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 from pydantic import BaseModel
 
 from orchestrator.model.history import Event
+from orchestrator.model.measurements import Measurements
 from orchestrator.model.plan import PathPlan, Plan, SloPlan, StepPlan
 
 
@@ -258,3 +259,16 @@ class Kinds:
     actions: Mapping[str, Action]
     parse_objective: Callable[[str, object, str], SloPlan]
     """(kind, value as written, path or path/class) -> objective. Raises ValueError with words for the user's file."""
+
+
+class Slo(Protocol):
+    """One kind of objective. One file in orchestrator/slo, one line in its table."""
+
+    kind: ClassVar[str]
+    unit: ClassVar[str]
+    """`ratio`, `s`, `ms`, `count` or `bool`: how its text is read."""
+    meaning: ClassVar[str]
+
+    def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:
+        """The number that the threshold is held against; None when it was not measured. Worst class, worst step."""
+        ...

@@ -1,0 +1,145 @@
+"""From measurements to a verdict. Judges the data alone; a check that fails to run is INVALID, never a pass."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from orchestrator.errors import ExitCode
+from orchestrator.model.measurements import LoadQuality, Measurements, Outage
+from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdict
+from orchestrator.model.plan import Expectation, PathPlan, Plan, SloPlan
+
+FORMAT_VERSION = 1
+LATENESS_P99_LIMIT_MS = 10.0
+CONTROL_P99_LIMIT_MS = 100.0
+"""A control probe crosses two bridges and a router; a tenth of a second is the machine's doing."""
+
+_EXIT_CODES = {Verdict.PASS: ExitCode.PASS, Verdict.FAIL: ExitCode.SLO_FAILED, Verdict.INVALID: ExitCode.INVALID}
+
+
+def judge(
+    plan: Plan,
+    measurements: Measurements,
+    *,
+    run_id: str,
+    judge_objective: Callable[[SloPlan, Measurements], SloResult],
+    versions: Mapping[str, str],
+    notes: Iterable[str] = (),
+) -> Outcome:
+    """`notes`: what went wrong in our own machinery while measuring; each makes the trial INVALID."""
+    validity = [*check_validity(plan, measurements), *(_broken("machinery", note) for note in notes)]
+    objectives = tuple(_judge_safely(slo, measurements, judge_objective) for slo in plan.slos)
+    verdict = decide(objectives, validity)
+    return Outcome(
+        format_version=FORMAT_VERSION,
+        scenario=plan.scenario,
+        run_id=run_id,
+        question=plan.question,
+        seed=plan.seed,
+        timings_profile=plan.timings.profile,
+        verdict=verdict,
+        exit_code=int(_EXIT_CODES[verdict]),
+        findings=tuple(describe_path(plan, path, measurements) for path in plan.paths),
+        objectives=objectives,
+        validity=tuple(validity),
+        measurements=measurements,
+        versions=dict(versions),
+    )
+
+
+def decide(objectives: Iterable[SloResult], validity: Iterable[ValidityCheck]) -> Verdict:
+    """What was not measured is not judged: a broken check outweighs a missed objective."""
+    results = tuple(objectives)
+    if not all(check.valid for check in validity) or any(result.met is None for result in results):
+        return Verdict.INVALID
+    return Verdict.PASS if all(result.met for result in results) else Verdict.FAIL
+
+
+def _judge_safely(
+    slo: SloPlan, measurements: Measurements, judge_objective: Callable[[SloPlan, Measurements], SloResult]
+) -> SloResult:
+    try:
+        return judge_objective(slo, measurements)
+    except Exception as error:  # noqa: BLE001  any defect of a check is INVALID (DESIGN: a crashing check is never a pass)
+        reason = f"the check failed: {error!r}"
+        return SloResult(subject=slo.subject, kind=slo.kind, objective=slo.text, measured="-", met=None, reason=reason)
+
+
+def check_validity(plan: Plan, measurements: Measurements) -> tuple[ValidityCheck, ...]:
+    """Every condition under which the numbers mean something."""
+    load = measurements.load
+    return (*_check_steps(measurements), *_check_sender(load), *_check_control(plan, load))
+
+
+def _check_steps(measurements: Measurements) -> Iterable[ValidityCheck]:
+    for step in measurements.steps:
+        found = step.failure or step.evidence or "no evidence"
+        valid = step.failure is None and step.effective_s is not None
+        yield ValidityCheck(name=f"step {step.step}", valid=valid, found=found, limit="effective, with evidence")
+
+
+def _check_sender(load: LoadQuality) -> Iterable[ValidityCheck]:
+    worst = max((item.lateness_p99_ms for item in load.classes), default=0.0)
+    yield ValidityCheck(
+        name="sender lateness",
+        valid=worst < LATENESS_P99_LIMIT_MS,
+        found=f"p99 {worst:.2f} ms",
+        limit=f"p99 below {LATENESS_P99_LIMIT_MS:g} ms",
+    )
+    differing = [
+        f"{item.path}/{item.connection_class} {item.recorded} of {item.sent}"
+        for item in load.classes
+        if item.recorded != item.sent
+    ]
+    recorded = sum(item.recorded for item in load.classes)
+    yield ValidityCheck(
+        name="samples recorded",
+        valid=load.complete and not differing and recorded > 0,
+        found=", ".join(differing)
+        or (f"{recorded} of {recorded}" if load.complete else f"{recorded}; the sender reported no totals"),
+        limit="as many as requests sent",
+    )
+    yield ValidityCheck(
+        name="in-flight bound",
+        valid=not load.bound_reached,
+        found="reached" if load.bound_reached else "not reached",
+        limit="never reached: a bounded sender is a closed loop",
+    )
+
+
+def _check_control(plan: Plan, load: LoadQuality) -> Iterable[ValidityCheck]:
+    p99 = load.control_p99_ms
+    yield ValidityCheck(
+        name="control probe",
+        valid=load.control_sent > 0 and load.control_failed == 0 and p99 is not None and p99 < CONTROL_P99_LIMIT_MS,
+        found=f"{load.control_failed} of {load.control_sent} failed, p99 {'-' if p99 is None else f'{p99:.2f}'} ms",
+        limit=f"none failed, p99 below {CONTROL_P99_LIMIT_MS:g} ms: no step touches its path",
+    )
+
+
+def _broken(name: str, note: str) -> ValidityCheck:
+    return ValidityCheck(name=name, valid=False, found=note, limit="nothing of ours fails while measuring")
+
+
+def describe_path(plan: Plan, path: PathPlan, measurements: Measurements) -> str:
+    """The measured answer for one path, in one sentence or two."""
+    classes = measurements.of(path.name)
+    sent, ok = sum(item.sent for item in classes), sum(item.ok for item in classes)
+    if not sent:
+        return f"{path.name}: nothing was sent."
+    if path.expect is Expectation.REFUSED:
+        return f"{path.name}: refused {ok} of {sent} requests ({ok / sent:.2%}), as a negative control must be."
+    parts = [f"{path.name}: {ok / sent:.2%} of {sent} requests ok"]
+    parts += [_describe_outage(item) for item in measurements.outages if item.path == path.name]
+    for step in measurements.steps:
+        lost = [item.lost for item in measurements.rescales if item.step == step.step and item.path == path.name]
+        if lost:
+            parts.append(f"{step.step} lost {sum(lost)}")
+    return "; ".join(parts) + "."
+
+
+def _describe_outage(outage: Outage) -> str:
+    who = f"{outage.step} ({outage.connection_class})"
+    if not outage.failed:
+        return f"{who} lost nothing"
+    if outage.convergence_s is None:
+        return f"{who} lost {outage.failed} and had not converged after {outage.window_end_s - outage.effective_s:.1f} s"
+    return f"{who} lost {outage.failed}, converged after {outage.convergence_s:.2f} s (± {outage.resolution_s * 1000:g} ms)"

@@ -1,0 +1,117 @@
+"""Which part of a loss is whose: every failed request of a load-balanced path is put to what explains it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from orchestrator.model.plan import PathPlan, StepPlan
+from orchestrator.model.samples import Outcome, Samples
+
+SLACK_S = 0.05
+"""Between the client's clock reading and the proxy's: both share the machine's clock, but not the instant of reading it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One connection that HAProxy ended: when, whose, to which server."""
+
+    t_mono_ns: int
+    client_port: int
+    backend: str
+    server: str
+    total_ms: float
+
+
+def read_connections(file: Path) -> tuple[Connection, ...]:
+    """HAProxy's connection log (docs/contracts.md section 6); empty where there is none. A line written in part is left out."""
+    if not file.is_file():
+        return ()
+    found = []
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+            found.append(
+                Connection(
+                    t_mono_ns=record["t_mono_ns"],
+                    client_port=record["client_port"],
+                    backend=record["backend"],
+                    server=record["server"],
+                    total_ms=float(record["total_ms"]),
+                )
+            )
+        except (ValueError, KeyError, TypeError):
+            continue
+    return tuple(found)
+
+
+def attribute_losses(
+    samples: Samples,
+    path: PathPlan,
+    step: StepPlan,
+    connections: Iterable[Connection],
+    *,
+    start_mono_ns: int,
+    detected_s: float | None,
+    programmed_s: float | None,
+    until_s: float,
+) -> Mapping[str, int]:
+    """Failed requests of `samples` by cause.
+
+    - `next hop`: the path's only entry node was struck.
+    - `entry`: the load balancer had given the connection to the struck node; expected until it marks that node down.
+    - `endpoint`: it entered through a live node, whose rules could still choose a pod of the struck node; expected until the last
+      live node has committed rules without them.
+    - `established`: a kept-alive connection (second request or later) that led to the struck node, through the load balancer or
+      behind a live node, and broke with it.
+    - `unexplained`: none of these.
+    """
+    failed = samples.where(~samples.ok).records
+    if set(path.entry_nodes) & set(step.targets):
+        return {"next hop": len(failed)} if len(failed) else {}
+    servers = _servers(connections, path)
+    counts: dict[str, int] = {}
+    for record in failed:
+        cause = _cause(record, servers, step, start_mono_ns, detected_s, programmed_s, until_s)
+        counts[cause] = counts.get(cause, 0) + 1
+    return counts
+
+
+def _servers(connections: Iterable[Connection], path: PathPlan) -> Mapping[int, list[tuple[int, int, str]]]:
+    """Client port -> (begin, end, server) of its connections; ports come round again."""
+    found: dict[int, list[tuple[int, int, str]]] = {}
+    for item in connections:
+        if item.backend == path.frontend:
+            begin = item.t_mono_ns - round(item.total_ms * 1e6)
+            found.setdefault(item.client_port, []).append((begin, item.t_mono_ns, item.server))
+    return found
+
+
+def _cause(
+    record: np.void,
+    servers: Mapping[int, list[tuple[int, int, str]]],
+    step: StepPlan,
+    start_mono_ns: int,
+    detected_s: float | None,
+    programmed_s: float | None,
+    until_s: float,
+) -> str:
+    slack_ns = round(SLACK_S * 1e9)
+    begun, ended = int(record["sent_ns"]) or int(record["intended_ns"]), int(record["end_ns"])
+    near = [
+        (begin, end, server)
+        for begin, end, server in servers.get(int(record["local_port"]), ())
+        if begin - slack_ns <= ended and end + slack_ns >= begun
+    ]
+    server = max(near)[2] if near else None
+    at_s = (begun - start_mono_ns) / 1e9
+    if record["outcome"] == Outcome.OTHER:
+        return "unexplained"
+    if int(record["connection_use"]) > 1:
+        dead_end = at_s <= (programmed_s if programmed_s is not None else until_s) + SLACK_S
+        return "established" if dead_end or server in step.targets else "unexplained"
+    if server in step.targets:
+        return "entry" if at_s <= (detected_s if detected_s is not None else until_s) + SLACK_S else "unexplained"
+    return "endpoint" if at_s <= (programmed_s if programmed_s is not None else until_s) + SLACK_S else "unexplained"

@@ -1,0 +1,195 @@
+"""All measurements of one trial, from its plan, history, samples and the load balancer's connection log."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.errors import InternalError
+from orchestrator.metrics.attribution import Connection, attribute_losses
+from orchestrator.metrics.instants import SCALE, begin_of, measure_steps, window_of
+from orchestrator.metrics.latency import measure_latency
+from orchestrator.metrics.outcomes import count_outcomes, met
+from orchestrator.metrics.quality import measure_load
+from orchestrator.metrics.rescaling import measure_rescale, measure_served
+from orchestrator.metrics.resources import measure_containers
+from orchestrator.metrics.spans import measure_spans, time_availability
+from orchestrator.metrics.stages import detected_at_s, find_stages, programmed_at_s
+from orchestrator.model.history import History
+from orchestrator.model.measurements import (
+    ClassMeasurement,
+    Latency,
+    Measurements,
+    Outage,
+    Point,
+    Rescale,
+    Series,
+    StepMeasurement,
+)
+from orchestrator.model.plan import LoadClassPlan, PathPlan, Plan, StepPlan
+from orchestrator.model.samples import Outcome, Samples
+
+SERIES_BIN_S = 0.5
+
+
+def measure(
+    plan: Plan,
+    history: History,
+    samples: Samples,
+    *,
+    connections: Sequence[Connection] = (),
+    totals: Mapping[str, object] | None = None,
+) -> Measurements:
+    """Raises InternalError when the load never started: there is nothing to measure then."""
+    if history.start_mono_ns is None:
+        raise InternalError("the history has no start of the load: nothing was measured")
+    trial = _Trial(plan, history, samples, connections)
+    return Measurements(
+        classes=tuple(trial.measure_class(item) for item in trial.classes),
+        steps=trial.steps,
+        outages=tuple(trial.outages()),
+        rescales=tuple(trial.rescales()),
+        served=measure_served(plan, history, samples),
+        load=measure_load(plan, samples, totals),
+        containers=measure_containers(history, plan.load.duration_s),
+        series=tuple(trial.series(item) for item in trial.classes),
+    )
+
+
+class _Trial:
+    def __init__(self, plan: Plan, history: History, samples: Samples, connections: Sequence[Connection]) -> None:
+        self._plan = plan
+        self._history = history
+        self._connections = connections
+        self._start_ns = history.start_mono_ns or 0
+        self.classes = tuple(item for item in plan.load.classes if item.path != plan.control_path)
+        self._own = {(item.path, item.connection_class): samples.of(item.path, item.connection_class) for item in self.classes}
+        self.steps = measure_steps(plan, history)
+
+    def _of(self, load: LoadClassPlan) -> tuple[PathPlan, Samples, NDArray[np.float64]]:
+        own = self._own[load.path, load.connection_class]
+        return self._plan.path(load.path), own, (own.records["intended_ns"] - self._start_ns) / 1e9
+
+    def measure_class(self, load: LoadClassPlan) -> ClassMeasurement:
+        path, own, at_s = self._of(load)
+        good = met(own, path.expect)
+        before_s, after_s = self._disturbed()
+        return ClassMeasurement(
+            path=load.path,
+            connection_class=load.connection_class,
+            rate_rps=load.rate_rps,
+            resolution_s=1 / load.rate_rps,
+            sent=len(own),
+            ok=int(good.sum()),
+            refused=int((own.records["outcome"] == Outcome.REFUSED).sum()),
+            outcomes=count_outcomes(own),
+            retried=int((own.records["attempt"] > 1).sum()),
+            availability_ratio=float(good.mean()) if len(own) else None,
+            time_availability_ratio=time_availability(at_s, good, duration_s=self._plan.load.duration_s),
+            latency=measure_latency(own),
+            latency_before=self._latency(own, at_s < before_s),
+            latency_during=self._latency(own, (at_s >= before_s) & (at_s < after_s)),
+            latency_after=self._latency(own, at_s >= after_s),
+            share_by_pod=_shares(own, "pod_id"),
+            share_by_node=_shares(own, "node_id"),
+        )
+
+    def _disturbed(self) -> tuple[float, float]:
+        """From the first step's begin to the last one's end; all of the load is `before` without steps."""
+        ends = [step.done_s or step.healed_s or begin_of(step) for step in self.steps]
+        return (
+            min((begin_of(step) for step in self.steps), default=self._plan.load.duration_s),
+            max(ends, default=self._plan.load.duration_s),
+        )
+
+    @staticmethod
+    def _latency(own: Samples, mask: NDArray[np.bool_]) -> Latency | None:
+        return measure_latency(own.where(mask))
+
+    def outages(self) -> list[Outage]:
+        faults = [(step, found) for step, found in zip(self._plan.timeline, self.steps, strict=True) if step.kind != SCALE]
+        return [
+            self._outage(step, found, load) for step, found in faults if found.effective_s is not None for load in self.classes
+        ]
+
+    def _outage(self, step: StepPlan, found: StepMeasurement, load: LoadClassPlan) -> Outage:
+        path, own, at_s = self._of(load)
+        since_s, until_s = window_of(found, self.steps, self._plan.load.duration_s)
+        validation_s = self._plan.convergence_validation_s
+        good = met(own, path.expect)
+        spans = measure_spans(at_s, good, since_s=since_s, until_s=until_s, validation_s=validation_s)
+        lost = own.where(~good & (at_s >= since_s) & (at_s < until_s))
+        converged = spans.failed == 0 or spans.sustained_s is not None
+        stages = find_stages(self._plan, path, step, self._history, spans, since_s=since_s, until_s=until_s)
+        detected_s = (
+            detected_at_s(path.frontend, step, self._history, since_s=since_s, until_s=until_s) if path.frontend else None
+        )
+        return Outage(
+            step=step.step,
+            kind=step.kind,
+            path=load.path,
+            connection_class=load.connection_class,
+            effective_s=since_s,
+            window_end_s=until_s,
+            resolution_s=1 / load.rate_rps,
+            failed=spans.failed,
+            outcomes=count_outcomes(lost),
+            first_loss_s=spans.first_loss_s,
+            first_recovery_s=spans.first_recovery_s,
+            converged=converged,
+            convergence_s=_difference(spans.sustained_s, since_s) if spans.failed else 0.0,
+            outage_s=_difference(spans.sustained_s, spans.first_loss_s) if spans.failed else 0.0,
+            total_outage_s=spans.total_outage_s,
+            brownout_s=spans.brownout_s,
+            loss_derived_s=spans.failed / load.rate_rps,
+            stages=stages,
+            attribution=attribute_losses(
+                lost,
+                path,
+                step,
+                self._connections,
+                start_mono_ns=self._start_ns,
+                detected_s=detected_s,
+                programmed_s=programmed_at_s(self._plan, step, self._history, since_s=since_s, until_s=until_s),
+                until_s=until_s,
+            ),
+        )
+
+    def rescales(self) -> list[Rescale]:
+        found = []
+        for step, measured in zip(self._plan.timeline, self.steps, strict=True):
+            if step.kind == SCALE:
+                for load in self.classes:
+                    path, own, _ = self._of(load)
+                    found.append(measure_rescale(self._plan, step, measured, path, load, own, self._start_ns))
+        return found
+
+    def series(self, load: LoadClassPlan) -> Series:
+        path, own, at_s = self._of(load)
+        good = met(own, path.expect)
+        numbers = np.floor(at_s / SERIES_BIN_S).astype(np.int64)
+        latency_ms = (own.records["end_ns"] - own.records["intended_ns"]) / 1e6
+        points = []
+        for number in range(int(np.ceil(self._plan.load.duration_s / SERIES_BIN_S))):
+            inside = numbers == number
+            answered = latency_ms[inside & own.ok]
+            points.append(
+                Point(
+                    at_s=number * SERIES_BIN_S,
+                    sent=int(inside.sum()),
+                    ok=int(good[inside].sum()),
+                    p99_ms=float(np.percentile(answered, 99)) if len(answered) else None,
+                )
+            )
+        return Series(path=load.path, connection_class=load.connection_class, bin_s=SERIES_BIN_S, points=tuple(points))
+
+
+def _difference(later_s: float | None, earlier_s: float | None) -> float | None:
+    return None if later_s is None or earlier_s is None else later_s - earlier_s
+
+
+def _shares(own: Samples, field: str) -> Mapping[str, float]:
+    """Share of the ok requests that each pod or node answered."""
+    answered = own.where(own.ok)
+    names, counts = np.unique(answered.column(field), return_counts=True)
+    return {str(name): float(count / len(answered)) for name, count in zip(names, counts, strict=True) if name}

@@ -1,0 +1,70 @@
+"""What a rescale cost each path and class, and how soon a new node served."""
+
+import numpy as np
+
+from orchestrator.metrics.instants import SCALE
+from orchestrator.metrics.latency import measure_latency
+from orchestrator.metrics.outcomes import count_outcomes, met
+from orchestrator.model.history import Event, History
+from orchestrator.model.measurements import Rescale, Served, StepMeasurement
+from orchestrator.model.plan import LoadClassPlan, PathPlan, Plan, StepPlan
+from orchestrator.model.samples import Samples
+
+BEFORE_S = 5.0
+"""How much of the time before a rescale its latency is compared with."""
+SETTLE_S = 2.0
+"""Losses up to this long after a rescale is done still belong to it: a node that left may be missed late."""
+
+
+def measure_rescale(
+    plan: Plan, step: StepPlan, measured: StepMeasurement, path: PathPlan, load: LoadClassPlan, own: Samples, start_ns: int
+) -> Rescale:
+    """Lost: requests between the step's instant and `SETTLE_S` after its end (the load's, when it never ended) that did not get
+    what the path must answer."""
+    end_s = min(plan.load.duration_s, (measured.done_s or plan.load.duration_s) + SETTLE_S)
+    at_s = (own.records["intended_ns"] - start_ns) / 1e9
+    during = own.where((at_s >= step.at_s) & (at_s < end_s))
+    before = own.where((at_s >= step.at_s - BEFORE_S) & (at_s < step.at_s))
+    lost = during.where(~met(during, path.expect))
+    latency_before, latency_during = measure_latency(before), measure_latency(during)
+    return Rescale(
+        step=step.step,
+        direction="down" if step.parameters.get("remove") else "up",
+        drained=bool(step.parameters.get("drain")),
+        path=path.name,
+        connection_class=load.connection_class,
+        issued_s=step.at_s,
+        done_s=measured.done_s,
+        lost=len(lost),
+        outcomes=count_outcomes(lost),
+        p99_before_ms=None if latency_before is None else latency_before.p99_ms,
+        p99_during_ms=None if latency_during is None else latency_during.p99_ms,
+    )
+
+
+def measure_served(plan: Plan, history: History, samples: Samples) -> tuple[Served, ...]:
+    """Of each added node, seconds from the step's instant to: Ready, up behind the load balancer, first request answered."""
+    start_ns = history.start_mono_ns
+    if start_ns is None:
+        return ()
+    found = []
+    for step in plan.timeline:
+        added = step.parameters.get("add", ()) if step.kind == SCALE else ()
+        for node in added if isinstance(added, list | tuple) else ():
+            since_ns = start_ns + round(step.at_s * 1e9)
+            answered = samples.records["end_ns"][
+                samples.ok & (samples.column("node_id") == node) & (samples.records["intended_ns"] >= since_ns)
+            ]
+            found.append(
+                Served(
+                    node=str(node),
+                    ready_s=_after(history.first("node-ready", since_ns=since_ns, node=node), since_ns),
+                    in_load_balancer_s=_after(history.first("server-up", since_ns=since_ns, server=node), since_ns),
+                    first_answer_s=float((np.min(answered) - since_ns) / 1e9) if len(answered) else None,
+                )
+            )
+    return tuple(found)
+
+
+def _after(event: Event | None, since_ns: int) -> float | None:
+    return None if event is None else (event.t_mono_ns - since_ns) / 1e9

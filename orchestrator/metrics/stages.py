@@ -1,0 +1,108 @@
+"""The stages of an outage, each told by an event of the history: who noticed, who withdrew, who programmed, when it was over."""
+
+from orchestrator.metrics.spans import Spans
+from orchestrator.model.history import Event, History
+from orchestrator.model.measurements import Stage
+from orchestrator.model.plan import PathPlan, Plan, Role, StepPlan
+
+_WITHDRAWN = ("endpoint-not-ready", "endpoint-terminating", "endpoint-removed")
+
+
+def find_stages(
+    plan: Plan, path: PathPlan, step: StepPlan, history: History, spans: Spans, *, since_s: float, until_s: float
+) -> tuple[Stage, ...]:
+    """In the order of their instants.
+
+    Through a load balancer: its verdict on the target (`detected`), the control plane's (`node not ready`, `withdrawn`: the last
+    endpoint of the target), the rules (`programmed`: the last live node's commit without them). Through one entry node that was
+    struck: nobody detects anything; the stages are those of its return.
+    """
+    found = [Stage(name="fault effective", at_s=since_s, source=step.kind)]
+    if spans.first_loss_s is not None:
+        found.append(Stage(name="first loss", at_s=spans.first_loss_s, source="samples"))
+    inside = _Window(history, since_s, until_s)
+    if path.frontend is not None:
+        for target in step.targets:
+            found += inside.stage("load balancer marks down", inside.first("server-down", backend=path.frontend, server=target))
+    for target in step.targets:
+        found += inside.stage("node not ready", inside.first("node-not-ready", node=target))
+        found += inside.stage("endpoints withdrawn", inside.last(*_WITHDRAWN, node=target))
+    found += inside.stage("rules programmed", _programmed(plan, step, inside))
+    if set(path.entry_nodes) & set(step.targets):
+        for target in step.targets:
+            found += inside.stage("node boots", inside.first("booted", container=target))
+            found += inside.stage("node registers", inside.first("node-registered", node=target))
+            found += inside.stage("rules there again", inside.first("rules-committed", container=target))
+    if spans.first_recovery_s is not None:
+        found.append(Stage(name="first success", at_s=spans.first_recovery_s, source="samples"))
+    if spans.sustained_s is not None:
+        found.append(Stage(name="sustained", at_s=spans.sustained_s, source="samples"))
+    return tuple(sorted(found, key=lambda stage: stage.at_s))
+
+
+def programmed_at_s(plan: Plan, step: StepPlan, history: History, *, since_s: float, until_s: float) -> float | None:
+    """When the last live node had committed rules without the endpoints of the struck nodes."""
+    inside = _Window(history, since_s, until_s)
+    event = _programmed(plan, step, inside)
+    return None if event is None else history.seconds(event)
+
+
+def detected_at_s(frontend: str, step: StepPlan, history: History, *, since_s: float, until_s: float) -> float | None:
+    """When the load balancer had marked the last struck server down; None when it did not mark all of them."""
+    inside = _Window(history, since_s, until_s)
+    events = [inside.first("server-down", backend=frontend, server=target) for target in step.targets]
+    return max((history.seconds(event) for event in events if event), default=None) if all(events) else None
+
+
+def _programmed(plan: Plan, step: StepPlan, inside: "_Window") -> Event | None:
+    withdrawn = {
+        str(event.fields.get("endpoint"))
+        for target in step.targets
+        for event in inside.select(*_WITHDRAWN)
+        if event.fields.get("node") == target
+    }
+    if not withdrawn:
+        return None
+    first = min(event.t_mono_ns for event in inside.select(*_WITHDRAWN) if event.fields.get("node") in step.targets)
+    commits: list[Event] = []
+    for node in (item.name for item in plan.of_role(Role.NODE) if item.name not in step.targets):
+        for event in inside.select("rules-committed"):
+            if event.t_mono_ns < first or event.container != node:
+                continue
+            endpoints = event.fields.get("endpoints")
+            listed = {item for items in endpoints.values() for item in items} if isinstance(endpoints, dict) else set()
+            if not withdrawn & listed:
+                commits.append(event)
+                break
+    return max(commits, key=lambda event: event.t_mono_ns) if commits else None
+
+
+class _Window:
+    """Events of one window."""
+
+    def __init__(self, history: History, since_s: float, until_s: float) -> None:
+        self._history = history
+        start = history.start_mono_ns or 0
+        self._since_ns, self._until_ns = start + round(since_s * 1e9), start + round(until_s * 1e9)
+
+    def select(self, *names: str) -> list[Event]:
+        return [event for event in self._history.select(*names, since_ns=self._since_ns) if event.t_mono_ns < self._until_ns]
+
+    def first(self, *names: str, container: str | None = None, **fields: object) -> Event | None:
+        return next(iter(self._matching(names, container, fields)), None)
+
+    def last(self, *names: str, **fields: object) -> Event | None:
+        """The last one of the first batch: an endpoint that changes again later belongs to another stage."""
+        matching = self._matching(names, None, fields)
+        first_of_each = {str(event.fields.get("endpoint")): event for event in reversed(matching)}
+        return max(first_of_each.values(), key=lambda event: event.t_mono_ns, default=None)
+
+    def _matching(self, names: tuple[str, ...], container: str | None, fields: dict[str, object]) -> list[Event]:
+        return [
+            event
+            for event in self.select(*names)
+            if container in (None, event.container) and all(event.fields.get(key) == value for key, value in fields.items())
+        ]
+
+    def stage(self, name: str, event: Event | None) -> list[Stage]:
+        return [] if event is None else [Stage(name=name, at_s=self._history.seconds(event), source=event.source)]

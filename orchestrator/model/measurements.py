@@ -1,0 +1,195 @@
+"""What was measured in one trial. Frozen numbers with their units; None means that there was nothing to measure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Percentiles in ms, from the intended instant. Time-outs are censored: they count with the time that was waited."""
+
+    count: int
+    censored: int
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    p999_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One step of an outage: its instant from the start of the load, and the event that tells it."""
+
+    name: str
+    at_s: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """What one path and class lost to one fault. Instants in seconds from the start of the load; durations in seconds."""
+
+    step: str
+    kind: str
+    path: str
+    connection_class: str
+    effective_s: float
+    window_end_s: float
+    """Up to the next step's effective instant, or the end of the load."""
+    resolution_s: float
+    failed: int
+    outcomes: Mapping[str, int]
+    first_loss_s: float | None
+    """None: nothing was lost."""
+    first_recovery_s: float | None
+    converged: bool
+    """Whether a span of `convergence_validation_s` without a failure followed, inside the window."""
+    convergence_s: float | None
+    """From the effective instant to the start of that span; 0 when nothing was lost; None: not converged."""
+    outage_s: float | None
+    """Loss of connectivity: from the first failed request to the start of that span; None: not converged."""
+    total_outage_s: float
+    """Time in bins without any success (RFC 6201: total loss)."""
+    brownout_s: float
+    """Time in bins with some success and some failure."""
+    loss_derived_s: float
+    """Failed requests / rate (RFC 6412 section 3.5.2), a cross-check that assumes total loss."""
+    stages: tuple[Stage, ...] = ()
+    attribution: Mapping[str, int] = field(default_factory=dict)
+    """Failed requests by what explains them: entry, endpoint, established, next-hop, unexplained."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A node that a step added: seconds from the step's issue until it served, None: never seen."""
+
+    node: str
+    ready_s: float | None
+    in_load_balancer_s: float | None
+    first_answer_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescale:
+    """What one path and class lost to one rescale."""
+
+    step: str
+    direction: str
+    """`up` or `down`."""
+    drained: bool
+    path: str
+    connection_class: str
+    issued_s: float
+    done_s: float | None
+    lost: int
+    outcomes: Mapping[str, int]
+    p99_before_ms: float | None
+    p99_during_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassMeasurement:
+    """One path and connection class over the whole load."""
+
+    path: str
+    connection_class: str
+    rate_rps: float
+    resolution_s: float
+    sent: int
+    ok: int
+    refused: int
+    outcomes: Mapping[str, int]
+    retried: int
+    """Requests that were sent again on a fresh connection, as RFC 9110 section 9.2.2 allows."""
+    availability_ratio: float | None
+    time_availability_ratio: float | None
+    latency: Latency | None
+    latency_before: Latency | None
+    latency_during: Latency | None
+    latency_after: Latency | None
+    share_by_pod: Mapping[str, float]
+    share_by_node: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderQuality:
+    """How well one class was sent: lateness is sent minus intended."""
+
+    path: str
+    connection_class: str
+    sent: int
+    recorded: int
+    lateness_p50_ms: float
+    lateness_p99_ms: float
+    lateness_max_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadQuality:
+    classes: tuple[SenderQuality, ...]
+    bound_reached: bool
+    complete: bool
+    """The sender reported its totals: it was not killed."""
+    control_sent: int
+    control_failed: int
+    control_p99_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepMeasurement:
+    """One step of the timeline: planned against effective, with its evidence."""
+
+    step: str
+    kind: str
+    targets: tuple[str, ...]
+    planned_s: float
+    effective_s: float | None
+    deviation_ms: float | None
+    healed_s: float | None
+    done_s: float | None
+    evidence: str
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerUse:
+    """CPU of one container in cores, over the load."""
+
+    container: str
+    mean_cores: float
+    max_cores: float
+    max_conntrack_entries: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One bin of the series that the report draws."""
+
+    at_s: float
+    sent: int
+    ok: int
+    p99_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    path: str
+    connection_class: str
+    bin_s: float
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurements:
+    classes: tuple[ClassMeasurement, ...]
+    steps: tuple[StepMeasurement, ...]
+    outages: tuple[Outage, ...]
+    rescales: tuple[Rescale, ...]
+    served: tuple[Served, ...]
+    load: LoadQuality
+    containers: tuple[ContainerUse, ...]
+    series: tuple[Series, ...]
+
+    def of(self, path: str, connection_class: str | None = None) -> tuple[ClassMeasurement, ...]:
+        return tuple(item for item in self.classes if item.path == path and connection_class in (None, item.connection_class))

@@ -1,0 +1,17 @@
+"""Outage: loss of connectivity, from the first failed request to the first sustained good span."""
+
+from typing import ClassVar
+
+from orchestrator.model.measurements import Measurements
+from orchestrator.model.plan import SloPlan
+from orchestrator.slo.aggregation import highest, outages_of
+
+
+class OutageObjective:
+    kind: ClassVar[str] = "outage"
+    unit: ClassVar[str] = "s"
+    meaning: ClassVar[str] = "from the first failed request to the first sustained good span, of the worst fault and class"
+
+    def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:
+        """Infinite when a fault's window ended before the path had converged."""
+        return highest(item.outage_s if item.converged else float("inf") for item in outages_of(slo, measurements))
