@@ -57,6 +57,10 @@ class FakeWorld:
         """Containers whose init refuses."""
         self.without_effect: set[str] = set()
         """Faults (by init's name) that never report."""
+        self.on_execute: Callable[[str, Sequence[str]], str] = lambda container, argv: ""
+        self.on_control: Callable[[str, Mapping[str, object]], None] = lambda container, request: None
+        self.files: dict[tuple[str, str], bytes] = {}
+        self.processes: list[FakeProcess] = []
 
     @property
     def plan(self) -> Plan:
@@ -86,6 +90,7 @@ class FakeWorld:
 
     def control(self, container: str, request: Mapping[str, object]) -> Mapping[str, object]:
         self.calls.append(("control", container, str(request["op"])))
+        self.on_control(container, request)
         if container not in self.running or container in self.unarmable:
             raise CommandError(["testbed-ctl"], 1, "no init answers", where=container)
         identity = str(request.get("id", ""))
@@ -113,14 +118,16 @@ class FakeWorld:
 
     def execute(self, container: str, argv: Sequence[str], *, deadline_s: float) -> str:
         self.calls.append(("execute", container, *argv))
-        return ""
+        return self.on_execute(container, argv)
 
     def spawn(self, container: str, argv: Sequence[str]) -> "FakeProcess":
         self.calls.append(("spawn", container, *argv))
-        return FakeProcess()
+        self.processes.append(FakeProcess())
+        return self.processes[-1]
 
     def put(self, container: str, files: Mapping[str, bytes]) -> None:
         self.calls.append(("put", container, *files))
+        self.files.update({(container, path): content for path, content in files.items()})
 
     def fetch(self, container: str, path: str, into: Path) -> None:
         self.calls.append(("fetch", container, path))
@@ -205,9 +212,12 @@ class FakeProcess:
 
     def __init__(self) -> None:
         self.has_ended = False
+        self.failure: Exception | None = None
 
     def wait(self, deadline_s: float) -> None:
         self.has_ended = True
+        if self.failure is not None:
+            raise self.failure
 
 
 class FakeLoad:
