@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import docker  # noqa: TID251 - this package is docker's only importer
@@ -149,7 +149,7 @@ class DockerEngine:
             self._api.stop(container, timeout=round(grace_s))
 
     def remove_container(self, container: str) -> None:
-        with engine_border(f"remove {container}"), _absent_is_fine(or_going=True):
+        with engine_border(f"remove {container}"), _absent_is_fine():
             self._api.remove_container(container, v=True, force=True)
 
     def containers(self, labels: Labels) -> tuple[Found, ...]:
@@ -286,20 +286,16 @@ class _DockerEvents:
         self._stream.close()
 
 
-class _absent_is_fine:  # noqa: N801 - reads as a statement
-    """Swallows 404, and 409 for a removal that is already under way."""
-
-    def __init__(self, *, or_going: bool = False) -> None:
-        self._or_going = or_going
-
-    def __enter__(self) -> None:
+@contextmanager
+def _absent_is_fine() -> Iterator[None]:
+    """For removals: what is not there any more, or already going (409), is what was wanted."""
+    try:
+        yield
+    except docker.errors.NotFound:
         return
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
-        if isinstance(error, docker.errors.NotFound):
-            return True
-        going = isinstance(error, docker.errors.APIError) and error.status_code == 409 and "in progress" in explain(error)
-        return self._or_going and going
+    except docker.errors.APIError as error:
+        if error.status_code != 409 or "in progress" not in explain(error):
+            raise
 
 
 def _label_filter(labels: Labels) -> list[str]:

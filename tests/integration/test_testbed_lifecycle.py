@@ -42,7 +42,16 @@ def left_of(engine: DockerEngine, run_id: str) -> list[str]:
     return [item.name for item in found]
 
 
-def clean_all_dead(engine: DockerEngine, run_id: str) -> tuple[str, ...]:
+def await_reaped(engine: DockerEngine, run_id: str) -> None:
+    """Containers, networks and guard rules gone, without anybody's help."""
+    deadline = time.monotonic() + REAPED_WITHIN_S
+    while left_of(engine, run_id) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left_of(engine, run_id) == []
+    assert run_id not in orphaned_guards(engine, run_id)
+
+
+def orphaned_guards(engine: DockerEngine, run_id: str) -> tuple[str, ...]:
     """Runs whose guard rules were found although nothing else of them is there."""
     cleaned = clean(engine, compose_file(), warden_image=newest_image("warden"), now_unix_s=0, run_id=run_id)
     return cleaned.guards
@@ -71,7 +80,7 @@ def test_a_testbed_that_ends_leaves_nothing_but_its_logs(engine: DockerEngine, t
         testbed.execute("node-1", ["sh", "-c", "echo trace > /var/log/testbed/trace.txt"], deadline_s=10)
         assert left_of(engine, run_id) != []
     assert left_of(engine, run_id) == []
-    assert run_id not in clean_all_dead(engine, run_id)
+    assert run_id not in orphaned_guards(engine, run_id)
     assert (tmp_path / "logs" / "node-1" / "trace.txt").read_text() == "trace\n"
 
 
@@ -79,11 +88,7 @@ def test_an_orchestrator_that_is_killed_is_cleaned_up_after(engine: DockerEngine
     with orphan(tmp_path) as (process, run_id):
         assert len(engine.containers({RUN: run_id})) == 8
         process.send_signal(signal.SIGKILL)
-        deadline = time.monotonic() + REAPED_WITHIN_S
-        while left_of(engine, run_id) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert left_of(engine, run_id) == []
-        assert run_id not in clean_all_dead(engine, run_id)
+        await_reaped(engine, run_id)
 
 
 def test_a_kept_testbed_stays_until_it_is_cleaned(engine: DockerEngine, tmp_path: Path) -> None:
@@ -98,6 +103,14 @@ def test_a_kept_testbed_stays_until_it_is_cleaned(engine: DockerEngine, tmp_path
             cleaned = clean(engine, compose_file(), warden_image=newest_image("warden"), now_unix_s=0, run_id=run_id)
         assert (cleaned.runs, cleaned.guards) == ((run_id,), (run_id,))
         assert left_of(engine, run_id) == []
+
+
+def test_a_kept_run_removes_itself_when_it_expires(engine: DockerEngine, tmp_path: Path) -> None:
+    with lab_claim(tmp_path, expires_in_s=3) as claim:
+        claim.warden.keep()
+    run_id = claim.run.run_id
+    assert left_of(engine, run_id) != []
+    await_reaped(engine, run_id)
 
 
 def test_two_testbeds_live_side_by_side_in_slots_of_their_own(tmp_path: Path) -> None:

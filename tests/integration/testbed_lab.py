@@ -51,15 +51,15 @@ def free_subnet(pool: IPv4Network) -> IPv4Network:
     return next(subnet for subnet in pool.subnets(new_prefix=24) if not any(subnet.overlaps(other) for other in taken))
 
 
-def make_lab_run(directory: Path, *, bare: bool) -> Run:
+def make_lab_run(directory: Path, *, bare: bool, expires_in_s: int) -> Run:
     """`bare`: every container runs the base image, with init alone."""
     images = {role: newest_image("base" if bare and role is not Role.WARDEN else role) for role in Role}
     return Run(
         run_id=uuid.uuid4().hex[:8],
         directory=directory,
         owner_pid=os.getpid(),
-        expires_in_s=300,
-        expires_unix_s=int(time.time()) + 300,
+        expires_in_s=expires_in_s,
+        expires_unix_s=int(time.time()) + expires_in_s,
         images=images,
     )
 
@@ -71,16 +71,16 @@ def without_processes(plan: Plan) -> Plan:
 
 
 @contextmanager
-def lab_claim(directory: Path, *, bare: bool = True, stop: threading.Event | None = None) -> Iterator[Claim]:
+def lab_claim(directory: Path, *, bare: bool = True, expires_in_s: int = 300) -> Iterator[Claim]:
     engine: DockerEngine = connect()
     try:
         with claim_slot(
             engine,
             compose_file(),
-            make_lab_run(directory, bare=bare),
+            make_lab_run(directory, bare=bare, expires_in_s=expires_in_s),
             client_pool=CLIENT_POOL,
             node_pool=NODE_POOL,
-            stop=stop or threading.Event(),
+            stop=threading.Event(),
         ) as claim:
             yield claim
     finally:
