@@ -1,0 +1,1 @@
+"""What a cluster hands out: cluster IPs, node ports, pod CIDRs, external addresses."""

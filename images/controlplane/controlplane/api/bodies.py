@@ -1,0 +1,116 @@
+"""Request bodies: read within a limit, decoded by the type of the resource, refused in the API server's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from controlplane.api.paths import Target
+from controlplane.errors import StatusError, bad_request, invalid, invalid_value, too_large, unsupported_media_type
+from controlplane.kinds.resource import Resource
+from controlplane.objects import Object
+from controlplane.schema.decoding import MalformedError, decode, read_json
+from controlplane.schema.types import Struct
+
+BODY_LIMIT_BYTES = 3 * 1024 * 1024
+"""As the API server's (apiserver, server/config.go, MaxRequestBodyBytes)."""
+JSON = "application/json"
+
+
+async def read_body(request: web.BaseRequest) -> bytes:
+    """Raises StatusError 413."""
+    if (request.content_length or 0) > BODY_LIMIT_BYTES:
+        raise too_large(BODY_LIMIT_BYTES)
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > BODY_LIMIT_BYTES:
+            raise too_large(BODY_LIMIT_BYTES)
+    return bytes(body)
+
+
+def media_type_of(request: web.BaseRequest) -> str:
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def read_value(body: bytes, complain: Callable[[str], Exception] = bad_request) -> Any:
+    """Any JSON value."""
+    return read_json(body, lambda why: complain(f"couldn't get version/kind; json parse error: {why}"))
+
+
+async def read_object(request: web.BaseRequest) -> Object:
+    """A JSON object. Raises StatusError 400, 413 or 415."""
+    if media_type_of(request) not in (JSON, ""):
+        raise unsupported_media_type((JSON,))
+    value = read_value(await read_body(request))
+    if not isinstance(value, dict):
+        raise bad_request("couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type struct")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A fresh tree, and what the client should be warned about."""
+
+    item: Object
+    warnings: tuple[str, ...]
+
+
+def decode_as(resource: Resource, raw: Any, *, validation: str) -> Decoded:
+    """An object of the resource's kind. `validation`: Ignore, Warn or Strict (KEP-2885). Raises StatusError 400."""
+    if not isinstance(raw, dict):
+        raise bad_request("couldn't get version/kind; json parse error: the object must be a JSON object")
+    api_version, kind = raw.get("apiVersion") or resource.group_version, raw.get("kind") or resource.kind
+    if api_version != resource.group_version:
+        raise bad_request(
+            f"the API version in the data ({api_version}) does not match the expected API version ({resource.group_version})"
+        )
+    if kind != resource.kind:
+        raise bad_request(f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}')
+    return decode_schema(resource.schema, {**raw, "apiVersion": api_version, "kind": kind}, resource.version, validation)
+
+
+def decode_schema(schema: Struct, raw: Object, version: str, validation: str) -> Decoded:
+    """By a type that need not be a resource's, such as Scale. Raises StatusError 400."""
+    prefix = f'{schema.name} in version "{version}" cannot be handled as a {schema.name}'
+    try:
+        item, unknown = decode(schema, raw)
+    except MalformedError as error:
+        raise bad_request(f"{prefix}: {error}") from error
+    texts = tuple(f'unknown field "{path}"' for path in unknown)
+    if texts and validation == "Strict":
+        raise bad_request(f"{prefix}: strict decoding error: {', '.join(texts)}")
+    return Decoded(item=item, warnings=() if validation == "Ignore" else texts)
+
+
+def place_object(item: Object, target: Target) -> None:
+    """Check the object's name and namespace against the URL's, and fill them in. Raises StatusError 400."""
+    metadata = item.setdefault("metadata", {})
+    if target.name:
+        if metadata.get("name") not in (None, "", target.name):
+            raise bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})")
+        metadata["name"] = target.name
+    if target.resource.is_namespaced:
+        namespace = target.namespace or ""
+        if metadata.get("namespace") not in (None, "", namespace):
+            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        metadata["namespace"] = namespace
+    else:
+        metadata.pop("namespace", None)
+
+
+def check_dry_run(values: list[str]) -> bool:
+    """Raises StatusError 422."""
+    if not values:
+        return False
+    if values == ["All"]:
+        return True
+    raise _options_error(values)
+
+
+def _options_error(values: list[str]) -> StatusError:
+    error = invalid_value("dryRun", values, 'supported values: "All"')
+    return invalid("CreateOptions", "meta.k8s.io", "", [error])

@@ -1,0 +1,222 @@
+"""POST, PUT, PATCH and DELETE: from a request to one call of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from controlplane.api.bodies import (
+    JSON,
+    Decoded,
+    check_dry_run,
+    decode_as,
+    media_type_of,
+    place_object,
+    read_body,
+    read_object,
+    read_value,
+)
+from controlplane.api.paths import Target
+from controlplane.api.queries import read_flag, read_number, read_predicate
+from controlplane.api.reading import answer_json, answer_object, present
+from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.errors import StatusError, bad_request, invalid, invalid_value, not_found, unsupported_media_type
+from controlplane.kinds.registry import by_stored
+from controlplane.kinds.resource import Resource
+from controlplane.objects import Object, key_of
+from controlplane.patching.apply import ApplyConflictError, apply_configuration
+from controlplane.patching.json_patch import PatchError, apply_json_patch
+from controlplane.patching.merge import apply_merge_patch
+from controlplane.patching.strategic import StrategicPatchError, apply_strategic_patch
+
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY = "application/apply-patch+yaml"
+PATCHES = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
+
+
+def _answer(
+    cluster: Cluster, target: Target, request: web.BaseRequest, item: Object, status: int, decoded: Decoded
+) -> web.Response:
+    response = answer_object(
+        cluster, target.resource, item, accept=request.headers.get("Accept", ""), query=request.query, status=status
+    )
+    for text in decoded.warnings:
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("Warning", f'299 - "{escaped}"')
+    return response
+
+
+def to_stored(resource: Resource, item: Object) -> tuple[Resource, Object]:
+    """The resource that defines how the object is stored, and the object in its form."""
+    if resource.to_stored is None:
+        return resource, item
+    return by_stored(resource.stored), resource.to_stored(item)
+
+
+async def create(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
+    raw = await read_object(request)
+    decoded = decode_as(target.resource, raw, validation=request.query.get("fieldValidation", "Warn"))
+    place_object(decoded.item, target)
+    resource, item = to_stored(target.resource, decoded.item)
+    created = cluster.create(resource, item, is_dry_run=check_dry_run(request.query.getall("dryRun", [])))
+    return _answer(cluster, target, request, created, 201, decoded)
+
+
+async def replace(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
+    raw = await read_object(request)
+    decoded = decode_as(target.resource, raw, validation=request.query.get("fieldValidation", "Warn"))
+    place_object(decoded.item, target)
+    resource, item = to_stored(target.resource, decoded.item)
+    is_dry_run = check_dry_run(request.query.getall("dryRun", []))
+    if resource.creates_on_update and not target.subresource and cluster.store.find(resource.stored, *target.key) is None:
+        item["metadata"].pop("resourceVersion", None)
+        return _answer(cluster, target, request, cluster.create(resource, item, is_dry_run=is_dry_run), 201, decoded)
+    updated = cluster.update(resource, target.key, lambda _: item, subresource=target.subresource, is_dry_run=is_dry_run)
+    return _answer(cluster, target, request, updated, 200, decoded)
+
+
+async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
+    media_type = media_type_of(request)
+    if media_type not in PATCHES:
+        raise unsupported_media_type(PATCHES)
+    body = read_value(await read_body(request))
+    is_dry_run = check_dry_run(request.query.getall("dryRun", []))
+    if media_type == APPLY:
+        return _apply(cluster, target, request, body, is_dry_run)
+    validation = request.query.get("fieldValidation", "Warn")
+    decoded: list[Decoded] = []
+
+    def change(before: Object) -> Object:
+        patched = _patched(target.resource, media_type, present(target.resource, before), body)
+        # What the client did not touch is known to be right; only its own fields are worth a warning.
+        decoded.append(decode_as(target.resource, patched, validation=validation))
+        place_object(decoded[-1].item, target)
+        return to_stored(target.resource, decoded[-1].item)[1]
+
+    resource = by_stored(target.resource.stored)
+    updated = cluster.update(resource, target.key, change, subresource=target.subresource, is_dry_run=is_dry_run)
+    return _answer(cluster, target, request, updated, 200, decoded[-1])
+
+
+def _patched(resource: Resource, media_type: str, before: Object, body: Any) -> Any:
+    name = before["metadata"]["name"]
+    try:
+        if media_type == JSON_PATCH:
+            return apply_json_patch(before, body)
+        if not isinstance(body, dict):
+            raise bad_request("json: cannot unmarshal into Go value of type map[string]interface {}")
+        if media_type == MERGE:
+            return apply_merge_patch(before, body)
+        return apply_strategic_patch(resource.schema, before, body)
+    except PatchError as error:
+        message = f"the server rejected our request due to an error in our request: {error}"
+        raise StatusError(422, "Invalid", message, {"name": name, "kind": resource.plural}) from error
+    except StrategicPatchError as error:
+        raise bad_request(str(error)) from error
+
+
+def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any, is_dry_run: bool) -> web.Response:
+    manager = request.query.get("fieldManager", "")
+    if not manager:
+        error = invalid_value("fieldManager", "", "is required for apply patch")
+        raise invalid("PatchOptions", "meta.k8s.io", "", [error])
+    resource = target.resource
+    if resource.to_stored is not None:
+        raise unsupported_media_type((JSON_PATCH, MERGE, STRATEGIC))
+    decoded = decode_as(resource, body, validation=request.query.get("fieldValidation", "Strict"))
+    place_object(decoded.item, target)
+    is_forced = read_flag(request.query, "force")
+    before = cluster.store.find(resource.stored, *target.key)
+
+    def change(old: Object | None) -> Object:
+        try:
+            merged = apply_configuration(
+                resource.schema,
+                old,
+                decoded.item,
+                manager=manager,
+                is_forced=is_forced,
+                now=cluster.now(),
+                api_version=resource.group_version,
+                subresource=target.subresource,
+            )
+        except ApplyConflictError as error:
+            raise StatusError(409, "Conflict", str(error), {"causes": error.causes}) from error
+        # The merge may share parts with the committed object.
+        return decode_as(resource, merged, validation="Ignore").item
+
+    if before is None:
+        if target.subresource:
+            raise not_found(resource.group, resource.plural, target.name)
+        return _answer(cluster, target, request, cluster.create(resource, change(None), is_dry_run=is_dry_run), 201, decoded)
+    updated = cluster.update(resource, target.key, change, subresource=target.subresource, is_dry_run=is_dry_run)
+    return _answer(cluster, target, request, updated, 200, decoded)
+
+
+async def delete(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
+    options = await _delete_options(request)
+    resource = by_stored(target.resource.stored)
+    item, is_gone = cluster.delete(resource, target.key, options)
+    if is_gone and resource.stored != "pods":
+        return answer_json(_deleted(target.resource, item))
+    return answer_json(present(target.resource, item))
+
+
+def _deleted(resource: Resource, item: Object) -> Object:
+    details: Object = {"name": item["metadata"]["name"], "kind": resource.plural, "uid": item["metadata"]["uid"]}
+    if resource.group:
+        details["group"] = resource.group
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+
+async def delete_collection(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
+    options = await _delete_options(request)
+    resource = by_stored(target.resource.stored)
+    predicate = read_predicate(target, request.query)
+    items = [item for item in cluster.store.items(resource.stored, target.namespace) if predicate(item)]
+    if target.resource.is_namespaced and target.namespace is None:
+        raise StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+    gone = [present(target.resource, cluster.delete(resource, key_of(item), options)[0]) for item in items]
+    head = {"kind": f"{target.resource.kind}List", "apiVersion": target.resource.group_version}
+    return answer_json({**head, "metadata": {"resourceVersion": str(cluster.store.version)}, "items": gone})
+
+
+async def _delete_options(request: web.BaseRequest) -> DeleteOptions:
+    body = await read_body(request)
+    if body and media_type_of(request) not in (JSON, ""):
+        raise unsupported_media_type((JSON,))
+    raw = read_value(body) if body else {}
+    return decode_delete_options(raw, request)
+
+
+def decode_delete_options(raw: Any, request: web.BaseRequest) -> DeleteOptions:
+    """From a body, with the query's values where the body has none. Raises StatusError 400 or 422."""
+    if not isinstance(raw, dict):
+        raise bad_request("DeleteOptions must be a JSON object")
+    preconditions = raw.get("preconditions") or {}
+    grace_s = raw.get("gracePeriodSeconds", read_number(request.query, "gracePeriodSeconds"))
+    propagation = raw.get("propagationPolicy") or request.query.get("propagationPolicy") or "Background"
+    dry_run: Any = raw.get("dryRun") or request.query.getall("dryRun", [])
+    checks: tuple[tuple[str, object, Callable[[Any], bool]], ...] = (
+        ("gracePeriodSeconds", grace_s, lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool))),
+        ("propagationPolicy", propagation, lambda value: value in ("Foreground", "Background", "Orphan")),
+        ("preconditions", preconditions, lambda value: isinstance(value, dict)),
+        ("dryRun", dry_run, lambda value: isinstance(value, list)),
+    )
+    for name, value, is_right in checks:
+        if not is_right(value):
+            error = invalid_value(name, value, "not a valid value of DeleteOptions")
+            raise invalid("DeleteOptions", "meta.k8s.io", "", [error])
+    if raw.get("orphanDependents") is True:
+        propagation = "Orphan"
+    return DeleteOptions(
+        grace_period_s=grace_s,
+        propagation=propagation,
+        uid=preconditions.get("uid"),
+        resource_version=preconditions.get("resourceVersion"),
+        is_dry_run=check_dry_run(list(dry_run)),
+    )

@@ -1,0 +1,266 @@
+"""EndpointSlice controller: which pods are behind a Service, and in which condition."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.controllers.indexes import PodIndex
+from controlplane.kinds.endpoints import ENDPOINT_SLICES, MANAGED_BY_LABEL, SERVICE_LABEL
+from controlplane.kinds.service import is_headless, type_of
+from controlplane.objects import (
+    Key,
+    Object,
+    containers_of,
+    is_pod_finished,
+    is_pod_ready,
+    is_terminating,
+    key_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    owner_reference,
+    spec_of,
+    status_of,
+    with_metadata,
+)
+from controlplane.selectors import matches_labels
+from controlplane.store.history import Change, ChangeType
+
+MANAGER = "endpointslice-controller.k8s.io"
+SLICE_LIMIT = 100
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+ZONE_LABEL = "topology.kubernetes.io/zone"
+
+Port = tuple[str, str, int | None, str]
+"""Name, protocol, number and application protocol of a slice's port."""
+
+
+class EndpointSliceController:
+    """kubernetes, staging/src/k8s.io/endpointslice."""
+
+    def __init__(self, *, cluster: Cluster, pods: PodIndex) -> None:
+        self._cluster = cluster
+        self._pods = pods
+
+    def affected(self, change: Change) -> Iterable[Key]:
+        match change.plural:
+            case "services":
+                yield key_of(change.item)
+            case "pods":
+                yield from services_of_pod(self._cluster, change)
+            case "endpointslices":
+                if labels_of(change.item).get(MANAGED_BY_LABEL) == MANAGER:
+                    yield namespace_of(change.item), labels_of(change.item).get(SERVICE_LABEL, "")
+            case "nodes":
+                zone = labels_of(change.item).get(ZONE_LABEL)
+                old = None if change.before is None else labels_of(change.before).get(ZONE_LABEL)
+                if zone != old:
+                    for pod in self._pods.on_node(name_of(change.item)):
+                        yield from _selecting(self._cluster, pod)
+
+    def reconcile(self, key: Key) -> None:
+        service = self._cluster.store.find("services", *key)
+        existing = self._slices(key)
+        if service is None or is_terminating(service) or not has_managed_endpoints(service):
+            # Slices of a Service that has lost its selector stay, as the real controller leaves them.
+            if service is None:
+                self._remove(existing)
+            return
+        wanted = self._wanted(service)
+        for ports, endpoints in wanted.items():
+            mine = [item for item in existing if _ports_of(item) == ports]
+            self._fit(service, ports, mine, endpoints)
+        stale = [item for item in existing if _ports_of(item) not in wanted]
+        self._remove(stale)
+
+    def _slices(self, key: Key) -> list[Object]:
+        found = self._cluster.store.items("endpointslices", key[0])
+        mine = [
+            item
+            for item in found
+            if labels_of(item).get(SERVICE_LABEL) == key[1] and labels_of(item).get(MANAGED_BY_LABEL) == MANAGER
+        ]
+        return sorted(mine, key=key_of)
+
+    def _wanted(self, service: Object) -> dict[tuple[Port, ...], dict[str, Object]]:
+        """Endpoints by their ports, then by address; a Service without any still has one empty slice."""
+        groups: dict[tuple[Port, ...], dict[str, Object]] = defaultdict(dict)
+        for pod in self._pods.in_namespace(namespace_of(service)):
+            if is_endpoint_of(service, pod):
+                groups[ports_of_pod(service, pod)][str(status_of(pod)["podIP"])] = self._endpoint(service, pod)
+        return dict(groups) or {(): {}}
+
+    def _endpoint(self, service: Object, pod: Object) -> Object:
+        node_name = spec_of(pod).get("nodeName")
+        endpoint: Object = {
+            "addresses": [status_of(pod)["podIP"]],
+            "conditions": conditions_of(service, pod),
+            "targetRef": {
+                "kind": "Pod",
+                "namespace": namespace_of(pod),
+                "name": name_of(pod),
+                "uid": pod["metadata"]["uid"],
+            },
+        }
+        if spec_of(pod).get("hostname") and spec_of(pod).get("subdomain") == name_of(service):
+            endpoint["hostname"] = spec_of(pod)["hostname"]
+        if node_name:
+            endpoint["nodeName"] = node_name
+            node = self._cluster.store.find("nodes", "", node_name)
+            if node is not None and (zone := labels_of(node).get(ZONE_LABEL)):
+                endpoint["zone"] = zone
+        return endpoint
+
+    def _fit(self, service: Object, ports: tuple[Port, ...], existing: Sequence[Object], wanted: dict[str, Object]) -> None:
+        """Keep each endpoint in the slice that has it, fill the gaps, and add or drop whole slices only when needed."""
+        left = dict(wanted)
+        contents = []
+        for item in existing:
+            kept = [left.pop(address) for address in _addresses(item) if address in left]
+            contents.append((item, kept))
+        for item, kept in contents:
+            while left and len(kept) < SLICE_LIMIT:
+                kept.append(left.pop(next(iter(left))))
+            if kept or (not wanted and item is contents[0][0]):
+                self._write(service, item, kept)
+            else:
+                self._remove([item])
+        rest = list(left.values())
+        for start in range(0, max(len(rest), 0 if existing else 1), SLICE_LIMIT):
+            self._create(service, ports, rest[start : start + SLICE_LIMIT])
+
+    def _write(self, service: Object, item: Object, endpoints: list[Object]) -> None:
+        changed = {**item, "endpoints": endpoints}
+        if endpoints != item.get("endpoints"):
+            changed = with_metadata(changed, generation=item["metadata"].get("generation", 1) + 1)
+        labels = _labels(service)
+        if labels != labels_of(item):
+            changed = with_metadata(changed, labels=labels)
+        self._cluster.store.update("endpointslices", changed)
+
+    def _create(self, service: Object, ports: tuple[Port, ...], endpoints: list[Object]) -> None:
+        self._cluster.create(
+            ENDPOINT_SLICES,
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {
+                    "generateName": f"{name_of(service)}-",
+                    "namespace": namespace_of(service),
+                    "labels": _labels(service),
+                    "ownerReferences": [owner_reference(service)],
+                },
+                "addressType": "IPv4",
+                "endpoints": endpoints,
+                "ports": [_render_port(port) for port in ports],
+            },
+        )
+
+    def _remove(self, items: Iterable[Object]) -> None:
+        for item in items:
+            self._cluster.delete(ENDPOINT_SLICES, key_of(item), DeleteOptions())
+
+
+def has_managed_endpoints(service: Object) -> bool:
+    """Without a selector, endpoints are the user's."""
+    return bool(spec_of(service).get("selector")) and type_of(service) != "ExternalName"
+
+
+def services_of_pod(cluster: Cluster, change: Change) -> Iterator[Key]:
+    """Services that select the pod as it is or as it was, if anything changed that an endpoint shows."""
+    if change.before is not None and change.type is not ChangeType.DELETED and _shown(change.before) == _shown(change.item):
+        return
+    yield from _selecting(cluster, change.item)
+    if change.before is not None and labels_of(change.before) != labels_of(change.item):
+        yield from _selecting(cluster, change.before)
+
+
+def _shown(pod: Object) -> tuple[object, ...]:
+    return (
+        labels_of(pod),
+        status_of(pod).get("podIP"),
+        is_pod_ready(pod),
+        is_terminating(pod),
+        is_pod_finished(pod),
+        spec_of(pod).get("nodeName"),
+    )
+
+
+def _selecting(cluster: Cluster, pod: Object) -> Iterator[Key]:
+    for service in cluster.store.items("services", namespace_of(pod)):
+        selector = spec_of(service).get("selector")
+        if selector and matches_labels(selector, labels_of(pod)):
+            yield key_of(service)
+
+
+def is_endpoint_of(service: Object, pod: Object) -> bool:
+    """Finished pods and pods without an address are left out; not-ready ones stay, and are marked so."""
+    return (
+        matches_labels(spec_of(service).get("selector"), labels_of(pod))
+        and bool(status_of(pod).get("podIP"))
+        and not is_pod_finished(pod)
+    )
+
+
+def conditions_of(service: Object, pod: Object) -> Object:
+    """serving = Ready; terminating = being deleted; ready = both right, or the Service wants even those that are not."""
+    serving, terminating = is_pod_ready(pod), is_terminating(pod)
+    publishes_all = bool(spec_of(service).get("publishNotReadyAddresses"))
+    return {
+        "ready": publishes_all or (serving and not terminating),
+        "serving": serving,
+        "terminating": terminating,
+    }
+
+
+def ports_of_pod(service: Object, pod: Object) -> tuple[Port, ...]:
+    """The Service's ports as this pod has them; a named target port that the pod lacks is left out."""
+    found: list[Port] = []
+    for port in spec_of(service).get("ports") or ():
+        number = find_target_port(port, pod)
+        if number is not None:
+            found.append((port.get("name", ""), port.get("protocol", "TCP"), number, port.get("appProtocol", "")))
+    return tuple(found)
+
+
+def find_target_port(port: Object, pod: Object) -> int | None:
+    """pkg/api/v1/pod, FindPort."""
+    target = port.get("targetPort")
+    if isinstance(target, int):
+        return target
+    for container in containers_of(spec_of(pod)):
+        for candidate in container.get("ports") or ():
+            if candidate.get("name") == target and candidate.get("protocol", "TCP") == port.get("protocol", "TCP"):
+                return int(candidate["containerPort"])
+    return None
+
+
+def _labels(service: Object) -> dict[str, str]:
+    labels = dict(labels_of(service))
+    labels |= {SERVICE_LABEL: name_of(service), MANAGED_BY_LABEL: MANAGER}
+    if is_headless(service):
+        labels[HEADLESS_LABEL] = ""
+    else:
+        labels.pop(HEADLESS_LABEL, None)
+    return labels
+
+
+def _render_port(port: Port) -> Object:
+    name, protocol, number, app_protocol = port
+    rendered: Object = {"name": name, "protocol": protocol, "port": number}
+    if app_protocol:
+        rendered["appProtocol"] = app_protocol
+    return rendered
+
+
+def _ports_of(item: Object) -> tuple[Port, ...]:
+    return tuple(
+        (port.get("name", ""), port.get("protocol", "TCP"), port.get("port"), port.get("appProtocol", ""))
+        for port in item.get("ports") or ()
+    )
+
+
+def _addresses(item: Object) -> list[str]:
+    return [endpoint["addresses"][0] for endpoint in item.get("endpoints") or () if endpoint.get("addresses")]

@@ -1,0 +1,185 @@
+"""Every answer of the API that is not a success, as Kubernetes' Status (API conventions, "Response Status Kind").
+
+StatusError        an answer with its code, reason, message and details
+FieldError         one cause of an Invalid answer: data, not an exception
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.objects import Object
+
+
+class StatusError(Exception):
+    """The request fails with this Status."""
+
+    def __init__(
+        self, code: int, reason: str, message: str, details: Object | None = None, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.details = details
+        self.headers = headers
+
+    def render(self) -> Object:
+        """The Status object."""
+        status: Object = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+        }
+        if self.details is not None:
+            status["details"] = self.details
+        status["code"] = self.code
+        return status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldError:
+    """What is wrong with one field (apimachinery, `field.Error`)."""
+
+    reason: str
+    field: str
+    message: str
+
+
+def invalid_value(field: str, value: Any, detail: str) -> FieldError:
+    return FieldError(reason="FieldValueInvalid", field=field, message=f"Invalid value: {_quote(value)}: {detail}")
+
+
+def required(field: str, detail: str = "") -> FieldError:
+    return FieldError(reason="FieldValueRequired", field=field, message="Required value" + (f": {detail}" if detail else ""))
+
+
+def forbidden_field(field: str, detail: str) -> FieldError:
+    return FieldError(reason="FieldValueForbidden", field=field, message=f"Forbidden: {detail}")
+
+
+def unsupported(field: str, value: Any, allowed: Iterable[str]) -> FieldError:
+    choices = ", ".join(f'"{choice}"' for choice in allowed)
+    return FieldError(
+        reason="FieldValueNotSupported",
+        field=field,
+        message=f"Unsupported value: {_quote(value)}: supported values: {choices}",
+    )
+
+
+def duplicate(field: str, value: Any) -> FieldError:
+    return FieldError(reason="FieldValueDuplicate", field=field, message=f"Duplicate value: {_quote(value)}")
+
+
+def too_long(field: str, limit: int) -> FieldError:
+    return FieldError(reason="FieldValueTooLong", field=field, message=f"Too long: may not be more than {limit} bytes")
+
+
+def _quote(value: Any) -> str:
+    # Go's API server shows scalars as Go literals and everything else as JSON.
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+
+
+def invalid(kind: str, group: str, name: str, errors: Sequence[FieldError]) -> StatusError:
+    """422: `<Kind>.<group> "name" is invalid: ...`."""
+    texts = [f"{error.field}: {error.message}" for error in errors]
+    text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    title = f"{kind}.{group}" if group else kind
+    details: Object = {"name": name} if name else {}
+    if group:
+        details["group"] = group
+    details["kind"] = kind
+    details["causes"] = [{"reason": error.reason, "message": error.message, "field": error.field} for error in errors]
+    return StatusError(422, "Invalid", f'{title} "{name}" is invalid: {text}', details)
+
+
+def _details(group: str, plural: str, name: str) -> Object:
+    details: Object = {"name": name}
+    if group:
+        details["group"] = group
+    details["kind"] = plural
+    return details
+
+
+def _qualified(group: str, plural: str) -> str:
+    return f"{plural}.{group}" if group else plural
+
+
+def not_found(group: str, plural: str, name: str) -> StatusError:
+    return StatusError(404, "NotFound", f'{_qualified(group, plural)} "{name}" not found', _details(group, plural, name))
+
+
+def already_exists(group: str, plural: str, name: str) -> StatusError:
+    message = f'{_qualified(group, plural)} "{name}" already exists'
+    return StatusError(409, "AlreadyExists", message, _details(group, plural, name))
+
+
+CHANGED_MEANWHILE = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+def conflict(group: str, plural: str, name: str, why: str = CHANGED_MEANWHILE) -> StatusError:
+    message = f'Operation cannot be fulfilled on {_qualified(group, plural)} "{name}": {why}'
+    return StatusError(409, "Conflict", message, _details(group, plural, name))
+
+
+def forbidden(group: str, plural: str, name: str, why: str) -> StatusError:
+    message = f'{_qualified(group, plural)} "{name}" is forbidden: {why}'
+    return StatusError(403, "Forbidden", message, _details(group, plural, name))
+
+
+def bad_request(message: str) -> StatusError:
+    return StatusError(400, "BadRequest", message)
+
+
+def unauthorized() -> StatusError:
+    # RFC 6750 section 3: a 401 names the scheme.
+    return StatusError(401, "Unauthorized", "Unauthorized", headers=(("WWW-Authenticate", "Bearer"),))
+
+
+def unknown_resource() -> StatusError:
+    return StatusError(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def method_not_allowed() -> StatusError:
+    return StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+
+
+def too_large(limit_bytes: int) -> StatusError:
+    return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit_bytes}")
+
+
+def unsupported_media_type(accepted: Iterable[str]) -> StatusError:
+    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+    return StatusError(415, "UnsupportedMediaType", message)
+
+
+def not_acceptable(accepted: Iterable[str]) -> StatusError:
+    return StatusError(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(accepted)}")
+
+
+def expired(version: int, oldest: int) -> StatusError:
+    return StatusError(410, "Expired", f"too old resource version: {version} ({oldest})")
+
+
+def continue_expired() -> StatusError:
+    message = (
+        "The provided continue parameter is too old to display a consistent list result. "
+        "You must start a new list without the continue parameter."
+    )
+    return StatusError(410, "Expired", message)
+
+
+def too_large_version(version: int, current: int) -> StatusError:
+    message = f"Timeout: Too large resource version: {version}, current: {current}"
+    causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    return StatusError(504, "Timeout", message, {"causes": causes, "retryAfterSeconds": 1})
+
+
+def internal(message: str) -> StatusError:
+    return StatusError(500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]})

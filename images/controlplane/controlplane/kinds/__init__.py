@@ -1,0 +1,1 @@
+"""One module per kind: its type, defaults, validation and columns; `registry` lists them."""

@@ -1,0 +1,114 @@
+"""Secret, ConfigMap and Namespace (core/v1)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+
+from controlplane.errors import FieldError, invalid_value, required
+from controlplane.kinds.columns import AGE, NAME
+from controlplane.kinds.resource import Column, Resource
+from controlplane.objects import Object, status_of
+from controlplane.schema.meta import CONDITIONS, kind
+from controlplane.schema.types import BOOL, STRING, STRING_MAP, STRING_SET, struct
+
+SECRET = kind("Secret", data=STRING_MAP, stringData=STRING_MAP, type=STRING, immutable=BOOL)
+TLS_KEYS = ("tls.crt", "tls.key")
+
+
+def default_secret(secret: Object) -> None:
+    secret.setdefault("type", "Opaque")
+    # stringData is for writing only: it is merged into data.
+    if plain := secret.pop("stringData", None):
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
+        secret["data"] = {**(secret.get("data") or {}), **encoded}
+
+
+def check_secret(secret: Object, before: Object | None) -> Iterable[FieldError]:
+    content = secret.get("data") or {}
+    for key, value in content.items():
+        try:
+            base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            yield invalid_value(f"data[{key}]", value, "must be base64")
+    if secret["type"] == "kubernetes.io/tls":
+        for key in TLS_KEYS:
+            if key not in content:
+                yield required(f"data[{key}]")
+    if before is not None:
+        if before.get("type") != secret["type"]:
+            yield invalid_value("type", secret["type"], "field is immutable")
+        yield from _check_immutable(secret, before)
+
+
+def _check_immutable(item: Object, before: Object) -> Iterable[FieldError]:
+    if before.get("immutable") and (not item.get("immutable") or before.get("data") != item.get("data")):
+        yield FieldError(
+            reason="FieldValueForbidden", field="data", message="Forbidden: field is immutable when `immutable` is set"
+        )
+
+
+def check_config_map(item: Object, before: Object | None) -> Iterable[FieldError]:
+    if before is not None:
+        yield from _check_immutable(item, before)
+
+
+SECRETS = Resource(
+    kind="Secret",
+    plural="secrets",
+    schema=SECRET,
+    selectable={"type": ""},
+    default=default_secret,
+    validate=check_secret,
+    columns=(
+        NAME,
+        Column(name="Type", cell=lambda item, _: item.get("type", "")),
+        Column(name="Data", cell=lambda item, _: len(item.get("data") or {}), type="integer"),
+        AGE,
+    ),
+)
+CONFIG_MAPS = Resource(
+    kind="ConfigMap",
+    plural="configmaps",
+    short_names=("cm",),
+    schema=kind("ConfigMap", data=STRING_MAP, binaryData=STRING_MAP, immutable=BOOL),
+    validate=check_config_map,
+    columns=(
+        NAME,
+        Column(name="Data", cell=lambda item, _: len(item.get("data") or {}) + len(item.get("binaryData") or {}), type="integer"),
+        AGE,
+    ),
+)
+
+NAMESPACE = kind(
+    "Namespace",
+    spec=struct("NamespaceSpec", finalizers=STRING_SET),
+    status=struct("NamespaceStatus", phase=STRING, conditions=CONDITIONS),
+)
+
+
+def default_namespace(namespace: Object) -> None:
+    # Selectors of namespaces go by labels only (registry/core/namespace, NamespaceDefaultLabelName).
+    labels = namespace["metadata"].setdefault("labels", {})
+    if "name" in namespace["metadata"]:
+        labels["kubernetes.io/metadata.name"] = namespace["metadata"]["name"]
+
+
+def prepare_namespace(namespace: Object) -> None:
+    namespace["status"] = {"phase": "Active"}
+
+
+NAMESPACES = Resource(
+    kind="Namespace",
+    plural="namespaces",
+    short_names=("ns",),
+    is_namespaced=False,
+    schema=NAMESPACE,
+    has_status=True,
+    selectable={"status.phase": ""},
+    default=default_namespace,
+    prepare_create=prepare_namespace,
+    name_rule="label",
+    columns=(NAME, Column(name="Status", cell=lambda item, _: status_of(item).get("phase", "")), AGE),
+)

@@ -1,0 +1,186 @@
+"""EndpointSlice (discovery.k8s.io/v1) and Endpoints (core/v1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from controlplane.errors import FieldError, duplicate, invalid_value, required, unsupported
+from controlplane.kinds.columns import AGE, NAME, NONE
+from controlplane.kinds.names import check_choice, check_name, check_port_number
+from controlplane.kinds.resource import Column, Resource
+from controlplane.objects import Object
+from controlplane.schema.meta import OBJECT_REFERENCE, kind
+from controlplane.schema.types import BOOL, INT32, STRING, STRING_MAP, ListOf, struct
+
+_REFERENCE = struct("ForNode", name=STRING)
+_ENDPOINT = struct(
+    "Endpoint",
+    addresses=ListOf(item=STRING, is_set=False),
+    conditions=struct("EndpointConditions", ready=BOOL, serving=BOOL, terminating=BOOL),
+    hostname=STRING,
+    targetRef=OBJECT_REFERENCE,
+    deprecatedTopology=STRING_MAP,
+    nodeName=STRING,
+    zone=STRING,
+    hints=struct("EndpointHints", forZones=ListOf(item=_REFERENCE), forNodes=ListOf(item=_REFERENCE)),
+)
+_PORT = struct("EndpointPort", name=STRING, protocol=STRING, port=INT32, appProtocol=STRING)
+ENDPOINT_SLICE = kind("EndpointSlice", addressType=STRING, endpoints=ListOf(item=_ENDPOINT), ports=ListOf(item=_PORT))
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
+ENDPOINTS_LIMIT = 1000
+PORTS_LIMIT = 20_000
+
+
+def default_slice(item: Object) -> None:
+    item.setdefault("endpoints", [])
+    item.setdefault("ports", [])
+    for port in item["ports"]:
+        port.setdefault("name", "")
+        port.setdefault("protocol", "TCP")
+
+
+def check_slice(item: Object, before: Object | None) -> Iterable[FieldError]:
+    address_type = item.get("addressType")
+    if not address_type:
+        yield required("addressType")
+    elif address_type not in ("FQDN", "IPv4", "IPv6"):
+        yield unsupported("addressType", address_type, ("FQDN", "IPv4", "IPv6"))
+    if before is not None and before.get("addressType") != address_type:
+        yield invalid_value("addressType", address_type, "field is immutable")
+    if len(item["endpoints"]) > ENDPOINTS_LIMIT:
+        yield _too_many("endpoints", len(item["endpoints"]), ENDPOINTS_LIMIT)
+    for index, endpoint in enumerate(item["endpoints"]):
+        yield from _check_endpoint(endpoint, str(address_type), f"endpoints[{index}]")
+    names: set[str] = set()
+    for index, port in enumerate(item["ports"]):
+        name = port["name"]
+        if name:
+            yield from check_name("label", name, f"ports[{index}].name")
+        if name in names:
+            yield duplicate(f"ports[{index}].name", name)
+        names.add(name)
+        if port.get("port") is not None:
+            yield from check_port_number(port["port"], f"ports[{index}].port")
+        yield from check_choice(port["protocol"], ("SCTP", "TCP", "UDP"), f"ports[{index}].protocol")
+
+
+def _too_many(field: str, count: int, limit: int) -> FieldError:
+    return FieldError(reason="FieldValueTooMany", field=field, message=f"Too many: {count}: must have at most {limit} items")
+
+
+def _check_endpoint(endpoint: Object, address_type: str, field: str) -> Iterator[FieldError]:
+    addresses = endpoint.get("addresses") or []
+    if not addresses:
+        yield required(f"{field}.addresses", "must contain at least 1 address")
+    for index, text in enumerate(addresses):
+        place = f"{field}.addresses[{index}]"
+        if address_type == "IPv4":
+            yield from _check_address(IPv4Address, text, place, "must be an IPv4 address")
+        elif address_type == "IPv6":
+            yield from _check_address(IPv6Address, text, place, "must be an IPv6 address")
+    if node := endpoint.get("nodeName"):
+        yield from check_name("subdomain", node, f"{field}.nodeName")
+
+
+def _check_address(parse: Any, text: str, field: str, message: str) -> Iterator[FieldError]:
+    try:
+        address = parse(text)
+    except ValueError:
+        yield invalid_value(field, text, message)
+        return
+    if address.is_loopback:
+        yield invalid_value(field, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    if address.is_unspecified:
+        yield invalid_value(field, text, "may not be unspecified (0.0.0.0)")
+
+
+def _shorten(texts: list[str], empty: str, join: str = ",") -> str:
+    if not texts:
+        return empty
+    more = f" + {len(texts) - 3} more..." if len(texts) > 3 else ""
+    return join.join(texts[:3]) + more
+
+
+def _show_slice_ports(item: Object, _: datetime) -> str:
+    texts = [str(port["port"]) if port.get("port") is not None else "*" for port in item.get("ports") or ()]
+    return _shorten(texts, "<unset>")
+
+
+def _show_slice_endpoints(item: Object, _: datetime) -> str:
+    return _shorten([text for entry in item.get("endpoints") or () for text in entry.get("addresses") or ()], "<unset>")
+
+
+ENDPOINT_SLICES = Resource(
+    group="discovery.k8s.io",
+    kind="EndpointSlice",
+    plural="endpointslices",
+    schema=ENDPOINT_SLICE,
+    has_generation=True,
+    default=default_slice,
+    validate=check_slice,
+    columns=(
+        NAME,
+        Column(name="AddressType", cell=lambda item, _: item.get("addressType", "")),
+        Column(name="Ports", cell=_show_slice_ports),
+        Column(name="Endpoints", cell=_show_slice_endpoints),
+        AGE,
+    ),
+)
+
+_ADDRESS = struct("EndpointAddress", ip=STRING, hostname=STRING, nodeName=STRING, targetRef=OBJECT_REFERENCE)
+ENDPOINTS_KIND = kind(
+    "Endpoints",
+    subsets=ListOf(
+        item=struct(
+            "EndpointSubset",
+            addresses=ListOf(item=_ADDRESS),
+            notReadyAddresses=ListOf(item=_ADDRESS),
+            ports=ListOf(item=_PORT),
+        )
+    ),
+)
+
+
+def default_endpoints(item: Object) -> None:
+    for subset in item.get("subsets") or ():
+        for port in subset.get("ports") or ():
+            port.setdefault("protocol", "TCP")
+
+
+def check_endpoints(item: Object, before: Object | None) -> Iterable[FieldError]:
+    for number, subset in enumerate(item.get("subsets") or ()):
+        place = f"subsets[{number}]"
+        if not subset.get("addresses") and not subset.get("notReadyAddresses"):
+            yield required(place, "must specify `addresses` or `notReadyAddresses`")
+        for group in ("addresses", "notReadyAddresses"):
+            for index, entry in enumerate(subset.get(group) or ()):
+                text = entry.get("ip", "")
+                message = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+                yield from _check_address(IPv4Address, text, f"{place}.{group}[{index}].ip", message)
+        for index, port in enumerate(subset.get("ports") or ()):
+            yield from check_port_number(port.get("port", 0), f"{place}.ports[{index}].port")
+
+
+def _show_endpoints(item: Object, _: datetime) -> str:
+    texts = []
+    for subset in item.get("subsets") or ():
+        ports = [f":{port['port']}" for port in subset.get("ports") or () if port.get("port")] or [""]
+        texts += [f"{entry.get('ip')}{port}" for port in ports for entry in subset.get("addresses") or ()]
+    return _shorten(texts, NONE)
+
+
+ENDPOINTS = Resource(
+    kind="Endpoints",
+    plural="endpoints",
+    short_names=("ep",),
+    schema=ENDPOINTS_KIND,
+    creates_on_update=True,
+    default=default_endpoints,
+    validate=check_endpoints,
+    columns=(NAME, Column(name="Endpoints", cell=_show_endpoints), AGE),
+)

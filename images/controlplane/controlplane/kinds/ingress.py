@@ -1,0 +1,165 @@
+"""Ingress, IngressClass and ServiceCIDR (networking.k8s.io/v1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from ipaddress import ip_network
+
+from controlplane.errors import FieldError, invalid_value, required
+from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none
+from controlplane.kinds.names import check_choice, check_name
+from controlplane.kinds.resource import Column, Resource
+from controlplane.objects import Object, spec_of, status_of
+from controlplane.schema.meta import CONDITIONS, LOAD_BALANCER_STATUS, kind
+from controlplane.schema.types import INT32, OPAQUE, STRING, STRINGS, ListOf, struct
+
+_BACKEND = struct(
+    "IngressBackend",
+    service=struct("IngressServiceBackend", name=STRING, port=struct("ServiceBackendPort", name=STRING, number=INT32)),
+    resource=OPAQUE,
+)
+_PATH = struct("HTTPIngressPath", path=STRING, pathType=STRING, backend=_BACKEND)
+INGRESS = kind(
+    "Ingress",
+    spec=struct(
+        "IngressSpec",
+        ingressClassName=STRING,
+        defaultBackend=_BACKEND,
+        tls=ListOf(item=struct("IngressTLS", hosts=STRINGS, secretName=STRING)),
+        rules=ListOf(item=struct("IngressRule", host=STRING, http=struct("HTTPIngressRuleValue", paths=ListOf(item=_PATH)))),
+    ),
+    status=struct("IngressStatus", loadBalancer=LOAD_BALANCER_STATUS),
+)
+PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
+
+
+def default_ingress(ingress: Object) -> None:
+    ingress.setdefault("spec", {})
+
+
+def check_ingress(ingress: Object, before: Object | None) -> Iterable[FieldError]:
+    spec = spec_of(ingress)
+    if not spec.get("rules") and spec.get("defaultBackend") is None:
+        yield invalid_value("spec", {}, "either `defaultBackend` or `rules` must be specified")
+    if (backend := spec.get("defaultBackend")) is not None:
+        yield from _check_backend(backend, "spec.defaultBackend")
+    for number, rule in enumerate(spec.get("rules") or ()):
+        place = f"spec.rules[{number}]"
+        if host := rule.get("host"):
+            yield from check_name("subdomain", host.removeprefix("*."), f"{place}.host")
+        if (http := rule.get("http")) is not None and not http.get("paths"):
+            yield required(f"{place}.http.paths")
+        for index, path in enumerate((rule.get("http") or {}).get("paths") or ()):
+            yield from _check_path(path, f"{place}.http.paths[{index}]")
+    for number, tls in enumerate(spec.get("tls") or ()):
+        for index, host in enumerate(tls.get("hosts") or ()):
+            yield from check_name("subdomain", host.removeprefix("*."), f"spec.tls[{number}].hosts[{index}]")
+
+
+def _check_path(path: Object, field: str) -> Iterator[FieldError]:
+    kind_, text = path.get("pathType"), path.get("path", "")
+    if not kind_:
+        yield required(f"{field}.pathType", "pathType must be specified")
+    else:
+        yield from check_choice(kind_, PATH_TYPES, f"{field}.pathType")
+    if kind_ in ("Exact", "Prefix") and not text.startswith("/"):
+        yield invalid_value(f"{field}.path", text, "must be an absolute path")
+    yield from _check_backend(path.get("backend") or {}, f"{field}.backend")
+
+
+def _check_backend(backend: Object, field: str) -> Iterator[FieldError]:
+    service = backend.get("service")
+    if service is None:
+        if backend.get("resource") is None:
+            yield required(field, "must specify either `service` or `resource`")
+        return
+    if not service.get("name"):
+        yield required(f"{field}.service.name")
+    else:
+        yield from check_name("dns1035", service["name"], f"{field}.service.name")
+    port = service.get("port") or {}
+    if not port.get("name") and not port.get("number"):
+        yield required(field, "port name or number is required")
+    elif port.get("name") and port.get("number"):
+        yield invalid_value(field, "", "cannot set both port name & port number")
+
+
+def _show_hosts(ingress: Object, _: datetime) -> str:
+    hosts = [rule["host"] for rule in spec_of(ingress).get("rules") or () if rule.get("host")]
+    more = f" + {len(hosts) - 3} more..." if len(hosts) > 3 else ""
+    return (",".join(hosts[:3]) or "*") + more
+
+
+def _show_address(ingress: Object, _: datetime) -> str:
+    entries = (status_of(ingress).get("loadBalancer") or {}).get("ingress") or ()
+    return ",".join(entry.get("ip") or entry.get("hostname") or "" for entry in entries)
+
+
+def _show_class(ingress: Object, _: datetime) -> str:
+    return NONE if not spec_of(ingress).get("ingressClassName") else str(spec_of(ingress)["ingressClassName"])
+
+
+INGRESSES = Resource(
+    group="networking.k8s.io",
+    kind="Ingress",
+    plural="ingresses",
+    short_names=("ing",),
+    schema=INGRESS,
+    has_status=True,
+    has_generation=True,
+    default=default_ingress,
+    validate=check_ingress,
+    columns=(
+        NAME,
+        Column(name="Class", cell=_show_class),
+        Column(name="Hosts", cell=_show_hosts),
+        Column(name="Address", cell=_show_address),
+        Column(name="Ports", cell=lambda ingress, _: "80, 443" if spec_of(ingress).get("tls") else "80"),
+        AGE,
+    ),
+)
+
+SERVICE_CIDR = kind(
+    "ServiceCIDR", spec=struct("ServiceCIDRSpec", cidrs=STRINGS), status=struct("ServiceCIDRStatus", conditions=CONDITIONS)
+)
+
+
+def check_service_cidr(item: Object, before: Object | None) -> Iterable[FieldError]:
+    cidrs = spec_of(item).get("cidrs") or []
+    if not cidrs:
+        yield required("spec.cidrs", "at least one CIDR required")
+    for index, text in enumerate(cidrs):
+        try:
+            ip_network(text)
+        except ValueError:
+            yield invalid_value(f"spec.cidrs[{index}]", text, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
+    if before is not None and spec_of(before) != spec_of(item):
+        yield invalid_value("spec.cidrs", cidrs, "field is immutable")
+
+
+SERVICE_CIDRS = Resource(
+    group="networking.k8s.io",
+    kind="ServiceCIDR",
+    plural="servicecidrs",
+    is_namespaced=False,
+    schema=SERVICE_CIDR,
+    has_status=True,
+    validate=check_service_cidr,
+    columns=(NAME, Column(name="CIDRs", cell=lambda item, _: join_or_none(spec_of(item).get("cidrs") or ())), AGE),
+)
+
+INGRESS_CLASS = kind("IngressClass", spec=struct("IngressClassSpec", controller=STRING, parameters=OPAQUE))
+INGRESS_CLASSES = Resource(
+    group="networking.k8s.io",
+    kind="IngressClass",
+    plural="ingressclasses",
+    is_namespaced=False,
+    schema=INGRESS_CLASS,
+    columns=(
+        NAME,
+        Column(name="Controller", cell=lambda item, _: spec_of(item).get("controller", "")),
+        Column(name="Parameters", cell=lambda item, _: NONE),
+        AGE,
+    ),
+)

@@ -1,0 +1,168 @@
+"""Rules for names, labels and other texts, with Kubernetes' own messages (apimachinery, util/validation)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from controlplane.errors import FieldError, invalid_value, required, too_long, unsupported
+
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_DNS1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
+_QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_VALUE = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
+_PORT_NAME = "[a-z0-9]([a-z0-9-]*[a-z0-9])*"
+LABEL_LIMIT = 63
+SUBDOMAIN_LIMIT = 253
+
+
+def _described(text: str, example: str, pattern: str) -> str:
+    return f"{text} (e.g. {example}, regex used for validation is '{pattern}')"
+
+
+_SUBDOMAIN_TEXT = _described(
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with "
+    "an alphanumeric character",
+    "'example.com'",
+    _SUBDOMAIN.replace("\\.", "\\."),
+)
+_LABEL_TEXT = _described(
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
+    "alphanumeric character",
+    "'my-name',  or '123-abc'",
+    _LABEL,
+)
+_DNS1035_TEXT = _described(
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end "
+    "with an alphanumeric character",
+    "'my-name',  or 'abc-123'",
+    _DNS1035,
+)
+_QUALIFIED_TEXT = _described(
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+    "'MyName',  or 'my.name',  or '123-abc'",
+    _QUALIFIED,
+)
+_VALUE_TEXT = _described(
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with "
+    "an alphanumeric character",
+    "'MyValue',  or 'my_value',  or '12345'",
+    _VALUE,
+)
+_RULES = {
+    "subdomain": (re.compile(_SUBDOMAIN), SUBDOMAIN_LIMIT, _SUBDOMAIN_TEXT),
+    "label": (re.compile(_LABEL), LABEL_LIMIT, _LABEL_TEXT),
+    "dns1035": (re.compile(_DNS1035), LABEL_LIMIT, _DNS1035_TEXT),
+}
+
+
+def check_name(rule: str, text: str, field: str) -> Iterator[FieldError]:
+    """A name by rule `subdomain`, `label` or `dns1035`."""
+    pattern, limit, message = _RULES[rule]
+    if len(text) > limit:
+        yield invalid_value(field, text, f"must be no more than {limit} characters")
+    if not pattern.fullmatch(text):
+        yield invalid_value(field, text, message)
+
+
+def check_qualified_key(key: str, field: str) -> Iterator[FieldError]:
+    """The key of a label or annotation: an optional DNS prefix and a name."""
+    prefix, slash, name = key.rpartition("/")
+    if slash and not (prefix and len(prefix) <= SUBDOMAIN_LIMIT and re.fullmatch(_SUBDOMAIN, prefix)):
+        yield invalid_value(field, key, f"prefix part {_SUBDOMAIN_TEXT}")
+    if not name:
+        yield invalid_value(field, key, "name part must be non-empty")
+    elif len(name) > LABEL_LIMIT:
+        yield invalid_value(field, key, f"name part must be no more than {LABEL_LIMIT} characters")
+    if not re.fullmatch(_QUALIFIED, name):
+        yield invalid_value(field, key, _QUALIFIED_TEXT)
+
+
+def check_label_value(value: str, field: str) -> Iterator[FieldError]:
+    if len(value) > LABEL_LIMIT:
+        yield invalid_value(field, value, f"must be no more than {LABEL_LIMIT} characters")
+    if not re.fullmatch(_VALUE, value):
+        yield invalid_value(field, value, _VALUE_TEXT)
+
+
+def check_labels(labels: Mapping[str, str] | None, field: str) -> Iterator[FieldError]:
+    for key, value in (labels or {}).items():
+        yield from check_qualified_key(key, field)
+        yield from check_label_value(value, field)
+
+
+ANNOTATIONS_LIMIT = 256 * 1024
+
+
+def check_annotations(annotations: Mapping[str, str] | None, field: str) -> Iterator[FieldError]:
+    size = 0
+    for key, value in (annotations or {}).items():
+        yield from check_qualified_key(key.lower(), field)
+        size += len(key) + len(value)
+    if size > ANNOTATIONS_LIMIT:
+        yield too_long(field, ANNOTATIONS_LIMIT)
+
+
+def check_port_number(port: Any, field: str) -> Iterator[FieldError]:
+    if not isinstance(port, int) or not 1 <= port <= 65535:
+        yield invalid_value(field, port, "must be between 1 and 65535, inclusive")
+
+
+def check_port_name(name: str, field: str) -> Iterator[FieldError]:
+    """RFC 6335 section 5.1."""
+    if len(name) > 15:
+        yield invalid_value(field, name, "must be no more than 15 characters")
+    if not re.fullmatch("[-a-z0-9]+", name):
+        yield invalid_value(field, name, "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
+    if not re.search("[a-z]", name):
+        yield invalid_value(field, name, "must contain at least one letter (a-z)")
+    if "--" in name:
+        yield invalid_value(field, name, "must not contain consecutive hyphens")
+    if name.startswith("-") or name.endswith("-"):
+        yield invalid_value(field, name, "must not begin or end with a hyphen")
+
+
+def check_choice(value: Any, allowed: Iterable[str], field: str, *, is_required: bool = True) -> Iterator[FieldError]:
+    choices = sorted(allowed)
+    if not value:
+        if is_required:
+            yield required(field)
+    elif value not in choices:
+        yield unsupported(field, value, choices)
+
+
+def check_selector(selector: Mapping[str, Any] | None, field: str) -> Iterator[FieldError]:
+    """A LabelSelector."""
+    selector = selector or {}
+    yield from check_labels(selector.get("matchLabels"), f"{field}.matchLabels")
+    for index, entry in enumerate(selector.get("matchExpressions") or ()):
+        place = f"{field}.matchExpressions[{index}]"
+        operator, values = entry.get("operator", ""), entry.get("values") or []
+        if operator in ("In", "NotIn"):
+            if not values:
+                yield required(f"{place}.values", "must be specified when `operator` is 'In' or 'NotIn'")
+        elif operator in ("Exists", "DoesNotExist"):
+            if values:
+                yield FieldError(
+                    reason="FieldValueForbidden",
+                    field=f"{place}.values",
+                    message="Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                )
+        else:
+            yield invalid_value(f"{place}.operator", operator, "not a valid selector operator")
+        yield from check_qualified_key(entry.get("key", ""), f"{place}.key")
+
+
+def check_metadata(metadata: Mapping[str, Any], rule: str) -> Iterator[FieldError]:
+    """Name (unless `rule` is empty), labels and annotations of any object."""
+    name = metadata.get("name", "")
+    if not rule:
+        pass
+    elif not name:
+        yield required("metadata.name", "name or generateName is required")
+    else:
+        yield from check_name(rule, name, "metadata.name")
+    yield from check_labels(metadata.get("labels"), "metadata.labels")
+    yield from check_annotations(metadata.get("annotations"), "metadata.annotations")

@@ -1,0 +1,1 @@
+"""Patches as pure functions from a tree and a patch to a new tree."""

@@ -1,0 +1,123 @@
+"""JSON patch (RFC 6902) over JSON pointers (RFC 6901)."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+OPERATIONS_LIMIT = 10_000
+"""As the API server: no patch needs more (apiserver, endpoints/handlers/patch.go)."""
+
+
+class PatchError(Exception):
+    """The patch cannot be applied; the message says at which operation."""
+
+
+def apply_json_patch(document: Any, operations: Any) -> Any:
+    """The document after all operations, or an error and nothing changed.
+
+    Raises:
+        PatchError
+    """
+    if not isinstance(operations, list):
+        raise PatchError("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+    if len(operations) > OPERATIONS_LIMIT:
+        raise PatchError(f"The allowed maximum operations in a JSON patch is {OPERATIONS_LIMIT}, got {len(operations)}")
+    document = copy.deepcopy(document)
+    for index, operation in enumerate(operations):
+        if not isinstance(operation, dict):
+            raise PatchError(f"operation {index}: must be an object")
+        document = _apply(document, operation, index)
+    return document
+
+
+def _apply(document: Any, operation: dict[str, Any], index: int) -> Any:
+    kind, path = operation.get("op"), _pointer(operation.get("path"), index)
+    match kind:
+        case "add" | "replace" | "test":
+            if "value" not in operation:
+                raise PatchError(f"operation {index}: {kind} needs a value")
+            value = copy.deepcopy(operation["value"])
+            if kind == "add":
+                return _add(document, path, value, index)
+            if kind == "test":
+                if not _same(_get(document, path, index), value):
+                    raise PatchError(f"testing value {operation['path']} failed")
+                return document
+            _get(document, path, index)
+            return value if not path else _add(_remove(document, path, index), path, value, index)
+        case "remove":
+            return _remove(document, path, index)
+        case "move" | "copy":
+            source = _pointer(operation.get("from"), index)
+            value = copy.deepcopy(_get(document, source, index))
+            if kind == "move":
+                if source == path[: len(source)] and source != path:
+                    raise PatchError(f"operation {index}: cannot move a value into itself")
+                document = _remove(document, source, index)
+            return _add(document, path, value, index)
+    raise PatchError(f"operation {index}: Unexpected kind: {kind}")
+
+
+def _pointer(text: Any, index: int) -> list[str]:
+    if not isinstance(text, str) or (text and not text.startswith("/")):
+        raise PatchError(f"operation {index}: {text!r} is not a JSON pointer")
+    return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
+
+
+def _missing(path: list[str], index: int) -> PatchError:
+    return PatchError(f"operation {index}: doc is missing path: /{'/'.join(path)}: missing value")
+
+
+def _get(document: Any, path: list[str], index: int) -> Any:
+    for part in path:
+        if isinstance(document, dict) and part in document:
+            document = document[part]
+        elif isinstance(document, list):
+            document = document[_place(document, part, len(document) - 1, path, index)]
+        else:
+            raise _missing(path, index)
+    return document
+
+
+def _place(items: list[Any], part: str, last: int, path: list[str], index: int) -> int:
+    if not (part.isascii() and part.isdecimal()) or (part != "0" and part.startswith("0")) or len(part) > 9 or int(part) > last:
+        raise _missing(path, index)
+    return int(part)
+
+
+def _add(document: Any, path: list[str], value: Any, index: int) -> Any:
+    if not path:
+        return value
+    parent = _get(document, path[:-1], index)
+    if isinstance(parent, dict):
+        parent[path[-1]] = value
+    elif isinstance(parent, list):
+        place = len(parent) if path[-1] == "-" else _place(parent, path[-1], len(parent), path, index)
+        parent.insert(place, value)
+    else:
+        raise _missing(path, index)
+    return document
+
+
+def _remove(document: Any, path: list[str], index: int) -> Any:
+    if not path:
+        return None
+    parent = _get(document, path[:-1], index)
+    _get(parent, path[-1:], index)
+    if isinstance(parent, list):
+        del parent[int(path[-1])]
+    else:
+        del parent[path[-1]]
+    return document
+
+
+def _same(left: Any, right: Any) -> bool:
+    # To Python true equals 1; to RFC 6902 section 4.6 it does not.
+    if isinstance(left, bool) != isinstance(right, bool):
+        return False
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same(value, right[key]) for key, value in left.items())
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return bool(left == right)

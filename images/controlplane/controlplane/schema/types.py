@@ -1,0 +1,101 @@
+"""What a field can hold. Lists say how patches merge them (API conventions, "Strategic Merge Patch")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalar:
+    """A JSON scalar; `go` is the type's name in messages."""
+
+    go: str
+    accepts: tuple[type, ...]
+    limits: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opaque:
+    """Kept as it is: parts of Kubernetes that no part of the testbed reads."""
+
+    go: str = "interface {}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapOf:
+    """A map with free keys."""
+
+    value: Type
+
+    @property
+    def go(self) -> str:
+        return f"map[string]{self.value.go}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListOf:
+    """A list. `patch_key` merges items in a strategic merge patch, `apply_keys` in server-side apply; `is_set` merges scalars."""
+
+    item: Type
+    patch_key: str | None = None
+    apply_keys: tuple[str, ...] = ()
+    is_set: bool = False
+
+    @property
+    def go(self) -> str:
+        return f"[]{self.item.go}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Struct:
+    """An object with named fields."""
+
+    name: str
+    fields: Mapping[str, Type] = field(repr=False)
+    package: str = "v1"
+
+    @property
+    def go(self) -> str:
+        return f"{self.package}.{self.name}"
+
+
+Type = Scalar | Opaque | MapOf | ListOf | Struct
+
+STRING = Scalar(go="string", accepts=(str,))
+BOOL = Scalar(go="bool", accepts=(bool,))
+INT32 = Scalar(go="int32", accepts=(int,), limits=(-(2**31), 2**31 - 1))
+INT64 = Scalar(go="int64", accepts=(int,), limits=(-(2**63), 2**63 - 1))
+INT_OR_STRING = Scalar(go="intstr.IntOrString", accepts=(int, str), limits=(-(2**31), 2**31 - 1))
+QUANTITY = Scalar(go="resource.Quantity", accepts=(str, int, float))
+TIME = Scalar(go="v1.Time", accepts=(str,))
+OPAQUE = Opaque()
+STRINGS = ListOf(item=STRING)
+STRING_SET = ListOf(item=STRING, is_set=True)
+STRING_MAP = MapOf(value=STRING)
+QUANTITIES = MapOf(value=QUANTITY)
+
+
+def struct(name: str, /, **fields: Type) -> Struct:
+    """A Struct; a field whose name is a Python keyword gets a trailing underscore."""
+    return Struct(name=name, fields={key.rstrip("_"): value for key, value in fields.items()})
+
+
+def keyed(item: Type, key: str, *apply_keys: str) -> ListOf:
+    """A list whose items a strategic merge patch finds by `key`, and server-side apply by `apply_keys` (default: the same)."""
+    return ListOf(item=item, patch_key=key, apply_keys=apply_keys or (key,))
+
+
+def applied(item: Type, *apply_keys: str) -> ListOf:
+    """A list that a strategic merge patch replaces, and whose items server-side apply finds by `apply_keys`."""
+    return ListOf(item=item, apply_keys=apply_keys)
+
+
+def strings(names: str) -> dict[str, Type]:
+    """Several text fields."""
+    return dict.fromkeys(names.split(), STRING)
+
+
+def opaques(names: str) -> dict[str, Type]:
+    """Several fields that are kept as they are."""
+    return dict.fromkeys(names.split(), OPAQUE)
