@@ -3,13 +3,14 @@
 import hashlib
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from orchestrator.host.command import run_command
 
 DOWNLOAD_DEADLINE_S = 600.0
-# manylinux tags that Debian 12's glibc 2.36 satisfies (PEP 600), newest first.
-_GLIBC_TAGS = ("2_36", "2_34", "2_31", "2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
+# manylinux tags that Debian 12's glibc 2.36 satisfies (PEP 600); pip takes the newest that a package offers.
+_GLIBC_TAGS = ("2_36", "2_35", "2_34", "2_32", "2_31", "2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
 
 
 def platform_tags(architecture: str) -> tuple[str, ...]:
@@ -17,23 +18,39 @@ def platform_tags(architecture: str) -> tuple[str, ...]:
     return (*(f"manylinux_{tag}_{architecture}" for tag in _GLIBC_TAGS), f"manylinux2014_{architecture}")
 
 
-def download_wheels(requirements: Path, *, python: str, architecture: str, cache: Path) -> Path:
-    """A directory with the wheels of all requirements and what they need, for CPython `python` (for example `3.11`).
+def download_argv(requirements: Path, *, lock: Path | None, python: str, architecture: str, target: Path) -> tuple[str, ...]:
+    """pip's command line: wheels only, for a machine and a Python that need not be ours (pip-download(1))."""
+    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+    argv += [f"--python-version={python}", "--implementation=cp", *(f"--platform={tag}" for tag in platform_tags(architecture))]
+    argv += [f"--requirement={requirements}", *([f"--constraint={lock}"] if lock is not None else []), f"--dest={target}"]
+    return tuple(argv)
 
-    The directory is named by the hash of what decides its content; a finished one is not made again.
+
+def download_wheels(
+    requirements: Path, *, lock: Path | None, python: str, architecture: str, cache: Path, deadline_s: float = DOWNLOAD_DEADLINE_S
+) -> tuple[Path, ...]:
+    """The wheels of all requirements and of what they need, in the locked versions, for CPython `python` (for example `3.11`).
+
+    They are kept in a directory named by the hash of what decides them; a finished one is not made again.
     Raises CommandError, DeadlineError.
     """
-    identity = f"{python} {architecture}\n{requirements.read_text(encoding='utf-8')}"
-    target = cache / hashlib.sha256(identity.encode()).hexdigest()[:16]
-    if target.is_dir():
-        return target
-    partial = target.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    argv += ["--only-binary=:all:", "--python-version", python, "--implementation", "cp", "--dest", str(partial)]
-    for tag in platform_tags(architecture):
-        argv += ["--platform", tag]
-    run_command([*argv, "-r", str(requirements)], deadline_s=DOWNLOAD_DEADLINE_S)
-    partial.replace(target)
-    return target
+    parts = (python, architecture, requirements.read_text(encoding="utf-8"), lock.read_text(encoding="utf-8") if lock else "")
+    target = cache / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    if not target.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        # A directory of its own: another build may be downloading the same. Renaming makes the finished one appear at once.
+        partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=cache))
+        try:
+            argv = download_argv(requirements, lock=lock, python=python, architecture=architecture, target=partial)
+            run_command(argv, deadline_s=deadline_s)
+            if not target.is_dir():
+                partial.replace(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return tuple(sorted(target.glob("*.whl")))
+
+
+def wheel_version(wheel: Path) -> tuple[str, str]:
+    """Name and version that a wheel's file name tells (PEP 427)."""
+    name, version, *_ = wheel.name.split("-")
+    return name.replace("_", "-").lower(), version
