@@ -11,7 +11,7 @@ from loadtests.load_file import decode_load
 from orchestrator.errors import CommandError, DeadlineError, InternalError, InterruptedRunError
 from orchestrator.loadgen.load_file import render_load_file
 from orchestrator.loadgen.locust import fetch_samples, start_load
-from orchestrator.loadgen.probe import probe_paths
+from orchestrator.loadgen.probe import plan_probes, probe_paths
 from orchestrator.testbed.fake_world import FakeWorld
 from tests.unit.testbed.scripted_cluster import node_kill_plan
 
@@ -108,6 +108,7 @@ class Answers:
 
     def __init__(self, world: FakeWorld, **outcomes: list[str]) -> None:
         self.outcomes = {world.plan.path(name.replace("_", "-")).url: list(values) for name, values in outcomes.items()}
+        self.outcomes[world.plan.load.classes_of("control")[0].url] = ["ok"]
         self.clock = world.clock
         world.on_execute = self.answer
 
@@ -122,7 +123,12 @@ def test_every_path_must_answer_as_the_plan_says(world: FakeWorld) -> None:
     Answers(world, static_route=["ok"], nodeport=["refused", "ok"], service_port_on_node=["refused"])
     probe_paths(world)
     probed = {event.fields["path"]: event.fields["outcome"] for event in world.events if event.event == "path-probed"}
-    assert probed == {"static-route": "ok", "nodeport": "ok", "service-port-on-node": "refused"}
+    assert probed == {"static-route": "ok", "nodeport": "ok", "service-port-on-node": "refused", "control": "ok"}
+
+
+def test_the_control_path_needs_an_answer_but_not_a_pods() -> None:
+    control = plan_probes(node_kill_plan())[-1]
+    assert (control.path, control.outcome, control.body) == ("control", "ok", "any")
 
 
 def test_a_negative_control_that_answers_is_no_steady_state(world: FakeWorld) -> None:
