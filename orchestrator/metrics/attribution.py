@@ -14,6 +14,10 @@ SLACK_S = 0.05
 """Between the client's clock reading and the proxy's: both share the machine's clock, but not the instant of reading it."""
 
 
+NO_SERVER = "<NOSRV>"
+"""What HAProxy logs in the server's place when none could be chosen (configuration manual 2.6, section 8.2.4)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """One connection that HAProxy ended: when, whose, to which server."""
@@ -64,6 +68,8 @@ def attribute_losses(
     - `entry`: the load balancer had given the connection to the struck node; expected until it marks that node down.
     - `endpoint`: it entered through a live node, whose rules could still choose a pod of the struck node; expected until the last
       live node has committed rules without them.
+    - `no server`: the load balancer had no server left. Checks of a node port end at a pod, so that a dead pod behind a live node
+      fails them too.
     - `established`: a kept-alive connection (second request or later) that led to the struck node, through the load balancer or
       behind a live node, and broke with it.
     - `unexplained`: none of these.
@@ -112,6 +118,8 @@ def _cause(
     if int(record["connection_use"]) > 1:
         dead_end = at_s <= (programmed_s if programmed_s is not None else until_s) + SLACK_S
         return "established" if dead_end or server in step.targets else "unexplained"
+    if server == NO_SERVER:
+        return "no server"
     if server in step.targets:
         return "entry" if at_s <= (detected_s if detected_s is not None else until_s) + SLACK_S else "unexplained"
     return "endpoint" if at_s <= (programmed_s if programmed_s is not None else until_s) + SLACK_S else "unexplained"

@@ -132,14 +132,18 @@ class LinuxKernel:
 
 
 def run_ip(arguments: Sequence[str], *, text: bytes = b"") -> bytes:
-    """Run ip(8) with `text` on its standard input and return its output.
+    """Run ip(8) with `text` on its standard input and return its output. Raises KernelError."""
+    return run_tool(["ip", *arguments], text=text)
+
+
+def run_tool(argv: Sequence[str], *, text: bytes = b"") -> bytes:
+    """Run a command with `text` on its standard input and return its output.
 
     posix_spawn and files in memory: `subprocess` alone takes as long to import as the rest of init.
 
     Raises:
-        KernelError: with the command line, the exit status and what ip wrote to standard error.
+        KernelError: with the command line, the exit status and what it wrote to standard error.
     """
-    argv = ["ip", *arguments]
     with (
         os.fdopen(os.memfd_create("stdin"), "w+b") as stdin,
         os.fdopen(os.memfd_create("stdout"), "w+b") as stdout,
@@ -148,7 +152,7 @@ def run_ip(arguments: Sequence[str], *, text: bytes = b"") -> bytes:
         stdin.write(text)
         stdin.seek(0)
         streams = [(os.POSIX_SPAWN_DUP2, file.fileno(), fd) for fd, file in enumerate((stdin, stdout, stderr))]
-        pid = os.posix_spawnp("ip", argv, os.environ, file_actions=streams)
+        pid = os.posix_spawnp(argv[0], list(argv), os.environ, file_actions=streams)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         stdout.seek(0)
         stderr.seek(0)

@@ -93,11 +93,8 @@ class NodeStatus:
             try:
                 await self._api.patch(f"{NODES}/{self._settings.node}/status", {"status": self._status(ready=self._ready())})
                 wait_s = self._settings.status_update_s
-            except ApiError as error:
-                if error.status == 404:
-                    await self.register()
-                wait_s = RETRY_S
-            except UNREACHABLE:
+            except (*UNREACHABLE, ApiError):
+                # A Node that was deleted is not made again: a kubelet registers when it starts, and then never.
                 wait_s = RETRY_S
             try:
                 await asyncio.wait_for(self._wake.wait(), wait_s)

@@ -1,0 +1,54 @@
+"""`testbed judge` and `report`: from a run directory alone, without Docker."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from orchestrator.cli.entry import RESULTS, OutputOption, ResultsOption, RunArgument, app, wants_json
+
+if TYPE_CHECKING:
+    from orchestrator.store import RunDirectory
+
+
+@app.command()
+def judge(run: RunArgument = "latest", results: ResultsOption = RESULTS, output: OutputOption = "text") -> int:
+    """Judge a run again; the exit code is the verdict's."""
+    from orchestrator.store import find_run
+
+    return assess_and_report(find_run(run, results), Console(highlight=False), as_json=wants_json(output), write=False)
+
+
+@app.command()
+def report(
+    run: RunArgument = "latest",
+    results: ResultsOption = RESULTS,
+    quiet: Annotated[bool, typer.Option("--quiet", help="write the files and say nothing")] = False,
+) -> None:
+    """Write a run's reports again."""
+    from orchestrator.assessment import assess, write_reports
+    from orchestrator.store import find_run
+
+    directory = find_run(run, results)
+    for file in write_reports(directory, assess(directory)):
+        if not quiet:
+            Console(highlight=False).print(str(file), soft_wrap=True)
+
+
+def assess_and_report(directory: "RunDirectory", console: Console, *, as_json: bool, write: bool = True) -> int:
+    """Print the outcome, write the files, return the exit code."""
+    from orchestrator.assessment import assess, write_reports
+    from orchestrator.report.outcome_json import OutcomeJson
+    from orchestrator.report.terminal import render_terminal
+
+    outcome, plan = assess(directory), directory.load_plan()
+    if write:
+        write_reports(directory, outcome)
+    if as_json:
+        sys.stdout.write(OutcomeJson().render(outcome, plan))
+    else:
+        console.print(render_terminal(outcome, plan))
+        if write:
+            console.print(f"report: {directory.path / 'report.html'}", soft_wrap=True)
+    return outcome.exit_code

@@ -1,0 +1,109 @@
+"""`testbed validate`, `plan` and `schema`: what would happen; nothing is started."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.cli.entry import (
+    OutputOption,
+    ScenarioArgument,
+    SeedOption,
+    SetOption,
+    app,
+    parse_overrides,
+    print_json,
+    wants_json,
+)
+from orchestrator.model.plan import Plan
+
+
+@app.command()
+def validate(
+    scenarios: Annotated[list[typer.FileText], typer.Argument(help="scenario files")], output: OutputOption = "text"
+) -> None:
+    """Check scenario files and their manifests; nothing is started."""
+    from pathlib import Path
+
+    from orchestrator.experiment import load_request
+
+    names = [load_request(Path(file.name), {}, None).scenario.name for file in scenarios]
+    if wants_json(output):
+        print_json({"valid": names})
+    else:
+        Console().print("\n".join(f"{file.name}: valid" for file in scenarios), highlight=False)
+
+
+@app.command()
+def plan(
+    scenario: ScenarioArgument,
+    slot: Annotated[int, typer.Option(help="address slot")] = 0,
+    seed: SeedOption = None,
+    sets: SetOption = None,
+    output: OutputOption = "text",
+) -> None:
+    """Print everything that a run would do."""
+    from orchestrator.experiment import load_request
+
+    print_plan(load_request(scenario, parse_overrides(sets), seed).plan(slot=slot), as_json=wants_json(output))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files."""
+    from orchestrator.planner.json_schema import scenario_json_schema
+    from orchestrator.registry import KINDS
+
+    print_json(scenario_json_schema(KINDS))
+
+
+def print_plan(planned: Plan, *, as_json: bool) -> None:
+    if as_json:
+        print_json(TypeAdapter(Plan).dump_python(planned, mode="json"))
+        return
+    console = Console(highlight=False)
+    console.print(f"[bold]{planned.scenario}[/]: {planned.question}")
+    console.print(
+        f"seed {planned.seed}, address slot {planned.slot}, timings {planned.timings.profile}, "
+        f"{planned.load.duration_s:g} s of load\n"
+    )
+    console.print(
+        _table(("container", "role", "addresses", "from"), (_container_row(planned, item) for item in planned.containers))
+    )
+    rows = [(path.name, path.kind, path.url, str(path.expect), ", ".join(path.entry_nodes) or "any") for path in planned.paths]
+    console.print(_table(("path", "kind", "url", "must be", "enters by"), rows))
+    loads = [(item.path, item.connection_class, f"{item.rate_rps:g}/s", str(item.connections)) for item in planned.load.classes]
+    console.print(_table(("path", "class", "rate", "connections"), loads))
+    steps = [
+        (
+            step.step,
+            f"{step.at_s:g} s",
+            "-" if step.for_s is None else f"{step.for_s:g} s",
+            ", ".join(step.targets),
+            _told(step.parameters),
+        )
+        for step in planned.timeline
+    ]
+    console.print(_table(("step", "at", "for", "strikes", "with"), steps))
+    console.print(_table(("objective", "of", "must be"), ((slo.kind, slo.subject, slo.text) for slo in planned.slos)))
+
+
+def _container_row(planned: Plan, item: Any) -> tuple[str, ...]:
+    addresses = ", ".join(f"{attachment.address} ({attachment.network})" for attachment in item.attachments)
+    return item.name, str(item.role), addresses, "bring-up" if item.at_bring_up else "a step"
+
+
+def _told(parameters: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in parameters.items() if value not in (None, [], (), False))
+
+
+def _table(headings: tuple[str, ...], rows: Any) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,138 @@
+"""`testbed run`, `up`, `down`, `status` and `clean`: what touches the engine."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.cli.entry import (
+    RESULTS,
+    OutputOption,
+    ResultsOption,
+    ScenarioArgument,
+    SeedOption,
+    SetOption,
+    app,
+    parse_overrides,
+    print_json,
+    wants_json,
+)
+from orchestrator.cli.planning import print_plan
+from orchestrator.cli.progress import RunDisplay
+from orchestrator.errors import ExitCode, UsageError
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="print the plan and stop")]
+KeepOption = Annotated[bool, typer.Option("--keep", help="leave the testbed running afterwards, until it expires")]
+
+
+@app.command()
+def run(
+    scenario: ScenarioArgument,
+    results: ResultsOption = RESULTS,
+    seed: SeedOption = None,
+    sets: SetOption = None,
+    keep: KeepOption = False,
+    dry_run: DryRunOption = False,
+    output: OutputOption = "text",
+) -> int:
+    """Run a scenario: bring up, load and timeline, measure, judge, report."""
+    as_json = wants_json(output)
+    from orchestrator.experiment import load_request, run_trial
+
+    loaded = load_request(scenario, parse_overrides(sets), seed)
+    if dry_run:
+        print_plan(loaded.plan(), as_json=as_json)
+        return ExitCode.PASS
+    from orchestrator.cli.environment import prepare_host
+
+    console = Console(highlight=False, stderr=as_json)
+    with prepare_host(console) as host:
+        worst = ExitCode.PASS
+        for trial in range(1, loaded.scenario.trials + 1):
+            with RunDisplay(console) as display:
+                directory = run_trial(loaded, host, results=results, trial=trial, observer=display, keep=keep)
+            from orchestrator.cli.assessing import assess_and_report
+
+            status = assess_and_report(directory, console, as_json=as_json)
+            worst = max(worst, ExitCode(status))
+    if keep:
+        console.print(
+            f"the testbed is kept: KUBECONFIG={directory.path / 'kubeconfig'}; remove it with: testbed down {directory.run_id}"
+        )
+    return worst
+
+
+@app.command()
+def up(
+    scenario: ScenarioArgument,
+    results: ResultsOption = RESULTS,
+    seed: SeedOption = None,
+    sets: SetOption = None,
+) -> None:
+    """Bring a scenario's testbed up, prove its steady state and leave it running."""
+    from orchestrator.cli.environment import prepare_host
+    from orchestrator.experiment import keep_testbed, load_request
+
+    loaded = load_request(scenario, parse_overrides(sets), seed)
+    console = Console(highlight=False)
+    with prepare_host(console) as host, RunDisplay(console) as display:
+        directory = keep_testbed(loaded, host, results=results, observer=display)
+    console.print(f"up as run {directory.run_id}")
+    console.print(f"  kubectl --kubeconfig {directory.path / 'kubeconfig'} get pods -o wide")
+    console.print(f"  testbed down {directory.run_id}")
+
+
+@app.command()
+def down(run_id: Annotated[str, typer.Argument(metavar="RUN", help="run id; see testbed status")]) -> None:
+    """Remove one run's testbed."""
+    removed = _clean(run_id=run_id)
+    if not removed:
+        raise UsageError(f"no testbed of run {run_id!r} is up", hint="see testbed status")
+    Console(highlight=False).print(f"removed run {run_id}")
+
+
+@app.command()
+def status(output: OutputOption = "text") -> None:
+    """The runs of which the engine still has something."""
+    from orchestrator.testbed.cleaning import find_runs
+    from orchestrator.testbed.docker_engine import connect
+
+    runs = find_runs(connect())
+    if wants_json(output):
+        print_json([{"run_id": item.run_id, "containers": item.container_names(), "networks": item.networks} for item in runs])
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("run", "containers", "networks", "guarded"):
+        table.add_column(heading)
+    for item in runs:
+        names = ", ".join(item.container_names())
+        table.add_row(item.run_id, names, str(item.networks), "yes" if item.has_warden else "no: testbed clean removes it")
+    Console(highlight=False).print(table if runs else "no testbed is up")
+
+
+@app.command()
+def clean(everything: Annotated[bool, typer.Option("--all", help="also runs that are in use")] = False) -> None:
+    """Remove what is left of runs that nobody else will remove, by label."""
+    removed = _clean(everything=everything)
+    Console(highlight=False).print(f"removed {', '.join(removed)}" if removed else "nothing to clean")
+
+
+def _clean(*, run_id: str | None = None, everything: bool = False) -> tuple[str, ...]:
+    import time
+
+    from orchestrator.cli.environment import prepare_host
+    from orchestrator.model.plan import Role
+    from orchestrator.testbed.cleaning import Scope
+    from orchestrator.testbed.cleaning import clean as remove
+
+    with prepare_host(Console(highlight=False)) as host:
+        cleaned = remove(
+            host.engine,
+            host.compose,
+            warden_image=host.images.tags[Role.WARDEN],
+            now_unix_s=round(time.time()),  # noqa: TID251 - expiry is a date
+            run_id=run_id,
+            scope=Scope.ALL if everything else Scope.DEAD,
+        )
+    return tuple(dict.fromkeys((*cleaned.runs, *cleaned.guards)))
