@@ -32,9 +32,15 @@ def format_duration(seconds: float) -> str:
 
 
 DurationS = Annotated[
-    float, BeforeValidator(parse_duration_s, json_schema_input_type=str), PlainSerializer(format_duration), Field(ge=0)
+    float,
+    BeforeValidator(parse_duration_s, json_schema_input_type=str),
+    PlainSerializer(format_duration, when_used="json"),
+    Field(ge=0),
 ]
 PositiveDurationS = Annotated[DurationS, Field(gt=0)]
 RateRps = Annotated[
-    float, BeforeValidator(parse_rate_rps, json_schema_input_type=str), PlainSerializer(lambda v: f"{v:g}/s"), Field(gt=0)
+    float,
+    BeforeValidator(parse_rate_rps, json_schema_input_type=str),
+    PlainSerializer(lambda v: f"{v:g}/s", when_used="json"),
+    Field(gt=0),
 ]

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "orchestrator"
 # From the top; a module imports only rows below its own. Modules of one row do not know each other.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("cli",),
-    ("experiment",),
+    ("experiment", "assessment"),
     ("registry", "testbed", "loadgen", "store", "host"),
     ("ingress", "faults", "slo", "report"),
     ("planner", "runner", "judge"),
