@@ -14,7 +14,9 @@ from orchestrator.runner.telling import tell
 
 ARM_AHEAD_S = 5.0
 """A fault is armed this long before its instant: far longer than it takes, and not before an earlier step's container is back."""
-START_AHEAD_S = 1.0
+ISSUE_AHEAD_S = 0.01
+"""A step is handed to its lane and told this long before its instant, for which its action then waits."""
+START_AHEAD_S = 0.5
 """From the decision to the first request: time to arm what strikes early and to tell the load its instant."""
 LOAD_LANE = "load"
 
@@ -56,7 +58,13 @@ class _AnyStop:
 
 
 def run_timeline(
-    plan: Plan, world: World, load: Load, actions: Mapping[str, Action], *, stop: Stop, lanes: Lanes | None = None
+    plan: Plan,
+    world: World,
+    load: Load,
+    actions: Mapping[str, Action],
+    *,
+    stop: Stop,
+    make_lanes: Callable[[], Lanes] = ThreadLanes,
 ) -> None:
     """Load and timeline side by side, until both are over. Every step ends healed, on every way out.
 
@@ -67,7 +75,7 @@ def run_timeline(
         TestbedError: the load failed.
     """
     ending = _AnyStop(stop)
-    interpreter = _Interpreter(plan, world.under(ending), load, actions, ending, lanes or ThreadLanes())
+    interpreter = _Interpreter(plan, world.under(ending), load, actions, ending, make_lanes)
     with _healed(interpreter, world):
         interpreter.run()
 
@@ -86,32 +94,41 @@ def _healed(interpreter: "_Interpreter", world: World) -> Iterator[None]:
 
 class _Interpreter:
     def __init__(
-        self, plan: Plan, world: World, load: Load, actions: Mapping[str, Action], ending: _AnyStop, lanes: Lanes
+        self,
+        plan: Plan,
+        world: World,
+        load: Load,
+        actions: Mapping[str, Action],
+        ending: _AnyStop,
+        make_lanes: Callable[[], Lanes],
     ) -> None:
         self._plan = plan
         self._world = world
         self._load = load
         self._actions = actions
         self._ending = ending
-        self._lanes = lanes
+        self._lanes = make_lanes()
+        self._load_lane = make_lanes()
         self._lane_of = plan_lanes(plan.timeline, lambda kind: actions[kind].exclusive)
         self._to_heal: list[StepPlan] = []
         self._failed: set[str] = set()
         self._error: Exception | None = None
 
     def run(self) -> None:
+        """Everything in order of its instant; returns when every step and the load have ended."""
         start_ns = self._world.clock.now_mono_ns() + round(START_AHEAD_S * 1e9)
         for step in self._plan.timeline:
             self._tell("step-planned", step)
         self._world.emit("phase", name="load")
         self._load.begin(start_ns)
-        self._submit(LOAD_LANE, lambda: self._load.wait_finished(self._world))
+        self._submit(self._load_lane, LOAD_LANE, lambda: self._load.wait_finished(self._world))
         for due in schedule(self._plan):
-            self._sleep_until(start_ns + round(due.at_s * 1e9))
-            self._submit(self._lane_of[due.step.step], self._operation(due, start_ns))
-        self._sleep_until(start_ns + round(max((step.until_s for step in self._plan.timeline), default=0.0) * 1e9))
-        self._world.emit("phase", name="recovery")
+            ahead_s = ISSUE_AHEAD_S if due.stage is _Stage.INJECT else 0.0
+            self._sleep_until(start_ns + round((due.at_s - ahead_s) * 1e9))
+            self._submit(self._lanes, self._lane_of[due.step.step], self._operation(due, start_ns))
         self._lanes.join()
+        self._world.emit("phase", name="recovery")
+        self._load_lane.join()
         self._check()
 
     def give_up(self) -> None:
@@ -126,6 +143,7 @@ class _Interpreter:
     def heal_all(self, world: World) -> None:
         """What is still armed or effective, the last one first."""
         self._lanes.join()
+        self._load_lane.join()
         while self._to_heal:
             self._heal(self._to_heal[-1], world)
 
@@ -141,7 +159,7 @@ class _Interpreter:
         if self._error is not None:
             raise self._error
 
-    def _submit(self, lane: str, operation: Callable[[], None]) -> None:
+    def _submit(self, lanes: Lanes, lane: str, operation: Callable[[], None]) -> None:
         def carried() -> None:
             try:
                 operation()
@@ -149,7 +167,7 @@ class _Interpreter:
                 self._error = self._error or error
                 self._ending.own.set()
 
-        self._lanes.submit(lane, carried)
+        lanes.submit(lane, carried)
 
     def _operation(self, due: _Due, start_ns: int) -> Callable[[], None]:
         at_mono_ns = start_ns + round(due.step.at_s * 1e9)
@@ -172,9 +190,10 @@ class _Interpreter:
         if step.step in self._failed:
             return
         try:
-            # A lane that was busy, or an arm operation that took long: never before the instant, and lateness is in the history.
-            self._world.clock.sleep_until_mono_ns(at_mono_ns)
+            # Never before the instant; where the lane was busy until later, the history shows it.
+            self._world.clock.sleep_until_mono_ns(at_mono_ns - round(ISSUE_AHEAD_S * 1e9))
             self._tell("step-issued", step)
+            self._world.clock.sleep_until_mono_ns(at_mono_ns)
             self._actions[step.kind].inject(step, self._world, at_mono_ns)
         except TestbedError as error:
             self._fail(step, "inject", error)

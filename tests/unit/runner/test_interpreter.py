@@ -70,7 +70,7 @@ class Bench:
         self.stop = threading.Event()
 
     def run(self) -> None:
-        run_timeline(self.plan, self.world, self.load, {"recorder": self.action}, stop=self.stop, lanes=InlineLanes())
+        run_timeline(self.plan, self.world, self.load, {"recorder": self.action}, stop=self.stop, make_lanes=InlineLanes)
 
     def told(self, step_name: str) -> list[str]:
         return [item.event for item in self.world.events if item.fields.get("step") == step_name]
@@ -86,7 +86,7 @@ def test_a_fault_is_armed_ahead_injected_at_its_instant_and_healed_at_its_end() 
 def test_a_fault_that_strikes_early_is_armed_before_the_load_starts() -> None:
     bench = Bench(step("1", 0.2, 1))
     bench.run()
-    assert bench.action.calls[0] == (-1.0, "arm", "1")
+    assert bench.action.calls[0] == (-0.5, "arm", "1")
 
 
 def test_steps_without_an_end_are_healed_when_all_is_over_the_last_one_first() -> None:
@@ -102,7 +102,7 @@ def test_the_phases_are_told_and_recovery_begins_with_the_end_of_the_last_step()
     start_ns = bench.load.start_mono_ns
     assert start_ns is not None
     phases = {str(item.fields["name"]): (item.t_mono_ns - start_ns) / 1e9 for item in bench.world.history().select("phase")}
-    assert phases == {"load": -1.0, "recovery": 25.0}
+    assert phases == {"load": -0.5, "recovery": 25.0}
 
 
 def test_a_run_without_a_timeline_is_the_load_alone() -> None:
