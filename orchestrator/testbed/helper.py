@@ -1,12 +1,13 @@
 """Short-lived containers that answer one question about the engine's machine, and are gone again whatever becomes of us."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+from docker.utils.socket import STDERR, STDOUT, frames_iter  # noqa: TID251 - this package is docker's only importer
 
 from orchestrator.errors import EngineError
 from orchestrator.testbed.border import engine_border
-from orchestrator.testbed.docker_engine import DockerEngine
-from orchestrator.testbed.engine import OutputStream
 
 HELPER_DEADLINE_S = 60
 # The engine removes the container at its end, and with it the status: so that goes where the output goes.
@@ -41,19 +42,30 @@ def run_helper(
         container = api.create_container(image, entrypoint=["sh"], command=command, host_config=host_config)["Id"]
         try:
             # Before the start, or the end could come first.
-            attachment = DockerEngine(api).attach(container)
-            api.start(container)
-            parts = list(attachment.read())
+            with _attached(api, container) as stream:
+                api.start(container)
+                parts = list(frames_iter(stream, tty=False))  # type: ignore[no-untyped-call]
         except BaseException:
             # Never started, or given up: a started one removes itself.
             api.remove_container(container, force=True)
             raise
     output, errors = (
-        b"".join(part for stream, part in parts if stream is wanted).decode(errors="replace")
-        for wanted in (OutputStream.STDOUT, OutputStream.STDERR)
+        b"".join(part for name, part in parts if name == wanted).decode(errors="replace") for wanted in (STDOUT, STDERR)
     )
     text, _, status = output.rpartition(_END)
     if status.strip() != "0":
         tail = "\n".join((text + errors).strip().splitlines()[-20:])
         raise EngineError(f"`{argv[0]}` in {image} ended with status {status.strip() or 'unknown'}\n{tail}")
     return text
+
+
+@contextmanager
+def _attached(api: Any, container: str) -> Iterator[Any]:
+    stream = api.attach_socket(container, params={"stdout": 1, "stderr": 1, "stream": 1})
+    # A socket that is read through a file object (plain and unix sockets), or one itself (TLS).
+    socket = getattr(stream, "_sock", stream)
+    try:
+        yield stream
+    finally:
+        stream.close()
+        socket.close()

@@ -208,7 +208,7 @@ class ImageBuilder:
         labels: Mapping[str, str] | None = None,
         network: str | None = "none",
     ) -> None:
-        step, output = "", ""
+        step, output, refusal = "", "", None
         with engine_border(f"build {tag}"):
             answer = self._api.build(
                 fileobj=io.BytesIO(context),
@@ -222,13 +222,14 @@ class ImageBuilder:
                 forcerm=True,
                 decode=True,
             )
-            for item in answer:
+            for item in answer:  # to its end, or the connection stays open
                 text = item.get("stream", "")
                 step = text.strip() if text.startswith("Step ") else step
                 output += text
-                if "error" in item:
-                    tail = "\n".join(output.splitlines()[-OUTPUT_TAIL_LINES:])
-                    raise EngineError(f"building {tag} failed at {step or 'its start'}: {item['error']}\n{tail}")
+                refusal = item.get("error", refusal)
+        if refusal is not None:
+            tail = "\n".join(output.splitlines()[-OUTPUT_TAIL_LINES:])
+            raise EngineError(f"building {tag} failed at {step or 'its start'}: {refusal}\n{tail}")
 
 
 def read_content(labels: Mapping[str, str]) -> Content:
