@@ -8,9 +8,6 @@ from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdic
 from orchestrator.model.plan import Expectation, PathPlan, Plan, SloPlan
 
 FORMAT_VERSION = 1
-LATENESS_P99_LIMIT_MS = 10.0
-CONTROL_P99_LIMIT_MS = 100.0
-"""A control probe crosses two bridges and a router; a tenth of a second is the machine's doing."""
 
 _EXIT_CODES = {Verdict.PASS: ExitCode.PASS, Verdict.FAIL: ExitCode.SLO_FAILED, Verdict.INVALID: ExitCode.INVALID}
 
@@ -66,7 +63,7 @@ def _judge_safely(
 def check_validity(plan: Plan, measurements: Measurements) -> tuple[ValidityCheck, ...]:
     """Every condition under which the numbers mean something."""
     load = measurements.load
-    return (*_check_steps(measurements), *_check_sender(load), *_check_control(plan, load))
+    return (*_check_steps(measurements), *_check_sender(plan, load), *_check_control(plan, load))
 
 
 def _check_steps(measurements: Measurements) -> Iterable[ValidityCheck]:
@@ -76,13 +73,14 @@ def _check_steps(measurements: Measurements) -> Iterable[ValidityCheck]:
         yield ValidityCheck(name=f"step {step.step}", valid=valid, found=found, limit="effective, with evidence")
 
 
-def _check_sender(load: LoadQuality) -> Iterable[ValidityCheck]:
+def _check_sender(plan: Plan, load: LoadQuality) -> Iterable[ValidityCheck]:
+    limit_ms = plan.load.lateness_limit_s * 1000
     worst = max((item.lateness_p99_ms for item in load.classes), default=0.0)
     yield ValidityCheck(
         name="sender lateness",
-        valid=worst < LATENESS_P99_LIMIT_MS,
+        valid=worst < limit_ms,
         found=f"p99 {worst:.2f} ms",
-        limit=f"p99 below {LATENESS_P99_LIMIT_MS:g} ms",
+        limit=f"p99 below {limit_ms:g} ms",
     )
     differing = [
         f"{item.path}/{item.connection_class} {item.recorded} of {item.sent}"
@@ -106,12 +104,12 @@ def _check_sender(load: LoadQuality) -> Iterable[ValidityCheck]:
 
 
 def _check_control(plan: Plan, load: LoadQuality) -> Iterable[ValidityCheck]:
-    p99 = load.control_p99_ms
+    p99, limit_ms = load.control_p99_ms, plan.load.control_latency_limit_s * 1000
     yield ValidityCheck(
         name="control probe",
-        valid=load.control_sent > 0 and load.control_failed == 0 and p99 is not None and p99 < CONTROL_P99_LIMIT_MS,
+        valid=load.control_sent > 0 and load.control_failed == 0 and p99 is not None and p99 < limit_ms,
         found=f"{load.control_failed} of {load.control_sent} failed, p99 {'-' if p99 is None else f'{p99:.2f}'} ms",
-        limit=f"none failed, p99 below {CONTROL_P99_LIMIT_MS:g} ms: no step touches its path",
+        limit=f"none failed, p99 below {limit_ms:g} ms: no step touches its path",
     )
 
 

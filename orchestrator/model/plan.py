@@ -97,6 +97,10 @@ class LoadPlan:
     in_flight_limit: int
     seed: int
     classes: tuple[LoadClassPlan, ...]
+    lateness_limit_s: float = 0.010
+    """p99 of sent minus intended of every class; beyond it nothing is judged."""
+    control_latency_limit_s: float = 0.100
+    """p99 of the control probe; beyond it the machine was disturbed and nothing is judged."""
 
     def classes_of(self, path: str) -> tuple[LoadClassPlan, ...]:
         return tuple(item for item in self.classes if item.path == path)

@@ -46,4 +46,12 @@ def plan_load(scenario: Scenario, paths: tuple[PathPlan, ...], controlplane: IPv
         )
     needed = sum(item.rate_rps for item in every) * spec.timeout
     limit = spec.in_flight_limit if spec.in_flight_limit is not None else round(needed * 1.5) + 100
-    return LoadPlan(duration_s=scenario.duration, timeout_s=spec.timeout, in_flight_limit=limit, seed=seed, classes=every)
+    return LoadPlan(
+        duration_s=scenario.duration,
+        timeout_s=spec.timeout,
+        in_flight_limit=limit,
+        seed=seed,
+        classes=every,
+        lateness_limit_s=spec.lateness_limit,
+        control_latency_limit_s=spec.control_latency_limit,
+    )

@@ -58,6 +58,12 @@ class Load(Strict):
     arrivals: Literal["uniform", "poisson"] = "uniform"
     connections: int = Field(default=20, ge=1, le=1000, description="kept-alive connections of a class")
     control_rate: RateRps = Field(default=50.0, validate_default=False, description="of the control probe")
+    lateness_limit: PositiveDurationS = Field(
+        default=0.010, validate_default=False, description="p99 of sent minus intended; beyond it the trial is INVALID"
+    )
+    control_latency_limit: PositiveDurationS = Field(
+        default=0.100, validate_default=False, description="p99 of the control probe; beyond it the trial is INVALID"
+    )
     in_flight_limit: int | None = Field(default=None, ge=1, description="default: rates times time-out, and half more")
 
     @model_validator(mode="after")
