@@ -19,14 +19,18 @@ class HistoryCollector:
     def __init__(self, *, observer: Callable[[Event], None] | None = None) -> None:
         self._observer = observer
         self._events: list[Event] = []
+        self._observer_error: Exception | None = None
         self._grown = threading.Condition()
 
     def add(self, event: Event) -> None:
         with self._grown:
             self._events.append(event)
             self._grown.notify_all()
-            if self._observer is not None:
-                self._observer(event)
+            if self._observer is not None and self._observer_error is None:
+                try:
+                    self._observer(event)
+                except Exception as error:  # noqa: BLE001 - raised by the next wait, in a thread where somebody hears it
+                    self._observer_error = error
 
     def history(self) -> History:
         with self._grown:
@@ -94,6 +98,8 @@ class HistoryCollector:
             if len(self._events) == seen and not stop.is_set():
                 remaining_s = (deadline_ns - clock.now_mono_ns()) / 1e9
                 self._grown.wait(max(0.0, min(remaining_s, STOP_SLICE_S)))
+            if self._observer_error is not None:
+                raise self._observer_error
             return self._events[seen:]
 
     def _tail(self) -> str:

@@ -72,6 +72,7 @@ class FakeEngine:
         self.calls: list[str] = []
         self.fail_call: int | None = None
         self.fail_after_effect = False
+        self.on_call: Callable[[int], None] = lambda number: None
         self._networks: dict[str, NetworkSpec] = {}
         self._containers: dict[str, FakeContainer] = {}
         self._feeds: list[tuple[Labels, queue.SimpleQueue[EngineEvent | None]]] = []
@@ -221,6 +222,7 @@ class FakeEngine:
     def _call(self, name: str, act: Callable[[], _T]) -> _T:
         with self._lock:
             self.calls.append(name)
+            self.on_call(len(self.calls))
             failing = len(self.calls) == self.fail_call
             if failing and not self.fail_after_effect:
                 raise EngineError(f"the engine could not {name}: planned failure")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -26,9 +27,10 @@ SCENARIO = ROOT / "loadtests" / "scenarios" / "node-kill.yaml"
 IMAGES = {role: f"image-of-{role}" for role in Role}
 
 
-def node_kill_plan(slot: int = 0, **overrides: object) -> Plan:
+@cache
+def node_kill_plan(slot: int = 0) -> Plan:
     """The plan of the default scenario."""
-    scenario = load_scenario(SCENARIO, overrides)
+    scenario = load_scenario(SCENARIO)
     return plan_run(scenario, load_manifests(SCENARIO, scenario.manifests), KINDS, file=SCENARIO, slot=slot)
 
 
@@ -44,6 +46,7 @@ KINDS = Kinds(
 )
 
 
+@cache
 def compose_file() -> ComposeFile:
     return load_compose(ROOT / "compose" / "testbed.yaml")
 

@@ -115,6 +115,20 @@ def test_a_failure_of_any_engine_call_of_the_bring_up_leaves_nothing(tmp_path: P
         assert left_over(cluster) == [], f"call {number}: {cluster.engine.calls[number - 1]}"
 
 
+def test_an_interrupt_at_any_engine_call_leaves_nothing(tmp_path: Path) -> None:
+    for number in range(1, calls_of_a_whole_run(tmp_path)):
+        cluster, stop = ScriptedCluster(node_kill_plan()), threading.Event()
+
+        def interrupt(call: int, number: int = number, stop: threading.Event = stop) -> None:
+            if call == number:
+                stop.set()
+
+        cluster.engine.on_call = interrupt
+        with pytest.raises(InterruptedRunError), running(cluster, tmp_path / str(number), stop):
+            pass
+        assert left_over(cluster) == [], f"call {number}: {cluster.engine.calls[number - 1]}"
+
+
 def test_a_container_that_ends_during_bring_up_is_named_with_its_last_words(tmp_path: Path) -> None:
     cluster = ScriptedCluster(node_kill_plan())
     cluster.exits.add("node-2")

@@ -121,3 +121,15 @@ def test_many_writers_lose_nothing() -> None:
     for writer in writers:
         writer.join()
     assert len(seen) == len(collector.history().events) == 4000
+
+
+def test_a_defect_of_the_observer_is_heard_and_loses_no_event() -> None:
+    def defective(item: Event) -> None:
+        raise ZeroDivisionError("a defect of the display")
+
+    collector = HistoryCollector(observer=defective)
+    collector.add(event("a"))
+    collector.add(event("b"))
+    with pytest.raises(ZeroDivisionError):
+        waiting(collector, "b")
+    assert [item.event for item in collector.history().events] == ["a", "b"]
