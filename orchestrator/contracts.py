@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from orchestrator.model.history import Event
 from orchestrator.model.measurements import Measurements
+from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import PathPlan, Plan, SloPlan, StepPlan
 
 
@@ -272,3 +273,13 @@ class Slo(Protocol):
     def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:
         """The number that the threshold is held against; None when it was not measured. Worst class, worst step."""
         ...
+
+
+class ReportFormat(Protocol):
+    """One rendering of a run's outcome. Pure. One file in orchestrator/report, one line in the registry."""
+
+    name: ClassVar[str]
+    file: ClassVar[str]
+    """Its file in the run directory."""
+
+    def render(self, outcome: Outcome, plan: Plan) -> str: ...

@@ -1,0 +1,97 @@
+"""The rows that several formats print, as text: what was measured for each path and class, and what each verdict is called."""
+
+from dataclasses import dataclass
+
+from orchestrator.model.measurements import ClassMeasurement, Outage
+from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdict
+from orchestrator.model.plan import Expectation, Plan
+from orchestrator.report.numbers import NOTHING, format_convergence, format_count, format_p99, format_ratio
+
+VERDICT_MEANINGS = {
+    Verdict.PASS: "every objective was met",
+    Verdict.FAIL: "an objective was missed",
+    Verdict.INVALID: "not measured, or not well enough to judge",
+}
+
+CAUSES = {
+    "next hop": (
+        "The struck node was the path's only entry: routers on the way had no other next hop, and nothing withdraws it. "
+        "The loss lasts until that very node is back with its rules."
+    ),
+    "entry": (
+        "The load balancer had given the connection to the struck node. Expected until its health check marks the server down: "
+        "the check's interval, fall count and time-out decide how many."
+    ),
+    "endpoint": (
+        "The connection entered through a live node, whose rules still chose a pod of the struck node. Expected until the "
+        "control plane withdraws the endpoints and the last live node has programmed its rules without them."
+    ),
+    "established": (
+        "A kept-alive connection whose far end was on the struck node broke with it. New connections do not suffer from this; "
+        "clients with long-lived connections do, once for each."
+    ),
+    "unexplained": "None of the known causes fits. A high share deserves a look at history.jsonl and the containers' logs.",
+}
+"""What each cause of `Outage.attribution` means, for who reads the report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRow:
+    """One path and connection class, as text."""
+
+    path: str
+    connection_class: str
+    availability: str
+    sent: str
+    failed: str
+    outage: str
+    p99_before: str
+    p99_during: str
+    p99_after: str
+    is_whole: bool
+    """Every request got what the path must answer."""
+
+
+def class_rows(outcome: Outcome, plan: Plan) -> tuple[ClassRow, ...]:
+    refused = {path.name for path in plan.paths if path.expect is Expectation.REFUSED}
+    return tuple(_class_row(outcome, item, is_refused=item.path in refused) for item in outcome.measurements.classes)
+
+
+def _class_row(outcome: Outcome, item: ClassMeasurement, *, is_refused: bool) -> ClassRow:
+    outages = [
+        outage
+        for outage in outcome.measurements.outages
+        if (outage.path, outage.connection_class) == (item.path, item.connection_class)
+    ]
+    availability = format_ratio(item.availability_ratio)
+    return ClassRow(
+        path=item.path,
+        connection_class=item.connection_class,
+        availability=f"{availability} refused" if is_refused and item.sent == item.ok else availability,
+        sent=format_count(item.sent),
+        failed=format_count(item.sent - item.ok),
+        outage=worst_convergence(outages),
+        p99_before=format_p99(item.latency_before),
+        p99_during=format_p99(item.latency_during),
+        p99_after=format_p99(item.latency_after),
+        is_whole=item.sent == item.ok,
+    )
+
+
+def worst_convergence(outages: list[Outage]) -> str:
+    """The worst of all faults, with the fault's name where there were several; not converged is worse than any time."""
+    if not outages:
+        return NOTHING
+    worst = max(outages, key=lambda item: (not item.converged, item.convergence_s or 0.0))
+    return format_convergence(worst) + (f" ({worst.step})" if len(outages) > 1 and worst.failed else "")
+
+
+def objective_state(result: SloResult) -> str:
+    """`met`, `missed` or `not judged`."""
+    if result.met is None:
+        return "not judged"
+    return "met" if result.met else "missed"
+
+
+def broken_checks(outcome: Outcome) -> tuple[ValidityCheck, ...]:
+    return tuple(check for check in outcome.validity if not check.valid)
