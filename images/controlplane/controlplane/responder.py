@@ -61,13 +61,13 @@ def prepare(settings: Settings, run_dir: Path) -> list[str]:
 
 
 def main(config: Path = CONFIG_PATH, run_dir: Path = RUN_DIR) -> int:
-    """Become nginx."""
+    """Become nginx; returns only when that fails."""
     try:
         argv = prepare(decode_settings(config.read_bytes()), run_dir)
+        os.execv(argv[0], argv)
     except (SettingsError, FileNotFoundError) as error:
         sys.stderr.write(f"responder: {config}: {error}\n")
         return EXIT_CONFIG
-    os.execv(argv[0], argv)
 
 
 if __name__ == "__main__":

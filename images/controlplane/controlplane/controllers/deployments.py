@@ -31,7 +31,7 @@ from controlplane.objects import (
     with_spec,
 )
 from controlplane.schema.decoding import decode
-from controlplane.store.history import Change
+from controlplane.store.history import Change, ChangeType
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -55,6 +55,13 @@ class DeploymentController:
             owner = controller_of(change.item)
             if owner is not None and owner.get("kind") == "Deployment":
                 yield namespace_of(change.item), owner["name"]
+        elif change.plural == "pods" and change.type is ChangeType.DELETED:
+            # A strategy Recreate waits for the last old pod, and so does the removal of old ReplicaSets.
+            owner = controller_of(change.item)
+            if owner is not None and owner.get("kind") == "ReplicaSet":
+                replicaset = self._cluster.store.find("replicasets", namespace_of(change.item), owner["name"])
+                if replicaset is not None and (deployment := controller_of(replicaset)) is not None:
+                    yield namespace_of(change.item), deployment["name"]
 
     def reconcile(self, key: Key) -> float | None:
         deployment = self._cluster.store.find("deployments", *key)

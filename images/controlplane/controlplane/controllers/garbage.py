@@ -48,7 +48,8 @@ class GarbageCollector:
             if ORPHAN in finalizers:
                 self._release(plural, item, uid)
             elif not self._has_other_owner(item, uid):
-                self._cluster.delete(by_stored(plural), dependent, DeleteOptions(propagation="Background"))
+                propagation = "Foreground" if FOREGROUND in finalizers else "Background"
+                self._cluster.delete(by_stored(plural), dependent, DeleteOptions(propagation=propagation))
         if owner is not None and (ORPHAN in finalizers or not self._dependents.of(uid)):
             self._let_go(*owner)
 

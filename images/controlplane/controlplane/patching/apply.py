@@ -85,7 +85,8 @@ def apply_configuration(
             owned[(other, subresource)] = owned.get((other, subresource), set()) - {path}
     merged: Object = _merge(schema, before or {}, wanted)
     elsewhere = {path for other, paths in owned.items() if other != own for path in paths}
-    for path in sorted(owned.get(own, set()) - leaves - elsewhere, key=len, reverse=True):
+    # Items of lists before their fields: without its key fields an item could not be found.
+    for path in sorted(owned.get(own, set()) - leaves - elsewhere, key=len):
         _remove(schema, merged, path)
     owned[own] = leaves
     merged["metadata"] = {

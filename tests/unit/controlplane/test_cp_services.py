@@ -1,0 +1,279 @@
+"""Services: defaults, rules, and allocations with their bands, collisions, exhaustion and messages."""
+
+import pytest
+from controlplane.allocation.bands import FullError, cluster_ip_band, node_port_band, pick
+from controlplane.errors import StatusError
+
+from cp_world import World, service
+
+
+def refusal(world: World, raw: dict) -> StatusError:
+    with pytest.raises(StatusError) as caught:
+        world.create(raw)
+    return caught.value
+
+
+def test_bands_are_those_of_kubernetes() -> None:
+    assert (node_port_band(2768), node_port_band(100), node_port_band(100_000)) == (86, 16, 128)
+    assert (cluster_ip_band(65_536), cluster_ip_band(4096), cluster_ip_band(64)) == (256, 256, 16)
+
+
+def test_pick_leaves_the_lower_band_until_the_upper_is_full() -> None:
+    used: set[int] = set()
+    picked = []
+    for _ in range(20):
+        offset = pick(20, 4, used, lambda size: 7 % size)
+        picked.append(offset)
+        used.add(offset)
+    assert set(picked[:16]) == set(range(4, 20))
+    assert set(picked[16:]) == {0, 1, 2, 3}
+    with pytest.raises(FullError):
+        pick(20, 4, used, lambda size: 0)
+
+
+def test_service_is_complete_when_nothing_was_said() -> None:
+    spec = World().create(service())["spec"]
+    assert spec["type"] == "ClusterIP"
+    assert spec["clusterIPs"] == [spec["clusterIP"]]
+    assert (spec["ipFamilies"], spec["ipFamilyPolicy"]) == (["IPv4"], "SingleStack")
+    assert (spec["sessionAffinity"], spec["internalTrafficPolicy"]) == ("None", "Cluster")
+    assert spec["ports"] == [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}]
+    assert "externalTrafficPolicy" not in spec
+
+
+def test_node_port_service_gets_policy_and_port_of_the_upper_band() -> None:
+    spec = World().create(service(type="NodePort"))["spec"]
+    assert spec["externalTrafficPolicy"] == "Cluster"
+    assert 30086 <= spec["ports"][0]["nodePort"] <= 32767
+
+
+def test_target_port_is_the_port_when_nothing_was_said() -> None:
+    assert World().create(service(ports=[{"port": 53, "protocol": "UDP"}]))["spec"]["ports"][0]["targetPort"] == 53
+
+
+def test_client_affinity_lasts_three_hours_when_nothing_was_said() -> None:
+    spec = World().create(service(sessionAffinity="ClientIP"))["spec"]
+    assert spec["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 10800}}
+
+
+def test_kubernetes_service_has_the_first_address() -> None:
+    world = World()
+    assert world.get("services", "kubernetes")["spec"]["clusterIP"] == "10.3.240.1"
+    assert world.endpoints("kubernetes") == {"10.100.0.250:6443": {"ready": True}}
+
+
+def test_dynamic_cluster_ip_is_above_the_static_band() -> None:
+    world = World()
+    for number in range(50):
+        address = world.create(service(f"s{number}"))["spec"]["clusterIP"]
+        assert int(address.split(".")[2]) * 256 + int(address.split(".")[3]) >= 240 * 256 + 257
+
+
+def test_same_port_of_two_protocols_shares_one_node_port() -> None:
+    ports = [{"name": "u", "port": 53, "protocol": "UDP"}, {"name": "t", "port": 53}, {"name": "x", "port": 54}]
+    got = [port["nodePort"] for port in World().create(service(ports=ports, type="NodePort"))["spec"]["ports"]]
+    assert got[0] == got[1] != got[2]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            {"type": "NodePort", "ports": [{"port": 80, "nodePort": 80}]},
+            "spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. "
+            "The range of valid ports is 30000-32767",
+        ),
+        (
+            {"type": "NodePort", "ports": [{"port": 80, "nodePort": 32213}]},
+            "spec.ports[0].nodePort: Invalid value: 32213: provided port is already allocated",
+        ),
+        (
+            {"clusterIP": "10.3.241.152"},
+            'spec.clusterIPs: Invalid value: ["10.3.241.152"]: failed to allocate IP 10.3.241.152: provided IP is already allocated',
+        ),
+        (
+            {"clusterIP": "10.96.0.1"},
+            'spec.clusterIPs: Invalid value: ["10.96.0.1"]: failed to allocate IP 10.96.0.1: '
+            "the provided network does not match the current range",
+        ),
+        (
+            {"externalTrafficPolicy": "Local"},
+            'spec.externalTrafficPolicy: Invalid value: "Local": may only be set for externally-accessible services',
+        ),
+        (
+            {"ports": [{"port": 80, "nodePort": 30080}]},
+            "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'",
+        ),
+        (
+            {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}}},
+            "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0: must be greater than 0 and less than 86400",
+        ),
+        (
+            {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 86401}}},
+            "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 86401: must be greater than 0 and less than 86400",
+        ),
+        ({"ports": []}, "spec.ports: Required value"),
+        ({"type": "Magic"}, 'spec.type: Unsupported value: "Magic": supported values: '
+         '"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"'),
+        ({"ports": [{"port": 0}]}, "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"),
+        ({"ports": [{"name": "a", "port": 1}, {"name": "a", "port": 2}]}, 'spec.ports[1].name: Duplicate value: "a"'),
+        ({"type": "ExternalName"}, "spec.externalName: Required value"),
+    ],
+)  # fmt: skip
+def test_service_is_refused_in_the_api_servers_words(spec: dict, message: str) -> None:
+    world = World()
+    world.create(service("first", type="NodePort", clusterIP="10.3.241.152", ports=[{"port": 80, "nodePort": 32213}]))
+    raw = service("c1", **spec)
+    if "ports" in spec:
+        raw["spec"]["ports"] = spec["ports"]
+    error = refusal(world, raw)
+    assert (error.code, error.reason) == (422, "Invalid")
+    assert message in error.message
+    assert error.message.startswith('Service "c1" is invalid: ')
+    assert not world.exists("services", "c1")
+
+
+def test_one_node_port_may_serve_tcp_and_udp_of_a_service_but_not_tcp_twice() -> None:
+    world = World()
+    both = [{"name": "t", "port": 1, "nodePort": 30001}, {"name": "u", "port": 2, "protocol": "UDP", "nodePort": 30001}]
+    world.create(service("both", type="NodePort", ports=both))
+    twice = [{"name": "a", "port": 1, "nodePort": 30002}, {"name": "b", "port": 2, "nodePort": 30002}]
+    assert (
+        "spec.ports[1].nodePort: Duplicate value: 30002" in refusal(world, service("twice", type="NodePort", ports=twice)).message
+    )
+    udp = [{"port": 9, "protocol": "UDP", "nodePort": 30001}]
+    assert "provided port is already allocated" in refusal(world, service("other", type="NodePort", ports=udp)).message
+
+
+def test_all_node_ports_are_given_and_then_the_range_is_full() -> None:
+    world = World(node_port_range="30000-30063")
+    for number in range(4):
+        ports = [{"name": f"p{index}", "port": index + 1} for index in range(16)]
+        world.create(service(f"s{number}", type="NodePort", ports=ports))
+    error = refusal(world, service("last", type="NodePort"))
+    assert (error.code, error.reason) == (500, "InternalError")
+    assert error.message == "Internal error occurred: failed to allocate a nodePort: range is full"
+    world.delete("services", "s2")
+    world.create(service("last", type="NodePort"))
+
+
+def test_all_2768_node_ports_of_the_default_range_can_be_given() -> None:
+    world = World()
+    for number in range(28):
+        count = min(100, 2768 - number * 100)
+        ports = [{"name": f"p{index}", "port": index + 1} for index in range(count)]
+        world.create(service(f"s{number}", type="NodePort", ports=ports))
+    assert "range is full" in refusal(world, service("last", type="NodePort")).message
+
+
+def test_refused_service_holds_nothing() -> None:
+    world = World()
+    world.create(service("first", type="NodePort", ports=[{"port": 80, "nodePort": 30080}]))
+    bad = [{"name": "a", "port": 1, "nodePort": 30090}, {"name": "b", "port": 2, "nodePort": 30080}]
+    refusal(world, service("bad", type="NodePort", ports=bad, clusterIP="10.3.241.7"))
+    world.create(service("good", type="NodePort", clusterIP="10.3.241.7", ports=[{"port": 80, "nodePort": 30090}]))
+
+
+def test_health_check_port_is_for_local_load_balancers_and_from_the_same_range() -> None:
+    world = World()
+    local = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
+    spec = world.create(service("a", **local))["spec"]
+    assert 30086 <= spec["healthCheckNodePort"] <= 32767
+    error = refusal(world, service("b", **local, healthCheckNodePort=spec["healthCheckNodePort"]))
+    port = spec["healthCheckNodePort"]
+    assert error.message.endswith(f"failed to allocate requested HealthCheck NodePort {port}: provided port is already allocated")
+    assert error.code == 500
+    with pytest.raises(StatusError, match="spec.healthCheckNodePort: Forbidden: field is immutable"):
+        world.change("services", "a", {"spec": {"healthCheckNodePort": 30001}})
+
+
+def test_health_check_port_goes_with_the_policy() -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer", externalTrafficPolicy="Local"))
+    spec = world.change("services", "a", {"spec": {"externalTrafficPolicy": "Cluster"}})["spec"]
+    assert "healthCheckNodePort" not in spec
+
+
+def test_change_of_type_keeps_the_cluster_ip_and_drops_what_the_new_type_has_no_use_for() -> None:
+    world = World()
+    before = world.create(service(type="NodePort", ports=[{"port": 80, "nodePort": 32213}]))["spec"]
+    plain = world.change("services", "web", {"spec": {"type": "ClusterIP"}})["spec"]
+    assert plain["clusterIP"] == before["clusterIP"]
+    assert "nodePort" not in plain["ports"][0]
+    assert "externalTrafficPolicy" not in plain
+    world.create(service("heir", type="NodePort", ports=[{"port": 80, "nodePort": 32213}]))
+
+
+def test_replacement_without_allocations_keeps_them() -> None:
+    world = World()
+    before = world.create(service(type="NodePort"))["spec"]
+    after = world.change(
+        "services", "web", {"spec": {"clusterIP": None, "clusterIPs": None, "ports": [{"name": "http", "port": 80}]}}
+    )["spec"]
+    assert after["clusterIP"] == before["clusterIP"]
+    assert after["ports"][0]["nodePort"] == before["ports"][0]["nodePort"]
+
+
+def test_cluster_ip_may_not_change() -> None:
+    world = World()
+    world.create(service(clusterIP="10.3.241.7"))
+    with pytest.raises(StatusError, match="may not change once set"):
+        world.change("services", "web", {"spec": {"clusterIP": "10.3.241.8", "clusterIPs": ["10.3.241.8"]}})
+
+
+def test_headless_service_has_no_address() -> None:
+    spec = World().create(service(clusterIP="None"))["spec"]
+    assert (spec["clusterIP"], spec["clusterIPs"]) == ("None", ["None"])
+
+
+def test_external_name_has_neither_address_nor_ports() -> None:
+    raw = service(type="ExternalName", externalName="example.com")
+    del raw["spec"]["ports"], raw["spec"]["selector"]
+    spec = World().create(raw)["spec"]
+    assert "clusterIP" not in spec
+    assert "internalTrafficPolicy" not in spec
+
+
+def test_load_balancer_gets_an_address_of_the_pool_and_gives_it_back() -> None:
+    world = World(external_ip_pool="198.18.0.128/31")
+    for name in ("a", "b", "c"):
+        world.create(service(name, type="LoadBalancer"))
+
+    def address(name: str) -> list:
+        return world.get("services", name)["status"]["loadBalancer"].get("ingress", [])
+
+    assert [address(name) for name in "abc"] == [
+        [{"ip": "198.18.0.128", "ipMode": "VIP"}],
+        [{"ip": "198.18.0.129", "ipMode": "VIP"}],
+        [],
+    ]
+    world.change("services", "a", {"spec": {"type": "NodePort"}})
+    assert address("a") == []
+    world.delete("services", "b")
+    assert address("c") == [{"ip": "198.18.0.128", "ipMode": "VIP"}]
+
+
+def test_load_balancer_keeps_to_the_address_that_was_asked_for() -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer", loadBalancerIP="198.18.0.140"))
+    world.create(service("b", type="LoadBalancer", loadBalancerIP="198.18.0.140"))
+    assert world.get("services", "a")["status"]["loadBalancer"]["ingress"][0]["ip"] == "198.18.0.140"
+    assert world.get("services", "b")["status"]["loadBalancer"] == {}
+    messages = [event["message"] for event in world.store.items("events") if event["reason"] == "SyncLoadBalancerFailed"]
+    assert messages == ["Error syncing load balancer: failed to ensure load balancer: 198.18.0.140 is already assigned"]
+
+
+def test_load_balancer_without_node_ports_has_none() -> None:
+    spec = World().create(service(type="LoadBalancer", allocateLoadBalancerNodePorts=False))["spec"]
+    assert "nodePort" not in spec["ports"][0]
+
+
+def test_load_balancer_of_a_class_is_left_to_its_owner() -> None:
+    created = World()
+    created.create(service(type="LoadBalancer", loadBalancerClass="example.com/other"))
+    assert created.get("services", "web")["status"]["loadBalancer"] == {}
+
+
+def test_same_requests_give_the_same_allocations() -> None:
+    first, second = (World().create(service(type="NodePort")) for _ in range(2))
+    assert first == second
