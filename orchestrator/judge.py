@@ -140,4 +140,4 @@ def _describe_outage(outage: Outage) -> str:
         return f"{who} lost nothing"
     if outage.convergence_s is None:
         return f"{who} lost {outage.failed} and had not converged after {outage.window_end_s - outage.effective_s:.1f} s"
-    return f"{who} lost {outage.failed}, converged after {outage.convergence_s:.2f} s (± {outage.resolution_s * 1000:g} ms)"
+    return f"{who} lost {outage.failed}, converged after {outage.convergence_s:.2f} s (± {outage.resolution_s * 1000:.3g} ms)"

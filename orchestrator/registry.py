@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from orchestrator.contracts import Action, IngressPath, Kinds
+from orchestrator.contracts import Action, IngressPath, Kinds, ReportFormat
 from orchestrator.faults.link_down import LinkDown
 from orchestrator.faults.no_op import NoOp
 from orchestrator.faults.node_kill import NodeKill
@@ -11,6 +11,9 @@ from orchestrator.faults.scale import Scale
 from orchestrator.ingress.nodeport import NodePort
 from orchestrator.ingress.service_port_on_node import ServicePortOnNode
 from orchestrator.ingress.static_route import StaticRoute
+from orchestrator.report.junit import JUnit
+from orchestrator.report.markdown import Markdown
+from orchestrator.report.outcome_json import OutcomeJson
 from orchestrator.slo import parse_objective
 
 PATHS: Mapping[str, IngressPath] = {path.kind: path for path in (StaticRoute(), NodePort(), ServicePortOnNode())}
@@ -19,4 +22,4 @@ ACTIONS: Mapping[str, Action] = {action.kind: action for action in (NodeKill(), 
 
 KINDS = Kinds(paths=PATHS, actions=ACTIONS, parse_objective=parse_objective)
 
-REPORTS: Mapping[str, "ReportFormat"] = {}
+REPORTS: Mapping[str, ReportFormat] = {report.name: report for report in (OutcomeJson(), JUnit(), Markdown())}

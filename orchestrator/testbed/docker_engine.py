@@ -52,6 +52,10 @@ class DockerEngine:
     def close(self) -> None:
         self._api.close()
 
+    def has_image(self, tag: str) -> bool:
+        with engine_border(f"look for image {tag}"):
+            return bool(self._api.images(name=tag))
+
     def create_network(self, spec: NetworkSpec) -> str:
         pool = IPAMPool(subnet=str(spec.subnet), gateway=str(spec.router))
         with engine_border(f"create network {spec.name} {spec.subnet}"):
