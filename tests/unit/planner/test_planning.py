@@ -98,16 +98,32 @@ def test_two_settings_of_one_path_listen_side_by_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("{nodeport: {}}", "{nodport: {}}", "paths.nodport: unknown ingress path; found 'nodport'; allowed: nodeport, service-port"),
+        (
+            "{nodeport: {}}",
+            "{nodport: {}}",
+            "paths.nodport: unknown ingress path; found 'nodport'; allowed: nodeport, service-port",
+        ),
         ("{nodeport: {}}", "{a: {kind: b}}", "paths.a.kind: unknown ingress path; found 'b'"),
         ("{nodeport: {}}", "{nodeport: {fall: 2}}", "paths.nodeport.fall: unknown key; allowed: haproxy, port, service"),
         ("{nodeport: {}}", "{nodeport: {haproxy: {inter: 5}}}", "paths.nodeport.haproxy.inter: is not a duration"),
-        ("{nodeport: {}}", "{nodeport: {service: x}}", "paths.nodeport.service: no manifest has a Service 'x'; allowed: default/"),
+        (
+            "{nodeport: {}}",
+            "{nodeport: {service: x}}",
+            "paths.nodeport.service: no manifest has a Service 'x'; allowed: default/",
+        ),
         ("{nodeport: {}}", "{nodeport: {port: x}}", "paths.nodeport.port: Service default/service-test has no port named 'x'"),
-        ("{nodeport: {}}", "{static-route: {next_hop: node-9}}", "paths.static-route.next_hop: no such node 'node-9' at the start"),
+        (
+            "{nodeport: {}}",
+            "{static-route: {next_hop: node-9}}",
+            "paths.static-route.next_hop: no such node 'node-9' at the start",
+        ),
         ("{nodeport: {}}", "{static-route: {}, s: {kind: static-route}}", "paths.s: a gateway has one static route"),
         ("{nodeport: {}}", "{control: {kind: nodeport}}", "paths.control: 'control' is the control probe's name"),
-        ("duration: 20s", "duration: 20s\ncluster: {nodes: 900}", "cluster.nodes: more nodes than addresses; found 900; allowed: 1 to"),
+        (
+            "duration: 20s",
+            "duration: 20s\ncluster: {nodes: 900}",
+            "cluster.nodes: more nodes than addresses; found 900; allowed: 1 to",
+        ),
         (
             "duration: 20s",
             "duration: 20s\ncluster: {service_network: 10.0.8.0/24}",
@@ -129,7 +145,11 @@ def test_two_settings_of_one_path_listen_side_by_side(tmp_path: Path) -> None:
             "duration: 20s\ncluster: {timings: {node_monitor_grace_period: 1s, lease_renew: 2s}}",
             "cluster.timings.node_monitor_grace_period: 1s must be longer than lease_renew (2s)",
         ),
-        ("duration: 20s", "duration: 20s\ntimeline: [{at: 3s, fault: nod}]", "timeline[0].fault: unknown fault; found 'nod'; allowed:"),
+        (
+            "duration: 20s",
+            "duration: 20s\ntimeline: [{at: 3s, fault: nod}]",
+            "timeline[0].fault: unknown fault; found 'nod'; allowed:",
+        ),
         (
             "duration: 20s",
             "duration: 20s\ntimeline: [{at: 30s, fault: node-kill, target: node-1}]",
@@ -156,7 +176,11 @@ def test_two_settings_of_one_path_listen_side_by_side(tmp_path: Path) -> None:
             "timeline[1].at: strikes node-1 while timeline[0] still does; found 5s; allowed: from 8s on",
         ),
         ("duration: 20s", "duration: 20s\ntimeline: [{at: 3s, scale: {nodes: 900}}]", "timeline[0]"),
-        ("duration: 20s", "duration: 20s\nslo: {x: {availability: '>= 9%'}}", "slo.x: no such path; found 'x'; allowed: nodeport"),
+        (
+            "duration: 20s",
+            "duration: 20s\nslo: {x: {availability: '>= 9%'}}",
+            "slo.x: no such path; found 'x'; allowed: nodeport",
+        ),
         (
             "duration: 20s",
             "duration: 20s\nslo: {nodeport/udp: {availability: '>= 9%'}}",
