@@ -27,8 +27,12 @@ class FoundRun:
 
     @property
     def has_warden(self) -> bool:
-        """A live warden removes its run by itself, when its orchestrator is gone or when it expires."""
-        return any(item.running and item.labels.get(ROLE) == Role.WARDEN for item in self.containers)
+        """A live warden removes its run by itself, when its orchestrator is gone or when it expires.
+
+        One that has not started yet belongs to a run that is just beginning.
+        """
+        wardens = [item for item in self.containers if item.labels.get(ROLE) == Role.WARDEN]
+        return any(item.running or item.never_started for item in wardens)
 
     def container_names(self) -> tuple[str, ...]:
         return tuple(sorted(item.labels.get(CONTAINER, item.name) for item in self.containers))

@@ -165,6 +165,7 @@ class DockerEngine:
                 name=item["Names"][0].removeprefix("/") if item["Names"] else item["Id"][:12],
                 labels=item["Labels"] or {},
                 running=item["State"] == "running",
+                never_started=item["State"] == "created",
             )
             for item in answer
         )

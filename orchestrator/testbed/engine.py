@@ -113,6 +113,7 @@ class Found:
     name: str
     labels: Labels
     running: bool = False
+    never_started: bool = False
 
 
 class PoolOverlapError(Exception):

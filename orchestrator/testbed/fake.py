@@ -28,6 +28,7 @@ class FakeContainer:
     engine: "FakeEngine"
     files: dict[str, bytes] = field(default_factory=dict)
     running: bool = False
+    started: bool = False
     received: bytes = b""
     input_ended: bool = False
     on_input: Callable[[], None] | None = None
@@ -150,7 +151,7 @@ class FakeEngine:
     def start(self, container: str) -> None:
         def start() -> FakeContainer:
             target = self._get(container)
-            target.running = True
+            target.running = target.started = True
             self.report("start", target.spec.labels)
             return target
 
@@ -172,7 +173,13 @@ class FakeEngine:
     def containers(self, labels: Labels) -> tuple[Found, ...]:
         def find() -> tuple[Found, ...]:
             return tuple(
-                Found(id=item.id, name=item.spec.name, labels=item.spec.labels, running=item.running)
+                Found(
+                    id=item.id,
+                    name=item.spec.name,
+                    labels=item.spec.labels,
+                    running=item.running,
+                    never_started=not item.started,
+                )
                 for item in self._containers.values()
                 if _has(item.spec.labels, labels)
             )

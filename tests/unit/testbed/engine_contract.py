@@ -127,11 +127,16 @@ class EngineContract:
 
     def test_a_container_runs_from_its_start_to_its_stop(self, subject: Subject, mark: str) -> None:
         container = subject.engine.create_container(self.container(subject, mark))
-        assert not subject.engine.is_running(container)
+
+        def seen() -> tuple[bool, bool, bool]:
+            (found,) = subject.engine.containers({LABEL: mark})
+            return subject.engine.is_running(container), found.running, found.never_started
+
+        assert seen() == (False, False, True)
         subject.engine.start(container)
-        assert subject.engine.is_running(container)
+        assert seen() == (True, True, False)
         subject.engine.stop(container, 0)
-        assert not subject.engine.is_running(container)
+        assert seen() == (False, False, False)
 
     def test_removing_takes_a_running_container_and_what_is_gone_is_no_error(self, subject: Subject, mark: str) -> None:
         container = subject.engine.create_container(self.container(subject, mark))

@@ -76,6 +76,13 @@ def test_a_run_whose_warden_is_gone_is_dead(host: Host) -> None:
     assert host.clean().runs == ("orphan",)
 
 
+def test_a_run_that_is_just_beginning_is_left_alone(host: Host) -> None:
+    run = make_run(host.directory, "young")
+    labels = {**run.labels(Role.WARDEN, "warden"), "ingress-testbed.expires": str(NOW + 60)}
+    host.engine.create_container(ContainerSpec(name="itb-young-warden", image="i", hostname="", labels=labels))
+    assert host.clean().runs == ()
+
+
 def test_a_guard_table_without_any_container_is_swept(host: Host) -> None:
     host.guards.add("ghost")
     assert host.clean() == Cleaned(runs=(), guards=("ghost",))
