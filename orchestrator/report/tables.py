@@ -95,3 +95,32 @@ def objective_state(result: SloResult) -> str:
 
 def broken_checks(outcome: Outcome) -> tuple[ValidityCheck, ...]:
     return tuple(check for check in outcome.validity if not check.valid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionRow:
+    """How many failed requests of one outage one cause explains."""
+
+    step: str
+    path: str
+    connection_class: str
+    cause: str
+    failed: int
+    share_ratio: float
+
+
+def attribution_rows(outcome: Outcome) -> tuple[AttributionRow, ...]:
+    """Most first within an outage."""
+    return tuple(
+        AttributionRow(
+            step=outage.step,
+            path=outage.path,
+            connection_class=outage.connection_class,
+            cause=cause,
+            failed=failed,
+            share_ratio=failed / outage.failed,
+        )
+        for outage in outcome.measurements.outages
+        if outage.failed
+        for cause, failed in sorted(outage.attribution.items(), key=lambda item: -item[1])
+    )

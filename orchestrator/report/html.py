@@ -1,0 +1,50 @@
+"""report.html: everything that was measured, in one file that needs no network and no script."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import Plan
+from orchestrator.report import numbers
+from orchestrator.report.charts import class_numbers, latency_chart, success_chart
+from orchestrator.report.stage_bars import stage_charts
+from orchestrator.report.tables import CAUSES, VERDICT_MEANINGS, attribution_rows, broken_checks, class_rows, objective_state
+
+TEMPLATE = "report.html.j2"
+
+
+class Html:
+    name: ClassVar[str] = "html"
+    file: ClassVar[str] = "report.html"
+
+    def render(self, outcome: Outcome, plan: Plan) -> str:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        from orchestrator.metrics.spans import BIN_S
+
+        environment = Environment(
+            loader=FileSystemLoader(Path(__file__).parent),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters |= {
+            name.removeprefix("format_"): getattr(numbers, name) for name in dir(numbers) if name.startswith("format_")
+        }
+        environment.filters["state"] = objective_state
+        return environment.get_template(TEMPLATE).render(
+            outcome=outcome,
+            measured=outcome.measurements,
+            plan=plan,
+            meaning=VERDICT_MEANINGS[outcome.verdict],
+            rows=class_rows(outcome, plan),
+            bin_s=BIN_S,
+            broken=broken_checks(outcome),
+            class_numbers=class_numbers(outcome),
+            time_charts=(success_chart(outcome, plan), latency_chart(outcome, plan)),
+            stage_charts=stage_charts(outcome),
+            attribution=attribution_rows(outcome),
+            causes=CAUSES,
+            outcome_names=sorted({name for item in outcome.measurements.classes for name in item.outcomes}),
+        )
