@@ -11,6 +11,7 @@ from orchestrator.faults.scale import Scale
 from orchestrator.ingress.nodeport import NodePort
 from orchestrator.ingress.service_port_on_node import ServicePortOnNode
 from orchestrator.ingress.static_route import StaticRoute
+from orchestrator.report.html import Html
 from orchestrator.report.junit import JUnit
 from orchestrator.report.markdown import Markdown
 from orchestrator.report.outcome_json import OutcomeJson
@@ -22,4 +23,4 @@ ACTIONS: Mapping[str, Action] = {action.kind: action for action in (NodeKill(), 
 
 KINDS = Kinds(paths=PATHS, actions=ACTIONS, parse_objective=parse_objective)
 
-REPORTS: Mapping[str, ReportFormat] = {report.name: report for report in (OutcomeJson(), JUnit(), Markdown())}
+REPORTS: Mapping[str, ReportFormat] = {report.name: report for report in (Html(), JUnit(), Markdown(), OutcomeJson())}
