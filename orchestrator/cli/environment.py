@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.cli.entry import OutputOption, app, print_json, wants_json
-from orchestrator.errors import EngineError, EnvironmentUnmetError, ExitCode
+from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
     from orchestrator.experiment import Host
@@ -68,7 +68,7 @@ def doctor(output: OutputOption = "text") -> int:
     from orchestrator.testbed.doctor import State, check_environment
 
     as_json = wants_json(output)
-    checks = check_environment(image=_built_base())
+    checks = check_environment(repository=REPOSITORY)
     unmet = any(check.required and check.state is State.MISSING for check in checks)
     if as_json:
         print_json([{name: getattr(check, name) for name in ("name", "state", "found", "cost", "required")} for check in checks])
@@ -81,16 +81,3 @@ def doctor(output: OutputOption = "text") -> int:
         table.add_row(f"[{colour[check.state]}]{check.state}[/]", check.name, check.found, check.cost)
     Console(highlight=False).print(table)
     return ExitCode.ENVIRONMENT_UNMET if unmet else ExitCode.PASS
-
-
-def _built_base() -> str | None:
-    """The image in which the kernel is tried, when an engine answers and has it: looking at a machine changes nothing on it."""
-    from orchestrator.testbed.docker_engine import connect
-    from orchestrator.testbed.images import plan_images
-
-    tag = plan_images(REPOSITORY).base_tag
-    try:
-        with closing(connect()) as engine:
-            return tag if engine.has_image(tag) else None
-    except (EnvironmentUnmetError, EngineError):
-        return None
