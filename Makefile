@@ -3,11 +3,12 @@ S ?= node-kill
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 TESTBED := $(VENV)/bin/testbed
-TYPED := orchestrator loadtests images/base/testbed_init images/node/nodeagent images/controlplane/controlplane images/loadbalancer/lbagent images/warden/warden
+TYPED := orchestrator loadtests images/base/testbed_init images/node/nodeagent images/controlplane/controlplane images/loadbalancer/lbagent images/warden/warden images/base/kernel_probe.py
 PYTEST := $(PYTHON) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images doctor scenario report lint unit integration e2e test bench clean
+.PHONY: help setup engine images doctor scenario report lint unit integration e2e test bench clean lock
+.NOTPARALLEL:
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,11 +45,13 @@ integration: setup images ## one real tool each
 e2e: setup images ## whole runs, two testbeds at once
 	@$(PYTEST) tests/e2e -n 2 -q
 
-test: lint images ## every check
-	@$(PYTEST) tests -n 2 --dist loadgroup -q
+test: lint unit integration e2e ## every check, a summary for each tier
 
 bench: setup images ## speed, as ratios; takes some minutes
 	@$(PYTEST) tests/bench -q -s -p no:xdist
 
 clean: setup ## remove what is left of any run, by label
 	@$(TESTBED) clean
+
+lock: ## pin every package again, after a change in pyproject.toml
+	@.ci/lock
