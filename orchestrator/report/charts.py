@@ -10,7 +10,7 @@ from orchestrator.report.geometry import Scale, decades, lanes, step_line, text_
 from orchestrator.report.numbers import format_instant, format_ms, format_ratio
 
 WIDTH, LEFT, RIGHT = 1100.0, 64.0, 12.0
-PANEL_HEIGHT, PANEL_TITLE, PANEL_GAP = 72.0, 20.0, 10.0
+PANEL_HEIGHT, PANEL_TITLE, PANEL_GAP = 72.0, 20.0, 12.0
 LANE_HEIGHT, AXIS_HEIGHT = 18.0, 34.0
 SCALE_KIND = "scale"
 _MAX_CELLS = 300
@@ -55,9 +55,19 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """A span in which some request failed: a few in thousands do not show in a line."""
+
+    left: float
+    width: float
+    tooltip: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     title: str
     top: float
+    losses: tuple[Loss, ...]
     ticks: tuple[Tick, ...]
     lines: tuple[Line, ...]
     cells: tuple[Cell, ...]
@@ -134,6 +144,7 @@ def _chart(
             Panel(
                 title=path.name,
                 top=top,
+                losses=tuple(_losses(own, x)),
                 ticks=tuple(Tick(at=y(mark), label=write(mark)) for mark in marks),
                 lines=tuple(lines),
                 cells=tuple(_cells(own, x)),
@@ -174,6 +185,25 @@ def _windows(steps: Iterable[StepMeasurement], x: Scale, duration_s: float) -> t
         )
         for (step, is_rescale, begin_s, end_s), left, lane in zip(spans, label_lefts, rows, strict=True)
     )
+
+
+def _losses(series: Sequence[Series], x: Scale) -> Iterable[Loss]:
+    """Neighbouring bins with a failure in any class are one span."""
+    failed: dict[float, int] = {}
+    for item in series:
+        for point in item.points:
+            if point.ok < point.sent:
+                failed[point.at_s] = failed.get(point.at_s, 0) + point.sent - point.ok
+    bin_s = series[0].bin_s if series else 0.0
+    spans: list[tuple[float, float, int]] = []
+    for at_s in sorted(failed):
+        if spans and at_s - spans[-1][1] < bin_s / 2:
+            spans[-1] = (spans[-1][0], at_s + bin_s, spans[-1][2] + failed[at_s])
+        else:
+            spans.append((at_s, at_s + bin_s, failed[at_s]))
+    for begin_s, end_s, number in spans:
+        tooltip = f"{number} failed between {begin_s:g} s and {end_s:g} s"
+        yield Loss(left=x(begin_s), width=max(2.0, round(x(end_s) - x(begin_s), 2)), tooltip=tooltip)
 
 
 def _cells(series: Sequence[Series], x: Scale) -> Iterable[Cell]:

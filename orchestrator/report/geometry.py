@@ -1,7 +1,7 @@
 """Where things stand in a chart: scales, ticks, lanes and markers, in SVG user units. Pure; knows nothing of runs."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _STEPS = (1.0, 2.0, 5.0, 10.0)
@@ -88,12 +88,3 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> t
 
 def text_width(text: str) -> float:
     return len(text) * LETTER_WIDTH
-
-
-def thin(values: Sequence[float], position: Callable[[float], float], apart: float) -> tuple[float, ...]:
-    """The values whose positions are at least `apart` from the one before."""
-    kept: list[float] = []
-    for value in values:
-        if not kept or abs(position(value) - position(kept[-1])) >= apart:
-            kept.append(value)
-    return tuple(kept)

@@ -46,5 +46,11 @@ class Html:
             stage_charts=stage_charts(outcome),
             attribution=attribution_rows(outcome),
             causes=CAUSES,
-            outcome_names=sorted({name for item in outcome.measurements.classes for name in item.outcomes}),
+            outcome_names=_outcome_names(outcome),
         )
+
+
+def _outcome_names(outcome: Outcome) -> list[str]:
+    """Every outcome that occurred, `ok` first."""
+    names = {name for item in outcome.measurements.classes for name in item.outcomes}
+    return sorted(names, key=lambda name: (name != "ok", name))

@@ -80,7 +80,8 @@ def _shown_s(outage: Outage) -> float:
     """Up to the last stage and a little more; all of its window when it did not converge."""
     if not outage.converged:
         return outage.window_end_s - outage.effective_s
-    return 1.04 * max((stage.at_s for stage in outage.stages), default=outage.effective_s + 1.0) - 1.04 * outage.effective_s
+    last_s = max((stage.at_s - outage.effective_s for stage in outage.stages), default=0.0)
+    return 1.04 * max(last_s, outage.convergence_s or 0.0)
 
 
 def _bar(outage: Outage, x: Scale, length_s: float) -> StageBar:
