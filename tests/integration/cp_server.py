@@ -44,7 +44,7 @@ class Server:
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._stopping: asyncio.Event
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._main, name="controlplane")
         self.plane: ControlPlane
         self.kubelets: Kubelets
@@ -68,7 +68,7 @@ class Server:
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._serve())
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - raised again where the test waits
             self._failure = error
             self._started.set()
 

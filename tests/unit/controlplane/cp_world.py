@@ -121,13 +121,14 @@ class World:
                 self.renew(node)
             self.settle()
 
-    def create(self, raw: Object, namespace: str = "default") -> Object:
+    def create(self, raw: Object, namespace: str = "default", *, settles: bool = True) -> Object:
         resource = find_kind(raw["apiVersion"], raw["kind"])
         assert resource is not None, raw
         item = decode_as(resource, raw, validation="Strict").item
         place_object(item, Target(resource=resource, namespace=raw.get("metadata", {}).get("namespace", namespace)))
         created = self.cluster.create(resource, item)
-        self.settle()
+        if settles:
+            self.settle()
         return created
 
     def change(self, plural: str, name: str, patch: Object, namespace: str = "default", subresource: str = "") -> Object:

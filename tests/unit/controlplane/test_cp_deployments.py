@@ -3,10 +3,10 @@
 from collections import Counter
 
 import pytest
+from cp_world import World, deployment, names
+
 from controlplane.controllers.replicasets import rank_for_deletion
 from controlplane.controllers.rollout import Replicas, plan_recreate, plan_rolling
-
-from cp_world import World, deployment, names
 
 
 def make(replicas: int = 4, **spec: object) -> World:

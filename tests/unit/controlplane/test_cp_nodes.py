@@ -5,11 +5,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+from cp_world import World, deployment, pod, service
+
 from controlplane.allocation.pod_cidrs import NoCidrError, pick_pod_cidr
 from controlplane.controllers.node_health import TokenBucket, ZoneState, judge_zones
 from controlplane.store.journal import Journal
-
-from cp_world import World, deployment, pod, service
 
 
 def cidr(name: str, *used: str, mask: int = 24) -> str:
@@ -30,7 +30,7 @@ def test_pod_cidr_is_the_lowest_free_one_otherwise() -> None:
 def test_pod_cidrs_run_out() -> None:
     used = [f"10.0.{number * 64}.0/18" for number in range(4)]
     assert cidr("x", *used[1:], mask=18) == "10.0.0.0/18"
-    with pytest.raises(NoCidrError, match="all 4 subnets of 10.0.0.0/16 are assigned"):
+    with pytest.raises(NoCidrError, match=r"all 4 subnets of 10\.0\.0\.0/16 are assigned"):
         cidr("x", *used, mask=18)
 
 

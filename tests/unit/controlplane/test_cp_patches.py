@@ -3,8 +3,9 @@
 import copy
 
 import pytest
+
 from controlplane.kinds.registry import find_kind
-from controlplane.patching.apply import ApplyConflictError, apply_configuration
+from controlplane.patching.apply import ApplyConflictError, DuplicateEntryError, apply_configuration
 from controlplane.patching.json_patch import PatchError, apply_json_patch
 from controlplane.patching.merge import apply_merge_patch
 from controlplane.patching.strategic import StrategicPatchError, apply_strategic_patch
@@ -213,6 +214,11 @@ def test_apply_of_the_same_value_shares_the_field() -> None:
     shared = apply(first, {"metadata": {"labels": {"a": "1"}}}, "two")
     left = apply(shared, {"metadata": {}}, "one")
     assert left["metadata"]["labels"] == {"a": "1"}
+
+
+def test_apply_that_names_an_item_twice_is_refused() -> None:
+    with pytest.raises(DuplicateEntryError, match="duplicate entries"):
+        apply(None, {"spec": {"ports": [{"port": 80, "protocol": "TCP"}, {"port": 80}]}})
 
 
 def test_forced_apply_takes_the_field_over() -> None:

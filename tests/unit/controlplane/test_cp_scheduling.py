@@ -1,9 +1,9 @@
 """Which node a pod gets, and why not another."""
 
 import pytest
-from controlplane.controllers.scheduler import describe_failure, is_tolerated_by, why_not
-
 from cp_world import World, container, deployment, pod
+
+from controlplane.controllers.scheduler import describe_failure, is_tolerated_by, why_not
 
 
 def placed(world: World) -> dict[str, int]:

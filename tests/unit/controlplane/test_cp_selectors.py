@@ -1,6 +1,7 @@
 """Selectors: what they select and what is none."""
 
 import pytest
+
 from controlplane.selectors import SelectorError, combine, matches_selector, parse_field_selector, parse_label_selector
 
 LABELS = {"app": "web", "tier": "front", "size": "5"}

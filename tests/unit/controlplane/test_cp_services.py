@@ -1,10 +1,10 @@
 """Services: defaults, rules, and allocations with their bands, collisions, exhaustion and messages."""
 
 import pytest
+from cp_world import World, service
+
 from controlplane.allocation.bands import FullError, cluster_ip_band, node_port_band, pick
 from controlplane.errors import StatusError
-
-from cp_world import World, service
 
 
 def refusal(world: World, raw: dict) -> StatusError:
@@ -183,7 +183,7 @@ def test_health_check_port_is_for_local_load_balancers_and_from_the_same_range()
     port = spec["healthCheckNodePort"]
     assert error.message.endswith(f"failed to allocate requested HealthCheck NodePort {port}: provided port is already allocated")
     assert error.code == 500
-    with pytest.raises(StatusError, match="spec.healthCheckNodePort: Forbidden: field is immutable"):
+    with pytest.raises(StatusError, match=r"spec\.healthCheckNodePort: Forbidden: field is immutable"):
         world.change("services", "a", {"spec": {"healthCheckNodePort": 30001}})
 
 

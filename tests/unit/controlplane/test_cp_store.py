@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from controlplane.clock import ManualClock
 from controlplane.store.history import ChangeType, History, HistoryGoneError
 from controlplane.store.journal import Journal

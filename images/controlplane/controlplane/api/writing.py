@@ -26,7 +26,7 @@ from controlplane.errors import StatusError, bad_request, invalid, invalid_value
 from controlplane.kinds.registry import by_stored
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object, key_of
-from controlplane.patching.apply import ApplyConflictError, apply_configuration
+from controlplane.patching.apply import ApplyConflictError, DuplicateEntryError, apply_configuration
 from controlplane.patching.json_patch import PatchError, apply_json_patch
 from controlplane.patching.merge import apply_merge_patch
 from controlplane.patching.strategic import StrategicPatchError, apply_strategic_patch
@@ -144,6 +144,8 @@ def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any
                 api_version=resource.group_version,
                 subresource=target.subresource,
             )
+        except DuplicateEntryError as error:
+            raise bad_request(str(error)) from error
         except ApplyConflictError as error:
             raise StatusError(409, "Conflict", str(error), {"causes": error.causes}) from error
         # The merge may share parts with the committed object.

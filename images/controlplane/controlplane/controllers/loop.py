@@ -59,6 +59,11 @@ class ControlLoop:
         """Have a controller look at something without a commit."""
         self._enqueue((self._controllers.index(controller), key))
 
+    @property
+    def failing(self) -> list[Key]:
+        """What could not be brought to what is wanted at the last attempt."""
+        return [key for _, key in self._failures]
+
     def drain(self) -> None:
         """Reconcile until nothing waits."""
         while self._waiting:

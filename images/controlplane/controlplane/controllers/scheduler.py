@@ -55,7 +55,7 @@ class Scheduler:
                     yield key_of(change.item)
             elif change.type is ChangeType.DELETED or is_pod_finished(change.item):
                 yield from self._pending()
-        elif change.plural == "nodes" and (change.before is None or _offer(change.item) != _offer(change.before)):
+        elif change.plural == "nodes" and _changes_offer(change):
             yield from self._pending()
 
     def _pending(self) -> list[Key]:
@@ -97,6 +97,10 @@ class Scheduler:
 def _is_pending(pod: Object) -> bool:
     spec = spec_of(pod)
     return not (spec.get("nodeName") or is_terminating(pod) or is_pod_finished(pod) or spec.get("schedulingGates"))
+
+
+def _changes_offer(change: Change) -> bool:
+    return change.type is not ChangeType.MODIFIED or change.before is None or _offer(change.item) != _offer(change.before)
 
 
 def _offer(node: Object) -> tuple[object, ...]:

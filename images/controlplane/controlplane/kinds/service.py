@@ -122,7 +122,7 @@ def _default_addresses(spec: Object, kind_: str) -> None:
     elif "clusterIPs" in spec and "clusterIP" not in spec:
         spec["clusterIP"] = spec["clusterIPs"][0]
     if kind_ != "ExternalName":
-        spec.setdefault("ipFamilies", ["IPv4"])
+        spec["ipFamilies"] = spec.get("ipFamilies") or ["IPv4"]
         spec.setdefault("ipFamilyPolicy", "SingleStack")
 
 

@@ -23,6 +23,10 @@ IGNORED_METADATA = frozenset(
 )
 
 
+class DuplicateEntryError(Exception):
+    """A list that is merged by key or value names an item twice."""
+
+
 class ApplyConflictError(Exception):
     """Other managers own fields with other values."""
 
@@ -65,12 +69,12 @@ def apply_configuration(
     """The object after `manager` applied `wanted`, with its managed fields. Neither argument is changed.
 
     Raises:
-        ApplyConflictError
+        ApplyConflictError, DuplicateEntryError.
     """
     entries = list((before or {}).get("metadata", {}).get("managedFields") or ())
     owned = {_identity(entry): set(_read_fields(entry.get("fieldsV1") or {})) for entry in entries}
     own = (manager, subresource)
-    leaves = {path for path in _leaves(schema, wanted, ()) if not _is_ignored(path)}
+    leaves = _owned_paths(schema, wanted)
     if before is not None:
         conflicts = [
             (other[0], path)
@@ -86,7 +90,7 @@ def apply_configuration(
     merged: Object = _merge(schema, before or {}, wanted)
     elsewhere = {path for other, paths in owned.items() if other != own for path in paths}
     # Items of lists before their fields: without its key fields an item could not be found.
-    for path in sorted(owned.get(own, set()) - leaves - elsewhere, key=len):
+    for path in sorted(owned.get(own, set()) - _with_parents(leaves | elsewhere), key=len):
         _remove(schema, merged, path)
     owned[own] = leaves
     merged["metadata"] = {
@@ -94,6 +98,19 @@ def apply_configuration(
         "managedFields": _render_entries(entries, owned, own, now=now, api_version=api_version),
     }
     return merged
+
+
+def _owned_paths(schema: Struct, wanted: Object) -> set[Path]:
+    owned: set[Path] = set()
+    for path in _leaves(schema, wanted, ()):
+        if path in owned:
+            raise DuplicateEntryError(f"failed to create typed patch object: {show_path(path)}: duplicate entries")
+        owned.add(path)
+    return {path for path in owned if path and not _is_ignored(path)}
+
+
+def _with_parents(paths: set[Path]) -> set[Path]:
+    return {path[:length] for path in paths for length in range(1, len(path) + 1)}
 
 
 def _identity(entry: Object) -> tuple[str, str]:
@@ -115,7 +132,7 @@ def _render_entries(
         rendered.append(
             entry if is_same else {**entry, "fieldsV1": fields, "time": now if identity == own else entry.get("time", now)}
         )
-    if own not in seen:
+    if own not in seen and owned[own]:
         entry = {"manager": own[0], "operation": "Apply", "apiVersion": api_version, "time": now, "fieldsType": "FieldsV1"}
         entry["fieldsV1"] = _write_fields(owned[own])
         if own[1]:
@@ -137,10 +154,10 @@ def _leaves(schema: Type, value: Any, path: Path) -> Iterator[Path]:
         case MapOf() if isinstance(value, dict) and value:
             for key, item in value.items():
                 yield from _leaves(schema.value, item, (*path, f"f:{key}"))
-        case ListOf() if isinstance(value, list) and schema.is_set:
+        case ListOf() if isinstance(value, list) and value and schema.is_set:
             for item in value:
                 yield (*path, f"v:{json.dumps(item)}")
-        case ListOf() if isinstance(value, list) and schema.apply_keys:
+        case ListOf() if isinstance(value, list) and value and schema.apply_keys:
             for item in value:
                 step = (*path, f"k:{_key(schema, item)}")
                 yield step

@@ -64,7 +64,8 @@ def _decode_struct(schema: Struct, value: dict[str, Any], path: str, unknown: li
             unknown.append(place)
             continue
         result = _decode(field, item, place, schema, unknown)
-        if result is not None:
+        # An empty text is Go's zero value, which `omitempty` leaves out.
+        if result is not None and result != "":
             decoded[key] = result
     return decoded
 
