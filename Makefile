@@ -3,7 +3,7 @@ S ?= node-kill
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 TESTBED := $(VENV)/bin/testbed
-TYPED := orchestrator loadtests images/base/testbed_init images/node/nodeagent images/controlplane/controlplane images/loadbalancer/lbagent images/warden/warden images/base/kernel_probe.py
+TYPED := orchestrator loadtests images/base/testbed_init images/base/testbed_kube images/node/nodeagent images/controlplane/controlplane images/loadbalancer/lbagent images/warden/warden images/base/kernel_probe.py
 PYTEST := $(PYTHON) -m pytest
 
 .DEFAULT_GOAL := help
@@ -53,5 +53,5 @@ bench: setup images ## speed, as ratios; takes some minutes
 clean: setup ## remove what is left of any run, by label
 	@$(TESTBED) clean
 
-lock: ## pin every package again, after a change in pyproject.toml
-	@.ci/lock
+lock: setup ## pin every package again, after a change in pyproject.toml
+	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --all-extras --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock pyproject.toml >/dev/null

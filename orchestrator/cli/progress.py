@@ -93,8 +93,9 @@ class RunDisplay:
         self._say(Text.assemble((f"{at_s:7.2f} s  ", "dim"), *parts))
 
     def _say(self, line: Text) -> None:
-        line.no_wrap, line.overflow = True, "ellipsis"
-        self._console.print(line)
+        if self._console.is_terminal:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        self._console.print(line, soft_wrap=not self._console.is_terminal)
 
     def _count(self, event: Event) -> None:
         fields = event.fields

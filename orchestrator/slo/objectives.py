@@ -1,5 +1,6 @@
 """Reads objectives as users write them (`>= 97%`, `<= 8s`, `true`), and holds measurements against them."""
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -102,7 +103,8 @@ def judge_objective(slo: SloPlan, measurements: Measurements) -> SloResult:
 def _show(unit: str, value: float) -> str:
     match unit:
         case "ratio":
-            return f"{value * 100:.3f}%"
+            # Cut off, not rounded: what is not all must not read as 100%.
+            return f"{math.floor(value * 1e5 + 1e-6) / 1e3:.3f}%"
         case "bool":
             return "true" if value else "false"
         case "count":

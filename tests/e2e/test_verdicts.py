@@ -21,7 +21,6 @@ def test_calm_run_passes_and_leaves_a_complete_run_directory_and_nothing_else(te
         "junit.xml",
         "summary.md",
         "report.html",
-        "kubeconfig",
     ):
         assert (finished.directory / name).stat().st_size > 0, name
     assert (finished.directory.parent / "latest").resolve() == finished.directory.resolve()

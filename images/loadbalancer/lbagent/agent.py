@@ -65,7 +65,7 @@ class Agent:
             await self._start_haproxy("haproxy-started", {})
 
     async def _serve(self) -> None:
-        from lbagent.watch import ResourceWatch, open_session  # aiohttp takes 0.2 s to import
+        from testbed_kube.watch import ResourceWatch, open_session  # aiohttp takes 0.2 s to import
 
         api = self._settings.api_url
         async with (

@@ -19,8 +19,8 @@ from nodeagent.proxy.nftables import Nftables
 from nodeagent.proxy.proxy import Proxy
 from nodeagent.proxy.ruleset import Network
 from nodeagent.settings import Settings
-from nodeagent.watch import ResourceWatch, open_session
 from testbed_init.events import Clock, EventSink
+from testbed_kube.watch import ResourceWatch, open_session
 
 Object = Mapping[str, Any]
 

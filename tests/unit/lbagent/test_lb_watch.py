@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 from lb_fake_api import FakeApi
 
-from lbagent.watch import ResourceWatch, open_session
 from testbed_init.events import RecordedEvents
+from testbed_kube.watch import ResourceWatch, open_session
 
 NODES = "/api/v1/nodes"
 
