@@ -97,8 +97,12 @@ def test_refusals_read_as_those_of_a_real_cluster(server: Server) -> None:
     assert kubectl("get", "pod", "nope", status=1) == 'Error from server (NotFound): pods "nope" not found\n'
     assert kubectl("get", "foo", status=1) == 'error: the server doesn\'t have a resource type "foo"\n'
     unknown = 'strict decoding error: unknown field "foo"'
-    assert unknown in kubectl("create", "-f", "-", text="---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: x}, foo: 1}", status=1)
-    assert "(Unauthorized)" in kubectl("get", "pods", "--token=wrong", status=1).replace("You must be logged in", "(Unauthorized)")
+    assert unknown in kubectl(
+        "create", "-f", "-", text="---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: x}, foo: 1}", status=1
+    )
+    assert "(Unauthorized)" in kubectl("get", "pods", "--token=wrong", status=1).replace(
+        "You must be logged in", "(Unauthorized)"
+    )
 
 
 def test_deployment_is_scaled_rolled_out_and_rolled_back(server: Server) -> None:
@@ -146,7 +150,14 @@ def test_patches_of_all_three_kinds(server: Server) -> None:
     port = kubectl("get", "svc", "service-test", "-o", "jsonpath={.spec.ports[0].nodePort}")
     kubectl("patch", "svc", "service-test", "-p", '{"spec":{"ports":[{"port":80,"targetPort":8081}]}}')
     kubectl("patch", "svc", "service-test", "--type=merge", "-p", '{"metadata":{"labels":{"a":"b"}}}')
-    kubectl("patch", "svc", "service-test", "--type=json", "-p", '[{"op":"replace","path":"/spec/sessionAffinity","value":"ClientIP"}]')
+    kubectl(
+        "patch",
+        "svc",
+        "service-test",
+        "--type=json",
+        "-p",
+        '[{"op":"replace","path":"/spec/sessionAffinity","value":"ClientIP"}]',
+    )
     item = json.loads(kubectl("get", "svc", "service-test", "-o", "json"))
     assert item["spec"]["ports"] == [{"port": 80, "protocol": "TCP", "targetPort": 8081, "nodePort": int(port)}]
     assert item["metadata"]["labels"] == {"a": "b"}
@@ -188,5 +199,6 @@ def test_every_resource_is_got_in_every_form_and_described(server: Server, resou
     server.kubectl("rollout", "status", "deploy/service-test", "--timeout=10s")
     for form in ("wide", "name", "json", "yaml"):
         assert server.kubectl("get", resource, "-A", "-o", form)
-    if resource != "events":
+    # kubectl 1.32 describes ServiceCIDRs by v1beta1, which clusters of today do not serve any more.
+    if resource not in ("events", "servicecidrs"):
         assert server.kubectl("describe", resource, "-A")
