@@ -22,8 +22,9 @@ def render_responder(*, port: int, run_dir: Path) -> str:
     """nginx.conf: 200 for every request, nothing logged, no file read."""
     return f"""\
 daemon off;
-# One process and no worker: workers would change their user, and the container has no capability for that.
+# One process that stays root: the container has no capability to change users, nor to give directories to another one.
 master_process off;
+user root;
 pid {run_dir}/responder.pid;
 error_log stderr warn;
 events {{
