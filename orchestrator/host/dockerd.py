@@ -85,7 +85,8 @@ def start_dockerd(
     ends = clock() + deadline_s
     while (silence := probe()) is not None:
         status = daemon.exit_status() if daemon is not None else None
-        if status is not None:
+        # It gives way to another one that was started at the same moment, by the package's installation for example.
+        if status is not None and not is_program(paths.pid_file, "dockerd", _own_mark(paths), proc):
             raise _not_started(paths, f"dockerd ended with status {status}")
         if clock() > ends:
             raise _not_started(paths, f"dockerd did not answer within {deadline_s:g} s ({silence})")

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import EngineError, EnvironmentUnmetError
-from orchestrator.host.dockerd import EnginePaths, mount_cgroups, start_dockerd
+from orchestrator.host.command import start_daemon
+from orchestrator.host.dockerd import EnginePaths, dockerd_argv, mount_cgroups, start_dockerd
 from orchestrator.host.endpoint import EngineEndpoint
 from orchestrator.host.engine import ensure_engine
 from orchestrator.testbed.connection import open_client, plain_reason
@@ -134,6 +135,16 @@ def test_containerd_that_outlived_its_engine_is_replaced(paths: EnginePaths, end
     ensure_engine([endpoint], silence, paths=paths)
     assert pids_of(paths)["dockerd"] != before["dockerd"]
     assert not is_alive(before["containerd"])
+
+
+def test_engine_that_another_starts_at_the_same_moment_is_taken(paths: EnginePaths, endpoint: EngineEndpoint) -> None:
+    other = start_daemon(dockerd_argv(paths), log=paths.log)
+    deadline = time.monotonic() + DEATH_DEADLINE_S
+    while not paths.log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.005)  # until it lives, which is before it answers
+    start_dockerd(paths, lambda: silence(endpoint))
+    assert pids_of(paths)["dockerd"] == other.pid
+    other.release()
 
 
 def test_engine_that_cannot_start_says_why_with_the_end_of_its_log(paths: EnginePaths, endpoint: EngineEndpoint) -> None:
