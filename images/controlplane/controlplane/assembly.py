@@ -27,7 +27,7 @@ from controlplane.controllers.scheduler import Scheduler
 from controlplane.controllers.taint_eviction import TaintEviction
 from controlplane.identity import Identities
 from controlplane.kinds.registry import STORED
-from controlplane.objects import Key
+from controlplane.objects import Key, key_of
 from controlplane.settings import Settings
 from controlplane.store.history import Change, ChangeType
 from controlplane.store.journal import Journal
@@ -82,7 +82,7 @@ def assemble(
 
 
 def _make_controllers(cluster: Cluster, settings: Settings, events: EventSink) -> tuple[NodeLifecycle, list[Controller]]:
-    kept: OrderedDict[Key, None] = OrderedDict()
+    kept: OrderedDict[Key, None] = OrderedDict.fromkeys(key_of(event) for event in cluster.store.items("events"))
 
     def recorder(component: str) -> Recorder:
         return Recorder(cluster=cluster, component=component, kept=kept)
