@@ -4,13 +4,21 @@ import hashlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from orchestrator.host.command import run_command
 
 DOWNLOAD_DEADLINE_S = 600.0
 # manylinux tags that Debian 12's glibc 2.36 satisfies (PEP 600); pip takes the newest that a package offers.
 _GLIBC_TAGS = ("2_36", "2_35", "2_34", "2_32", "2_31", "2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
+
+
+class Run(Protocol):
+    """Runs a command, as run_command does."""
+
+    def __call__(self, argv: Sequence[str], *, deadline_s: float) -> str: ...
 
 
 def platform_tags(architecture: str) -> tuple[str, ...]:
@@ -27,7 +35,7 @@ def download_argv(requirements: Path, *, lock: Path | None, python: str, archite
 
 
 def download_wheels(
-    requirements: Path, *, lock: Path | None, python: str, architecture: str, cache: Path, deadline_s: float = DOWNLOAD_DEADLINE_S
+    requirements: Path, *, lock: Path | None, python: str, architecture: str, cache: Path, run: Run = run_command
 ) -> tuple[Path, ...]:
     """The wheels of all requirements and of what they need, in the locked versions, for CPython `python` (for example `3.11`).
 
@@ -42,7 +50,7 @@ def download_wheels(
         partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=cache))
         try:
             argv = download_argv(requirements, lock=lock, python=python, architecture=architecture, target=partial)
-            run_command(argv, deadline_s=deadline_s)
+            run(argv, deadline_s=DOWNLOAD_DEADLINE_S)
             if not target.is_dir():
                 partial.replace(target)
         finally:
