@@ -81,11 +81,12 @@ class NodeLifecycle:
 
     def _monitor(self) -> None:
         clock = self._cluster.clock
+        # First, so that whatever goes wrong with one node cannot end the watch over all of them.
+        clock.call_later(self._timings.node_monitor_period_s, self._monitor)
         now_ns = clock.monotonic_ns()
         for node in self._cluster.store.items("nodes"):
             if is_overdue(node, self._heartbeats.age_s(name_of(node), now_ns), self._timings):
                 self._mark_unknown(node)
-        clock.call_later(self._timings.node_monitor_period_s, self._monitor)
 
     def _mark_unknown(self, node: Object) -> None:
         if all(condition_status(node, kind) == "Unknown" for kind in CONDITIONS):
