@@ -65,7 +65,17 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def paths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnginePaths]:
+def bridge() -> Iterator[str]:
+    """A bridge of the test's own: `--bridge=none` would make dockerd delete docker0, which belongs to the machine's engine."""
+    name = f"itbeng{os.getpid() % 100000}"
+    for argv in (["link", "add", name, "type", "bridge"], ["addr", "add", "198.19.255.241/28", "dev", name]):
+        subprocess.run(["ip", *argv], check=True)
+    yield name
+    subprocess.run(["ip", "link", "del", name], check=True)
+
+
+@pytest.fixture
+def paths(tmp_path_factory: pytest.TempPathFactory, bridge: str) -> Iterator[EnginePaths]:
     root = tmp_path_factory.mktemp("engine")  # short: a socket's path has 108 bytes at most (unix(7))
     paths = EnginePaths(
         socket=root / "docker.sock",
@@ -74,7 +84,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnginePaths]:
         data_root=root / "data",
         containerd_socket=root / "no-containerd.sock",
         log=root / "dockerd.log",
-        flags=("--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs"),
+        flags=(f"--bridge={bridge}", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs"),
     )
     yield paths
     pids = pids_of(paths)

@@ -11,7 +11,7 @@ from testbed_init.arming import Armoury
 from testbed_init.config import ConfigError, InitConfig, decode_config
 from testbed_init.control import Control
 from testbed_init.events import EventWriter
-from testbed_init.kernel import KernelError, LinuxKernel, run_ip, run_tool
+from testbed_init.kernel import KernelError, LinuxKernel, has_net_admin, run_ip, run_tool
 from testbed_init.loop import Loop
 from testbed_init.processes import PosixSpawner, Supervisor
 from testbed_init.resources import find_cgroup_files, read_conntrack_entries
@@ -54,7 +54,8 @@ def run(config: InitConfig) -> int:
     loop.open(RUN_DIR / "init.sock")
     # The engine redirects DNS inside every container by NAT rules, which turns on connection tracking: a node that has just
     # booted would then track what it forwards before its own rules stand, and those flows would never be translated.
-    run_tool(["nft", "flush", "ruleset"])
+    if has_net_admin():
+        run_tool(["nft", "flush", "ruleset"])
     run_ip(["-batch", "-"], text=render_routes(config).encode())
     events.emit("booted", expires_in_s=config.expires_in_s)
     for process in config.processes:

@@ -125,10 +125,15 @@ class LinuxKernel:
 
     def require_net_admin(self) -> None:
         """Raise where init may not configure interfaces (capabilities(7))."""
-        status = Path("/proc/self/status").read_text()
-        effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
-        if not int(effective, 16) >> CAP_NET_ADMIN & 1:
+        if not has_net_admin():
             raise KernelError("the container lacks CAP_NET_ADMIN: give its role `cap_add: [NET_ADMIN]`")
+
+
+def has_net_admin() -> bool:
+    """Whether init may configure interfaces and rules (capabilities(7))."""
+    status = Path("/proc/self/status").read_text()
+    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(effective, 16) >> CAP_NET_ADMIN & 1)
 
 
 def run_ip(arguments: Sequence[str], *, text: bytes = b"") -> bytes:
