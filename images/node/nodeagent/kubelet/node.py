@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import platform
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,8 @@ from nodeagent.settings import Settings
 from testbed_init.events import EventSink
 
 RETRY_S = 0.1
+REGISTERED = Path("/run/testbed/node-registered")
+"""Made at the first registration of a life of the node; init empties the directory at every boot."""
 UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
 
 Now = Callable[[], datetime.datetime]
@@ -23,12 +26,15 @@ Now = Callable[[], datetime.datetime]
 class NodeStatus:
     """Registers and keeps reporting; `ready` is asked before each report."""
 
-    def __init__(self, *, settings: Settings, api: Api, events: EventSink, now: Now, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, *, settings: Settings, api: Api, events: EventSink, now: Now, ready: Callable[[], bool], marker: Path = REGISTERED
+    ) -> None:
         self._settings = settings
         self._api = api
         self._events = events
         self._now = now
         self._ready = ready
+        self._marker = marker
         self._since: tuple[bool, str] | None = None
         self._wake = asyncio.Event()
 
@@ -39,6 +45,8 @@ class NodeStatus:
     async def register(self) -> Any:
         """The Node as the API has it, with its podCIDR. Tries until the API answers: without a node there is nothing to do."""
         name = self._settings.node
+        # An agent that was restarted finds its rules and pods at work: its node has not ceased to be ready.
+        ready = self._marker.exists()
         labels = {
             "kubernetes.io/hostname": name,
             "kubernetes.io/os": "linux",
@@ -54,14 +62,15 @@ class NodeStatus:
                             "apiVersion": "v1",
                             "kind": "Node",
                             "metadata": {"name": name, "labels": labels},
-                            "status": self._status(ready=False),
+                            "status": self._status(ready=ready),
                         },
                     )
                 except ApiError as error:
                     if error.status != 409:
                         raise
-                node = await self._api.patch(f"{NODES}/{name}/status", {"status": self._status(ready=False)})
+                node = await self._api.patch(f"{NODES}/{name}/status", {"status": self._status(ready=ready)})
                 if (node.get("spec") or {}).get("podCIDR"):
+                    self._marker.touch()
                     self._events.emit("node-registered", node=name)
                     return node
             except (*UNREACHABLE, ApiError):

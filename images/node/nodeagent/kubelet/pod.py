@@ -6,8 +6,9 @@ import asyncio
 import datetime
 import hashlib
 import os
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from nodeagent.kubelet.pod_spec import PodSpec, Readiness
 from testbed_init.events import EventSink
 
 STATE = Path("/run/testbed/pods")
+ADDRESS = "address"
 POLL_S = 0.05
 ALIVE_CHECK_S = 0.5
 START_DEADLINE_S = 10.0
@@ -61,11 +63,22 @@ class Pod:
         self._ready = False
         self._ready_since = self._started_at
         self._ending = asyncio.Event()
+        self._told = False
+        """Whether the API has taken the latest status."""
+        self._retelling: asyncio.Task[None] | None = None
         self._grace_s = spec.grace_s
 
     def end(self, grace_s: float) -> None:
         self._grace_s = grace_s
         self._ending.set()
+
+    def compare(self, item: Mapping[str, Any]) -> None:
+        """Say again how the pod is when the API holds something else: a node that was cut off has its pods marked not ready."""
+        conditions = (item.get("status") or {}).get("conditions") or ()
+        told = next((entry["status"] == "True" for entry in conditions if entry["type"] == "Ready"), None)
+        if self._told and told is not None and told != self._ready and not self.is_ending:
+            self._told = False
+            self._retelling = asyncio.create_task(self._post_status())
 
     @property
     def is_ending(self) -> bool:
@@ -86,10 +99,13 @@ class Pod:
 
     async def run(self) -> None:
         """Until the pod has ended and its object is gone."""
-        if self._pid() is None:
+        adopted = self._pid() is not None
+        if not adopted:
             await self._start()
         self._report("pod-started")
-        if self.spec.readiness is None:
+        if adopted:
+            self._ready = self._told = True  # it served before this agent came; its probe says otherwise when it must
+        elif self.spec.readiness is None:
             await self._set_ready(True)
         else:
             await self._post_status()
@@ -121,6 +137,7 @@ class Pod:
             address=listen,
         )
         (self._directory / "nginx.conf").write_text(text, encoding="utf-8")
+        (self._directory / ADDRESS).write_text(str(self.address), encoding="ascii")
         # nginx puts itself into the background when it listens: it then belongs to PID 1 and survives this agent.
         process = await asyncio.create_subprocess_exec(*argv, stderr=None)
         status = await asyncio.wait_for(process.wait(), START_DEADLINE_S)
@@ -159,6 +176,7 @@ class Pod:
         await self._post_status()
 
     async def _post_status(self) -> None:
+        self._told = False
         while True:
             try:
                 await self._api.patch(f"{pod_path(self.spec.namespace, self.spec.name)}/status", {"status": self._status()})
@@ -168,6 +186,7 @@ class Pod:
             except (aiohttp.ClientError, TimeoutError, OSError):
                 pass
             else:
+                self._told = True
                 return
             await asyncio.sleep(POLL_S * 2)
 
@@ -214,19 +233,12 @@ class Pod:
             os.kill(pid, number)
 
     def _pid(self) -> int | None:
-        """The running nginx of this very pod: its configuration stands on its command line."""
-        try:
-            pid = int((self._directory / "nginx.pid").read_text(encoding="ascii"))
-            argv = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (OSError, ValueError):
-            return None
-        return pid if self.spec.uid.encode() in argv else None
+        return running_pid(self.spec.uid)
 
     async def _remove(self) -> None:
         if not self.spec.host_network:
             await self._network.remove_pod(self._namespace, self._host_link)
-        for file in self._directory.glob("nginx.*"):
-            file.unlink()
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     async def _delete_object(self) -> None:
         while True:
@@ -239,6 +251,26 @@ class Pod:
 
     def _report(self, event: str) -> None:
         self._events.emit(event, pod=self.spec.name, ip=str(self.address), node=self._node)
+
+
+def running_pid(uid: str) -> int | None:
+    """The running nginx of this very pod: its configuration stands on its command line."""
+    try:
+        pid = int((STATE / uid / "nginx.pid").read_text(encoding="ascii"))
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return None
+    return pid if uid.encode() in argv else None
+
+
+def running_address(uid: str) -> IPv4Address | None:
+    """The address of a pod that runs already, None when it does not."""
+    if running_pid(uid) is None:
+        return None
+    try:
+        return IPv4Address((STATE / uid / ADDRESS).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 async def _answers(address: str, readiness: Readiness) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from nodeagent.kubelet.pod import Pod
+from nodeagent.kubelet.pod import Pod, running_address
 from nodeagent.kubelet.pod_spec import PodSpec, read_pod
 
 Object = Mapping[str, Any]
@@ -59,12 +59,19 @@ class Pods:
             if pod is not None and deletion and not pod.is_ending:
                 grace = item["metadata"].get("deletionGracePeriodSeconds")
                 pod.end(pod.spec.grace_s if grace is None else float(grace))
+            elif pod is not None:
+                pod.compare(item)
         for uid, pod in self._pods.items():
             if uid not in present and not pod.is_ending:
                 pod.end(0.0)
 
     def _begin(self, uid: str, spec: PodSpec) -> None:
-        address = self._addresses.take()
+        # A pod that an earlier life of this agent left running keeps its address.
+        address = running_address(uid)
+        if address is None:
+            address = self._addresses.take()
+        else:
+            self._addresses.claim(address)
         pod = self._make_pod(spec, address)
         self._pods[uid] = pod
         task = asyncio.create_task(self._live(uid, pod, address), name=f"pod {spec.key}")
