@@ -53,9 +53,11 @@ def run(config: InitConfig) -> int:
     )
     loop.open(RUN_DIR / "init.sock")
     # The engine redirects DNS inside every container by NAT rules, which turns on connection tracking: a node that has just
-    # booted would then track what it forwards before its own rules stand, and those flows would never be translated.
+    # booted would then track what it forwards before its own rules stand, and those flows would never be translated, nor would
+    # later ones from the same port (an unanswered SYN is remembered for 120 s).
     if has_net_admin():
         run_tool(["nft", "flush", "ruleset"])
+        run_tool(["conntrack", "-F"])
     run_ip(["-batch", "-"], text=render_routes(config).encode())
     events.emit("booted", expires_in_s=config.expires_in_s)
     for process in config.processes:
