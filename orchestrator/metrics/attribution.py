@@ -62,7 +62,7 @@ def attribute_losses(
     programmed_s: float | None,
     until_s: float,
 ) -> Mapping[str, int]:
-    """Failed requests of `samples` by cause.
+    """The lost requests, `samples`, by cause: those that did not get what the path must answer.
 
     - `next hop`: the path's only entry node was struck.
     - `entry`: the load balancer had given the connection to the struck node; expected until it marks that node down.
@@ -72,9 +72,9 @@ def attribute_losses(
       fails them too.
     - `established`: a kept-alive connection (second request or later) that led to the struck node, through the load balancer or
       behind a live node, and broke with it.
-    - `unexplained`: none of these.
+    - `unexplained`: none of these; an answer where a refusal was due is one too.
     """
-    failed = samples.where(~samples.ok).records
+    failed = samples.records
     if set(path.entry_nodes) & set(step.targets):
         return {"next hop": len(failed)} if len(failed) else {}
     servers = _servers(connections, path)
@@ -113,7 +113,7 @@ def _cause(
     ]
     server = max(near)[2] if near else None
     at_s = (begun - start_mono_ns) / 1e9
-    if record["outcome"] == Outcome.OTHER:
+    if record["outcome"] in (Outcome.OK, Outcome.OTHER):
         return "unexplained"
     if int(record["connection_use"]) > 1:
         dead_end = at_s <= (programmed_s if programmed_s is not None else until_s) + SLACK_S

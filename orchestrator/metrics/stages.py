@@ -55,26 +55,32 @@ def detected_at_s(frontend: str, step: StepPlan, history: History, *, since_s: f
 
 
 def _programmed(plan: Plan, step: StepPlan, inside: "_Window") -> Event | None:
-    withdrawn = {
-        str(event.fields.get("endpoint"))
-        for target in step.targets
-        for event in inside.select(*_WITHDRAWN)
-        if event.fields.get("node") == target
-    }
-    if not withdrawn:
+    """None until every live node has committed every service that lost an endpoint: a commit names only the services it changed."""
+    lost: dict[str, list[Event]] = {}
+    for event in inside.select(*_WITHDRAWN):
+        if event.fields.get("node") in step.targets:
+            lost.setdefault(str(event.fields.get("service")), []).append(event)
+    if not lost:
         return None
-    first = min(event.t_mono_ns for event in inside.select(*_WITHDRAWN) if event.fields.get("node") in step.targets)
-    commits: list[Event] = []
-    for node in (item.name for item in plan.of_role(Role.NODE) if item.name not in step.targets):
-        for event in inside.select("rules-committed"):
-            if event.t_mono_ns < first or event.container != node:
-                continue
-            endpoints = event.fields.get("endpoints")
-            listed = {item for items in endpoints.values() for item in items} if isinstance(endpoints, dict) else set()
-            if not withdrawn & listed:
-                commits.append(event)
-                break
-    return max(commits, key=lambda event: event.t_mono_ns) if commits else None
+    since_ns = min(events[0].t_mono_ns for events in lost.values())
+    nodes = [item for item in plan.of_role(Role.NODE) if item.name not in step.targets]
+    live = [item.name for item in nodes if inside.was_live(item.name, since_ns, otherwise=item.at_bring_up)]
+    commits = [_commit_without(events, service, node, inside) for node in live for service, events in lost.items()]
+    known = [event for event in commits if event is not None]
+    return max(known, key=lambda event: event.t_mono_ns, default=None) if len(known) == len(commits) else None
+
+
+def _commit_without(withdrawn: list[Event], service: str, node: str, inside: "_Window") -> Event | None:
+    """The node's first commit of the service, after the first withdrawal, that names none of the endpoints."""
+    gone = {str(event.fields.get("endpoint")) for event in withdrawn}
+    for event in inside.select("rules-committed"):
+        endpoints = event.fields.get("endpoints")
+        if event.container != node or event.t_mono_ns < withdrawn[0].t_mono_ns or not isinstance(endpoints, dict):
+            continue
+        listed = [items for port, items in endpoints.items() if port.rpartition(":")[0] == service]
+        if listed and gone.isdisjoint(item for items in listed for item in items):
+            return event
+    return None
 
 
 class _Window:
@@ -87,6 +93,12 @@ class _Window:
 
     def select(self, *names: str) -> list[Event]:
         return [event for event in self._history.select(*names, since_ns=self._since_ns) if event.t_mono_ns < self._until_ns]
+
+    def was_live(self, node: str, until_ns: int, *, otherwise: bool) -> bool:
+        """By the control plane's last word on the node before an instant; `otherwise` when it had said nothing."""
+        told = tuple(self._history.select("node-ready", "node-not-ready", "node-deleted", node=node))
+        last = next((item for item in reversed(told) if item.t_mono_ns < until_ns), None)
+        return otherwise if last is None else last.event == "node-ready"
 
     def first(self, *names: str, container: str | None = None, **fields: object) -> Event | None:
         return next(iter(self._matching(names, container, fields)), None)

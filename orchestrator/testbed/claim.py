@@ -56,9 +56,7 @@ def claim_slot(
     """
     collector, log = HistoryCollector(observer=observer), LogBook(run.directory / "logs")
     with warden_for(engine, compose, run, collector=collector, log=log, stop=stop) as warden:
-        slot, networks = _take_slot(
-            engine, compose, run, warden, client_pool=client_pool, node_pool=node_pool, stop=stop
-        )
+        slot, networks = _take_slot(engine, compose, run, warden, client_pool=client_pool, node_pool=node_pool, stop=stop)
         offset_ns = measure_clock_offset(warden, collector, stop, own_boot_id=read_boot_id())
         yield Claim(
             slot=slot,
