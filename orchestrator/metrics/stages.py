@@ -55,7 +55,7 @@ def detected_at_s(frontend: str, step: StepPlan, history: History, *, since_s: f
 
 
 def _programmed(plan: Plan, step: StepPlan, inside: "_Window") -> Event | None:
-    """None until every live node has committed every service that lost an endpoint: a commit names only the services it changed."""
+    """None until every live node has committed every service that lost an endpoint; a commit names only what it changed."""
     lost: dict[str, list[Event]] = {}
     for event in inside.select(*_WITHDRAWN):
         if event.fields.get("node") in step.targets:
