@@ -3,7 +3,7 @@ S ?= node-kill
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 TESTBED := $(VENV)/bin/testbed
-TYPED := orchestrator loadtests images/base/testbed_init images/base/testbed_kube images/node/nodeagent images/controlplane/controlplane images/loadbalancer/lbagent images/warden/warden images/base/testbed_kube images/base/kernel_probe.py
+TYPED := orchestrator loadtests images/base/testbed_init images/base/testbed_kube images/node/nodeagent images/controlplane/controlplane images/loadbalancer/lbagent images/warden/warden images/base/kernel_probe.py
 PYTEST := $(PYTHON) -m pytest
 
 .DEFAULT_GOAL := help
