@@ -131,6 +131,9 @@ def describe_path(plan: Plan, path: PathPlan, measurements: Measurements) -> str
         lost = [item.lost for item in measurements.rescales if item.step == step.step and item.path == path.name]
         if lost:
             parts.append(f"{step.step} lost {sum(lost)}")
+    outside = sum(item.lost_outside for item in classes)
+    if outside:
+        parts.append(f"{outside} more lost outside every step")
     return "; ".join(parts) + "."
 
 

@@ -1,5 +1,6 @@
 """Latency percentiles from intended instants: what a client waited, the sender's lateness included (coordinated omission)."""
 
+import numpy as np
 from hdrh.histogram import HdrHistogram
 
 from orchestrator.model.measurements import Latency
@@ -22,8 +23,9 @@ def measure_latency(samples: Samples) -> Latency | None:
     if len(counted) == 0:
         return None
     histogram = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
-    for value in ((counted["end_ns"] - counted["intended_ns"]) // 1000).tolist():
-        histogram.record_value(max(LOWEST_US, min(value, HIGHEST_US)))
+    latency_us = np.clip((counted["end_ns"] - counted["intended_ns"]) // 1000, LOWEST_US, HIGHEST_US)
+    for value, count in zip(*(item.tolist() for item in np.unique(latency_us, return_counts=True)), strict=True):
+        histogram.record_value(value, count)
     percentiles = histogram.get_percentile_to_value_dict([50, 90, 99, 99.9])
     return Latency(
         count=len(counted),

@@ -1,6 +1,7 @@
 """All measurements of one trial, from its plan, history, samples and the load balancer's connection log."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,11 @@ from orchestrator.metrics.attribution import Connection, attribute_losses
 from orchestrator.metrics.instants import SCALE, begin_of, measure_steps, window_of
 from orchestrator.metrics.latency import measure_latency
 from orchestrator.metrics.outcomes import count_outcomes, met
+from orchestrator.metrics.ownership import NOBODY, Owners, assign_owners
 from orchestrator.metrics.quality import measure_load
-from orchestrator.metrics.rescaling import measure_rescale, measure_served
+from orchestrator.metrics.rescaling import end_of, measure_rescale, measure_served
 from orchestrator.metrics.resources import measure_containers
-from orchestrator.metrics.spans import measure_spans, time_availability
+from orchestrator.metrics.spans import Mask, Times, measure_spans, time_availability
 from orchestrator.metrics.stages import detected_at_s, find_stages, programmed_at_s
 from orchestrator.model.history import History
 from orchestrator.model.measurements import (
@@ -24,9 +26,8 @@ from orchestrator.model.measurements import (
     Point,
     Rescale,
     Series,
-    StepMeasurement,
 )
-from orchestrator.model.plan import LoadClassPlan, PathPlan, Plan, StepPlan
+from orchestrator.model.plan import LoadClassPlan, PathPlan, Plan
 from orchestrator.model.samples import Outcome, Samples
 
 SERIES_BIN_S = 0.5
@@ -56,6 +57,17 @@ def measure(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Requests:
+    """The requests of one path and class: intended instants, whether each got what the path must answer, whose it is."""
+
+    path: PathPlan
+    own: Samples
+    at_s: Times
+    good: Mask
+    owners: Owners
+
+
 class _Trial:
     def __init__(self, plan: Plan, history: History, samples: Samples, connections: Sequence[Connection]) -> None:
         self._plan = plan
@@ -63,16 +75,24 @@ class _Trial:
         self._connections = connections
         self._start_ns = history.start_mono_ns or 0
         self.classes = tuple(item for item in plan.load.classes if item.path != plan.control_path)
-        self._own = {(item.path, item.connection_class): samples.of(item.path, item.connection_class) for item in self.classes}
         self.steps = measure_steps(plan, history)
+        self._requests = {
+            (item.path, item.connection_class): self._select(samples.of(item.path, item.connection_class), plan.path(item.path))
+            for item in self.classes
+        }
 
-    def _of(self, load: LoadClassPlan) -> tuple[PathPlan, Samples, NDArray[np.float64]]:
-        own = self._own[load.path, load.connection_class]
-        return self._plan.path(load.path), own, (own.records["intended_ns"] - self._start_ns) / 1e9
+    def _select(self, own: Samples, path: PathPlan) -> _Requests:
+        at_s = (own.records["intended_ns"] - self._start_ns) / 1e9
+        end_s = (own.records["end_ns"] - self._start_ns) / 1e9
+        good = met(own, path.expect)
+        return _Requests(path=path, own=own, at_s=at_s, good=good, owners=assign_owners(at_s, end_s, good, self.steps))
+
+    def _of(self, load: LoadClassPlan) -> _Requests:
+        return self._requests[load.path, load.connection_class]
 
     def measure_class(self, load: LoadClassPlan) -> ClassMeasurement:
-        path, own, at_s = self._of(load)
-        good = met(own, path.expect)
+        requests = self._of(load)
+        own, at_s, good = requests.own, requests.at_s, requests.good
         before_s, after_s = self._disturbed()
         return ClassMeasurement(
             path=load.path,
@@ -84,6 +104,7 @@ class _Trial:
             refused=int((own.records["outcome"] == Outcome.REFUSED).sum()),
             outcomes=count_outcomes(own),
             retried=int((own.records["attempt"] > 1).sum()),
+            lost_outside=int((~good & self._outside(requests)).sum()),
             availability_ratio=float(good.mean()) if len(own) else None,
             time_availability_ratio=time_availability(at_s, good, duration_s=self._plan.load.duration_s),
             latency=measure_latency(own),
@@ -93,6 +114,14 @@ class _Trial:
             share_by_pod=_shares(own, "pod_id"),
             share_by_node=_shares(own, "node_id"),
         )
+
+    def _outside(self, requests: _Requests) -> Mask:
+        """Before the first step, and after a rescale is over and before the next step."""
+        outside = requests.owners == NOBODY
+        for index, step in enumerate(self.steps):
+            if step.kind == SCALE:
+                outside |= (requests.owners == index) & (requests.at_s >= end_of(step, self._plan.load.duration_s))
+        return np.asarray(outside)
 
     def _disturbed(self) -> tuple[float, float]:
         """From the first step's begin to the last one's end; all of the load is `before` without steps."""
@@ -107,18 +136,18 @@ class _Trial:
         return measure_latency(own.where(mask))
 
     def outages(self) -> list[Outage]:
-        faults = [(step, found) for step, found in zip(self._plan.timeline, self.steps, strict=True) if step.kind != SCALE]
-        return [
-            self._outage(step, found, load) for step, found in faults if found.effective_s is not None for load in self.classes
-        ]
+        faults = [index for index, step in enumerate(self.steps) if step.kind != SCALE and step.effective_s is not None]
+        return [self._outage(index, load) for index in faults for load in self.classes]
 
-    def _outage(self, step: StepPlan, found: StepMeasurement, load: LoadClassPlan) -> Outage:
-        path, own, at_s = self._of(load)
-        since_s, until_s = window_of(found, self.steps, self._plan.load.duration_s)
+    def _outage(self, index: int, load: LoadClassPlan) -> Outage:
+        step, requests = self._plan.timeline[index], self._of(load)
+        path, mine = requests.path, requests.owners == index
+        since_s, until_s = window_of(self.steps[index], self.steps, self._plan.load.duration_s)
         validation_s = self._plan.convergence_validation_s
-        good = met(own, path.expect)
-        spans = measure_spans(at_s, good, since_s=since_s, until_s=until_s, validation_s=validation_s)
-        lost = own.where(~good & (at_s >= since_s) & (at_s < until_s))
+        # What was on its way when the fault struck is lost from that instant on.
+        times, good = np.maximum(requests.at_s[mine], since_s), requests.good[mine]
+        spans = measure_spans(times, good, since_s=since_s, until_s=until_s, validation_s=validation_s)
+        lost = requests.own.where(mine & ~requests.good)
         converged = spans.failed == 0 or spans.sustained_s is not None
         stages = find_stages(self._plan, path, step, self._history, spans, since_s=since_s, until_s=until_s)
         detected_s = (
@@ -136,6 +165,7 @@ class _Trial:
             outcomes=count_outcomes(lost),
             first_loss_s=spans.first_loss_s,
             first_recovery_s=spans.first_recovery_s,
+            last_loss_s=spans.last_loss_s,
             converged=converged,
             convergence_s=_difference(spans.sustained_s, since_s) if spans.failed else 0.0,
             outage_s=_difference(spans.sustained_s, spans.first_loss_s) if spans.failed else 0.0,
@@ -157,16 +187,16 @@ class _Trial:
 
     def rescales(self) -> list[Rescale]:
         found = []
-        for step, measured in zip(self._plan.timeline, self.steps, strict=True):
+        for index, (step, measured) in enumerate(zip(self._plan.timeline, self.steps, strict=True)):
             if step.kind == SCALE:
                 for load in self.classes:
-                    path, own, _ = self._of(load)
-                    found.append(measure_rescale(self._plan, step, measured, path, load, own, self._start_ns))
+                    of, mine = self._of(load), self._of(load).owners == index
+                    found.append(measure_rescale(self._plan, step, measured, of.path, load, of.own, self._start_ns, mine=mine))
         return found
 
     def series(self, load: LoadClassPlan) -> Series:
-        path, own, at_s = self._of(load)
-        good = met(own, path.expect)
+        requests = self._of(load)
+        own, at_s, good = requests.own, requests.at_s, requests.good
         numbers = np.floor(at_s / SERIES_BIN_S).astype(np.int64)
         latency_ms = (own.records["end_ns"] - own.records["intended_ns"]) / 1e6
         points = []

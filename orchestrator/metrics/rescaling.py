@@ -5,6 +5,7 @@ import numpy as np
 from orchestrator.metrics.instants import SCALE
 from orchestrator.metrics.latency import measure_latency
 from orchestrator.metrics.outcomes import count_outcomes, met
+from orchestrator.metrics.spans import Mask
 from orchestrator.model.history import Event, History
 from orchestrator.model.measurements import Rescale, Served, StepMeasurement
 from orchestrator.model.plan import LoadClassPlan, PathPlan, Plan, StepPlan
@@ -16,14 +17,29 @@ SETTLE_S = 2.0
 """Losses up to this long after a rescale is done still belong to it: a node that left may be missed late."""
 
 
+def end_of(measured: StepMeasurement, duration_s: float) -> float:
+    """Until when losses are put to a rescale: `SETTLE_S` after it is done, or the end of the load when it never was."""
+    return min(duration_s, (measured.done_s if measured.done_s is not None else duration_s) + SETTLE_S)
+
+
 def measure_rescale(
-    plan: Plan, step: StepPlan, measured: StepMeasurement, path: PathPlan, load: LoadClassPlan, own: Samples, start_ns: int
+    plan: Plan,
+    step: StepPlan,
+    measured: StepMeasurement,
+    path: PathPlan,
+    load: LoadClassPlan,
+    own: Samples,
+    start_ns: int,
+    *,
+    mine: Mask | None = None,
 ) -> Rescale:
-    """Lost: requests between the step's instant and `SETTLE_S` after its end (the load's, when it never ended) that did not get
-    what the path must answer."""
-    end_s = min(plan.load.duration_s, (measured.done_s or plan.load.duration_s) + SETTLE_S)
+    """Lost: requests between the step's instant and `end_of` that did not get what the path must answer.
+
+    `mine`: the requests that belong to this step and to no later one (metrics/ownership.py); without it, all since its instant.
+    """
     at_s = (own.records["intended_ns"] - start_ns) / 1e9
-    during = own.where((at_s >= step.at_s) & (at_s < end_s))
+    mine = at_s >= step.at_s if mine is None else mine
+    during = own.where(mine & (at_s < end_of(measured, plan.load.duration_s)))
     before = own.where((at_s >= step.at_s - BEFORE_S) & (at_s < step.at_s))
     lost = during.where(~met(during, path.expect))
     latency_before, latency_during = measure_latency(before), measure_latency(during)

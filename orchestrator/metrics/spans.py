@@ -23,6 +23,10 @@ class Spans:
     total_outage_s: float
     brownout_s: float
     failed: int
+    last_loss_s: float | None = None
+
+
+NOTHING_LOST = Spans(first_loss_s=None, first_recovery_s=None, sustained_s=None, total_outage_s=0.0, brownout_s=0.0, failed=0)
 
 
 def measure_spans(at_s: Times, ok: Mask, *, since_s: float, until_s: float, validation_s: float) -> Spans:
@@ -37,13 +41,14 @@ def measure_spans(at_s: Times, ok: Mask, *, since_s: float, until_s: float, vali
     times, good = at_s[inside], ok[inside]
     failures = times[~good]
     if len(failures) == 0:
-        return Spans(first_loss_s=None, first_recovery_s=None, sustained_s=None, total_outage_s=0.0, brownout_s=0.0, failed=0)
+        return NOTHING_LOST
     first_loss_s = float(failures[0])
     recovered = times[good & (times > first_loss_s)]
     total_s, brownout_s = _bins(times, good, since_s)
     return Spans(
         first_loss_s=first_loss_s,
         first_recovery_s=float(recovered[0]) if len(recovered) else None,
+        last_loss_s=float(failures[-1]),
         sustained_s=_sustained(times, failures, until_s, validation_s),
         total_outage_s=total_s,
         brownout_s=brownout_s,

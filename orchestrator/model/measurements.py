@@ -41,7 +41,7 @@ class Outage:
     failed: int
     outcomes: Mapping[str, int]
     first_loss_s: float | None
-    """None: nothing was lost."""
+    """None: nothing was lost. A request that was on its way when the fault struck counts from that instant."""
     first_recovery_s: float | None
     converged: bool
     """Whether a span of `convergence_validation_s` without a failure followed, inside the window."""
@@ -58,6 +58,8 @@ class Outage:
     stages: tuple[Stage, ...] = ()
     attribution: Mapping[str, int] = field(default_factory=dict)
     """Failed requests by what explains them: entry, endpoint, established, next-hop, unexplained."""
+    last_loss_s: float | None = None
+    """Later than the sustained instant where a later stage of the same fault cost single requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,8 @@ class ClassMeasurement:
     latency_after: Latency | None
     share_by_pod: Mapping[str, float]
     share_by_node: Mapping[str, float]
+    lost_outside: int = 0
+    """Failed requests that belong to no fault and no rescale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

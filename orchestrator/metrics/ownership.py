@@ -1,0 +1,31 @@
+"""Which step of the timeline a request belongs to: every request to one of them or to none, so that counts add up."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.metrics.instants import SCALE, begin_of
+from orchestrator.metrics.spans import Mask, Times
+from orchestrator.model.measurements import StepMeasurement
+
+NOBODY = -1
+Owners = NDArray[np.int64]
+
+
+def assign_owners(at_s: Times, end_s: Times, good: Mask, steps: Sequence[StepMeasurement]) -> Owners:
+    """The index of each request's step, `NOBODY` before the first.
+
+    A request belongs to the step that began last before its intended instant. One that failed and was on its way when a fault
+    struck (intended before, outcome known after) belongs to that fault: a request that waits for its response breaks with the
+    node as much as one that comes later. A rescale takes no such requests: it begins when it is asked for, and nothing has
+    changed then.
+    """
+    owners = np.full(len(at_s), NOBODY, dtype=np.int64)
+    for index in sorted(range(len(steps)), key=lambda index: begin_of(steps[index])):
+        begin_s = begin_of(steps[index])
+        taken = at_s >= begin_s
+        if steps[index].kind != SCALE:
+            taken |= ~good & (at_s < begin_s) & (end_s > begin_s)
+        owners[taken] = index
+    return owners
