@@ -89,10 +89,10 @@ def create_run_directory(results: Path, scenario: str, run_id: str) -> RunDirect
 
 
 def find_run(reference: str, results: Path) -> RunDirectory:
-    """By directory, by run id, or a scenario's latest run. Raises UsageError."""
-    candidates = [Path(reference), results / reference / LATEST, *sorted(results.glob(f"*/{reference}"))]
-    if reference == LATEST:
-        candidates += sorted(results.glob(f"*/{LATEST}"), key=lambda link: link.lstat().st_mtime, reverse=True)
+    """By directory, by run id, a scenario's latest run, or `latest`: that of all scenarios. Raises UsageError."""
+    named = results.glob(f"*/{reference}")
+    newest_first = sorted(named, key=lambda item: item.lstat().st_mtime, reverse=True)
+    candidates = [Path(reference), results / reference / LATEST, *newest_first]
     for candidate in candidates:
         if (candidate / PLAN).is_file():
             return RunDirectory(path=candidate)

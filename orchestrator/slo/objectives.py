@@ -86,6 +86,8 @@ def _quantity(unit: str, text: str) -> float:
         if match is None or float(match[1]) > 100:
             raise ValueError(text)
         return float(match[1]) / 100
+    if text.startswith("-") or "_" in text:  # below nothing there is nothing to judge; 1_000 is Python's spelling alone
+        raise ValueError(text)
     return parse_duration_s(text) if unit == "s" else float(int(text))
 
 

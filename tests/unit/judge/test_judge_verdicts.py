@@ -1,0 +1,140 @@
+"""Pass, fail or invalid: what was not measured, or not well enough, is never judged."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import ExitCode
+from orchestrator.judge import check_validity, decide, judge
+from orchestrator.model.measurements import LoadQuality, Measurements
+from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdict
+from orchestrator.model.plan import Plan, SloPlan
+from orchestrator.slo import judge_objective, parse_objective
+from tests.unit.judge.outcome_builder import class_measured, load_sent, measured, outage, rescale, step_taken
+from tests.unit.metrics.sample_builder import real_plan
+
+MET, MISSED = parse_objective("availability", ">= 97%", "nodeport"), parse_objective("availability", ">= 99.9%", "nodeport")
+UNMEASURED = parse_objective("convergence", "<= 8s", "nodeport")
+
+
+def plan_of(*slos: SloPlan) -> Plan:
+    return replace(real_plan(), slos=slos)
+
+
+def judged(plan: Plan, measurements: Measurements, *notes: str) -> Outcome:
+    return judge(plan, measurements, run_id="r1", judge_objective=judge_objective, versions={"haproxy": "2.6"}, notes=notes)
+
+
+def test_met_objectives_pass() -> None:
+    outcome = judged(plan_of(MET), measured())
+    assert (outcome.verdict, outcome.exit_code) == (Verdict.PASS, ExitCode.PASS)
+    assert (outcome.run_id, outcome.scenario, outcome.seed, outcome.versions) == ("r1", "node-kill", 42, {"haproxy": "2.6"})
+
+
+def test_one_missed_objective_fails() -> None:
+    outcome = judged(plan_of(MET, MISSED), measured())
+    assert (outcome.verdict, outcome.exit_code) == (Verdict.FAIL, ExitCode.SLO_FAILED)
+    assert [item.met for item in outcome.objectives] == [True, False]
+
+
+def test_objective_that_was_not_measured_is_invalid() -> None:
+    outcome = judged(plan_of(MET, UNMEASURED), measured())
+    assert (outcome.verdict, outcome.exit_code) == (Verdict.INVALID, ExitCode.INVALID)
+    assert outcome.objectives[1].reason == "not measured in this run"
+
+
+def test_invalid_outweighs_fail() -> None:
+    assert judged(plan_of(MISSED, UNMEASURED), measured()).verdict is Verdict.INVALID
+    late = replace(measured(), load=load_sent(lateness_p99_ms=50.0))
+    assert judged(plan_of(MISSED), late).verdict is Verdict.INVALID
+
+
+def test_crash_of_one_check_is_invalid_and_leaves_the_others_judged() -> None:
+    def crash_once(slo: SloPlan, measurements: Measurements) -> SloResult:
+        if slo is MISSED:
+            raise KeyError("p99")
+        return judge_objective(slo, measurements)
+
+    outcome = judge(plan_of(MET, MISSED), measured(), run_id="r1", judge_objective=crash_once, versions={})
+    assert outcome.verdict is Verdict.INVALID
+    assert [item.met for item in outcome.objectives] == [True, None]
+    assert outcome.objectives[1].reason == "the check failed: KeyError('p99')"
+
+
+def test_trouble_in_our_own_machinery_is_invalid_and_named() -> None:
+    outcome = judged(plan_of(MET), measured(), "samples could not be fetched: gone")
+    assert outcome.verdict is Verdict.INVALID
+    assert [check.found for check in outcome.validity if not check.valid] == ["samples could not be fetched: gone"]
+
+
+LOAD = load_sent()
+BROKEN_LOADS = [
+    ("sender lateness", load_sent(lateness_p99_ms=10.0), "p99 10.00 ms"),
+    ("samples recorded", load_sent(recorded=998), "nodeport/new 998 of 1000"),
+    ("samples recorded", load_sent(sent=0, recorded=0), "0 of 0"),
+    ("samples recorded", replace(LOAD, complete=False), "1000; the sender reported no totals"),
+    ("in-flight bound", replace(LOAD, bound_reached=True), "reached"),
+    ("control probe", replace(LOAD, control_failed=1), "1 of 100 failed, p99 3.00 ms"),
+    ("control probe", replace(LOAD, control_p99_ms=100.0), "0 of 100 failed, p99 100.00 ms"),
+    ("control probe", replace(LOAD, control_sent=0, control_p99_ms=None), "0 of 0 failed, p99 - ms"),
+]
+
+
+@pytest.mark.parametrize(("name", "load", "found"), BROKEN_LOADS)
+def test_load_that_was_not_well_made_is_invalid(name: str, load: LoadQuality, found: str) -> None:
+    outcome = judged(plan_of(MET), replace(measured(), load=load))
+    assert outcome.verdict is Verdict.INVALID
+    assert [(check.name, check.found) for check in outcome.validity if not check.valid] == [(name, found)]
+
+
+def test_step_without_evidence_or_with_a_failure_is_invalid() -> None:
+    unproved = replace(step_taken(), effective_s=None, evidence="")
+    failed = replace(step_taken(), step="2", failure="no such container")
+    outcome = judged(plan_of(MET), replace(measured(), steps=(unproved, failed)))
+    assert outcome.verdict is Verdict.INVALID
+    broken = [(check.name, check.found) for check in outcome.validity if not check.valid]
+    assert broken == [("step 1-node-kill", "no evidence"), ("step 2", "no such container")]
+
+
+def test_limits_of_validity_are_the_plans() -> None:
+    plan = plan_of(MET)
+    lenient = replace(plan, load=replace(plan.load, lateness_limit_s=0.1))
+    late = replace(measured(), load=load_sent(lateness_p99_ms=50.0))
+    check = next(item for item in check_validity(lenient, late) if item.name == "sender lateness")
+    assert (check.valid, check.limit) == (True, "p99 below 100 ms")
+
+
+def result(met: bool | None) -> SloResult:
+    return SloResult(subject="nodeport", kind="availability", objective=">= 97%", measured="-", met=met)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([True, False, None]), max_size=5), st.lists(st.booleans(), max_size=5))
+def test_verdict_passes_only_when_everything_is_valid_and_met(met: list[bool | None], valid: list[bool]) -> None:
+    checks = [ValidityCheck(name="check", valid=item, found="", limit="") for item in valid]
+    verdict = decide((result(item) for item in met), checks)
+    assert (verdict is Verdict.INVALID) == (None in met or False in valid)
+    assert (verdict is Verdict.PASS) == (all(met) and all(valid))
+
+
+def findings(measurements: Measurements) -> str:
+    return next(text for text in judged(plan_of(), measurements).findings if text.startswith("nodeport:"))
+
+
+def test_findings_say_what_a_fault_and_a_rescale_cost_a_path() -> None:
+    text = findings(measured(outages=(outage(),), rescales=(replace(rescale(lost=3), step="1-node-kill"),)))
+    lost = "1-node-kill (new) lost 10, converged after 5.00 s (± 5 ms)"
+    assert text == f"nodeport: 99.00% of 1000 requests ok; {lost}; 1-node-kill lost 3."
+
+
+def test_findings_name_what_had_not_converged_was_untouched_or_never_sent() -> None:
+    assert "lost 10 and had not converged after 25.0 s" in findings(measured(outages=(outage(convergence_s=None),)))
+    assert "lost nothing" in findings(measured(outages=(replace(outage(), failed=0, convergence_s=0.0),)))
+    assert findings(measured(class_measured(sent=0, ok=0))) == "nodeport: nothing was sent."
+
+
+def test_findings_call_a_refused_negative_control_refused() -> None:
+    outcome = judged(plan_of(), measured(class_measured("service-port-on-node", sent=10, ok=10)))
+    assert outcome.findings[-1] == ("service-port-on-node: refused 10 of 10 requests (100.00%), as a negative control must be.")
