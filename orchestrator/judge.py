@@ -1,6 +1,7 @@
 """From measurements to a verdict. Judges the data alone; a check that fails to run is INVALID, never a pass."""
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from orchestrator.errors import ExitCode
 from orchestrator.model.measurements import LoadQuality, Measurements, Outage
@@ -118,29 +119,43 @@ def _broken(name: str, note: str) -> ValidityCheck:
 
 
 def describe_path(plan: Plan, path: PathPlan, measurements: Measurements) -> str:
-    """The measured answer for one path, in one sentence or two."""
+    """The measured answer for one path, in one sentence."""
     classes = measurements.of(path.name)
     sent, ok = sum(item.sent for item in classes), sum(item.ok for item in classes)
     if not sent:
         return f"{path.name}: nothing was sent."
     if path.expect is Expectation.REFUSED:
-        return f"{path.name}: refused {ok} of {sent} requests ({ok / sent:.2%}), as a negative control must be."
-    parts = [f"{path.name}: {ok / sent:.2%} of {sent} requests ok"]
-    parts += [_describe_outage(item) for item in measurements.outages if item.path == path.name]
+        return f"{path.name}: refused {ok} of {sent} requests ({show_ratio(ok / sent)}), as a negative control must be."
+    parts = [f"{path.name}: {show_ratio(ok / sent)} of {sent} requests ok"]
     for step in measurements.steps:
-        lost = [item.lost for item in measurements.rescales if item.step == step.step and item.path == path.name]
+        outages = [item for item in measurements.outages if (item.step, item.path) == (step.step, path.name)]
+        if outages:
+            parts.append(f"{step.step} {_describe_outages(outages)}")
+        lost = [item.lost for item in measurements.rescales if (item.step, item.path) == (step.step, path.name)]
         if lost:
-            parts.append(f"{step.step} lost {sum(lost)}")
+            parts.append(f"{step.step} lost {sum(lost) or 'nothing'}")
     outside = sum(item.lost_outside for item in classes)
     if outside:
         parts.append(f"{outside} more lost outside every step")
     return "; ".join(parts) + "."
 
 
+def show_ratio(ratio: float) -> str:
+    """Cut off, not rounded: what is not all must not read as 100%."""
+    return f"{math.floor(ratio * 10_000 + 1e-6) / 100:.2f}%"
+
+
+def _describe_outages(outages: Sequence[Outage]) -> str:
+    if not any(item.failed for item in outages):
+        return "lost nothing"
+    return ", ".join(f"{item.connection_class} {_describe_outage(item)}" for item in outages)
+
+
 def _describe_outage(outage: Outage) -> str:
-    who = f"{outage.step} ({outage.connection_class})"
     if not outage.failed:
-        return f"{who} lost nothing"
+        return "lost nothing"
+    causes = sorted(outage.attribution.items(), key=lambda item: -item[1])
+    lost = f"lost {outage.failed}" + (f" ({', '.join(f'{number} {cause}' for cause, number in causes)})" if causes else "")
     if outage.convergence_s is None:
-        return f"{who} lost {outage.failed} and had not converged after {outage.window_end_s - outage.effective_s:.1f} s"
-    return f"{who} lost {outage.failed}, converged after {outage.convergence_s:.2f} s (± {outage.resolution_s * 1000:.3g} ms)"
+        return f"{lost} and had not converged after {outage.window_end_s - outage.effective_s:.1f} s"
+    return f"{lost} and converged after {outage.convergence_s:.2f} s ± {outage.resolution_s * 1000:.3g} ms"

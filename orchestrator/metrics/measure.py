@@ -1,22 +1,21 @@
 """All measurements of one trial, from its plan, history, samples and the load balancer's connection log."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.errors import InternalError
-from orchestrator.metrics.attribution import Connection, attribute_losses
-from orchestrator.metrics.instants import SCALE, begin_of, measure_steps, window_of
+from orchestrator.metrics.attribution import Connection
+from orchestrator.metrics.instants import SCALE, begin_of, measure_steps
 from orchestrator.metrics.latency import measure_latency
-from orchestrator.metrics.outcomes import count_outcomes, met
-from orchestrator.metrics.ownership import NOBODY, Owners, assign_owners
+from orchestrator.metrics.outages import measure_outage
+from orchestrator.metrics.outcomes import count_outcomes
+from orchestrator.metrics.ownership import NOBODY, Requests, select_requests
 from orchestrator.metrics.quality import measure_load
 from orchestrator.metrics.rescaling import end_of, measure_rescale, measure_served
 from orchestrator.metrics.resources import measure_containers
-from orchestrator.metrics.spans import Mask, Times, measure_spans, time_availability
-from orchestrator.metrics.stages import detected_at_s, find_stages, programmed_at_s
+from orchestrator.metrics.spans import Mask, time_availability
 from orchestrator.model.history import History
 from orchestrator.model.measurements import (
     ClassMeasurement,
@@ -27,7 +26,7 @@ from orchestrator.model.measurements import (
     Rescale,
     Series,
 )
-from orchestrator.model.plan import LoadClassPlan, PathPlan, Plan
+from orchestrator.model.plan import LoadClassPlan, Plan
 from orchestrator.model.samples import Outcome, Samples
 
 SERIES_BIN_S = 0.5
@@ -57,17 +56,6 @@ def measure(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Requests:
-    """The requests of one path and class: intended instants, whether each got what the path must answer, whose it is."""
-
-    path: PathPlan
-    own: Samples
-    at_s: Times
-    good: Mask
-    owners: Owners
-
-
 class _Trial:
     def __init__(self, plan: Plan, history: History, samples: Samples, connections: Sequence[Connection]) -> None:
         self._plan = plan
@@ -77,17 +65,11 @@ class _Trial:
         self.classes = tuple(item for item in plan.load.classes if item.path != plan.control_path)
         self.steps = measure_steps(plan, history)
         self._requests = {
-            (item.path, item.connection_class): self._select(samples.of(item.path, item.connection_class), plan.path(item.path))
+            (item.path, item.connection_class): select_requests(plan, samples, item, self.steps, self._start_ns)
             for item in self.classes
         }
 
-    def _select(self, own: Samples, path: PathPlan) -> _Requests:
-        at_s = (own.records["intended_ns"] - self._start_ns) / 1e9
-        end_s = (own.records["end_ns"] - self._start_ns) / 1e9
-        good = met(own, path.expect)
-        return _Requests(path=path, own=own, at_s=at_s, good=good, owners=assign_owners(at_s, end_s, good, self.steps))
-
-    def _of(self, load: LoadClassPlan) -> _Requests:
+    def _of(self, load: LoadClassPlan) -> Requests:
         return self._requests[load.path, load.connection_class]
 
     def measure_class(self, load: LoadClassPlan) -> ClassMeasurement:
@@ -115,7 +97,7 @@ class _Trial:
             share_by_node=_shares(own, "node_id"),
         )
 
-    def _outside(self, requests: _Requests) -> Mask:
+    def _outside(self, requests: Requests) -> Mask:
         """Before the first step, and after a rescale is over and before the next step."""
         outside = requests.owners == NOBODY
         for index, step in enumerate(self.steps):
@@ -137,53 +119,11 @@ class _Trial:
 
     def outages(self) -> list[Outage]:
         faults = [index for index, step in enumerate(self.steps) if step.kind != SCALE and step.effective_s is not None]
-        return [self._outage(index, load) for index in faults for load in self.classes]
-
-    def _outage(self, index: int, load: LoadClassPlan) -> Outage:
-        step, requests = self._plan.timeline[index], self._of(load)
-        path, mine = requests.path, requests.owners == index
-        since_s, until_s = window_of(self.steps[index], self.steps, self._plan.load.duration_s)
-        validation_s = self._plan.convergence_validation_s
-        # What was on its way when the fault struck is lost from that instant on.
-        times, good = np.maximum(requests.at_s[mine], since_s), requests.good[mine]
-        spans = measure_spans(times, good, since_s=since_s, until_s=until_s, validation_s=validation_s)
-        lost = requests.own.where(mine & ~requests.good)
-        converged = spans.failed == 0 or spans.sustained_s is not None
-        stages = find_stages(self._plan, path, step, self._history, spans, since_s=since_s, until_s=until_s)
-        detected_s = (
-            detected_at_s(path.frontend, step, self._history, since_s=since_s, until_s=until_s) if path.frontend else None
-        )
-        return Outage(
-            step=step.step,
-            kind=step.kind,
-            path=load.path,
-            connection_class=load.connection_class,
-            effective_s=since_s,
-            window_end_s=until_s,
-            resolution_s=1 / load.rate_rps,
-            failed=spans.failed,
-            outcomes=count_outcomes(lost),
-            first_loss_s=spans.first_loss_s,
-            first_recovery_s=spans.first_recovery_s,
-            last_loss_s=spans.last_loss_s,
-            converged=converged,
-            convergence_s=_difference(spans.sustained_s, since_s) if spans.failed else 0.0,
-            outage_s=_difference(spans.sustained_s, spans.first_loss_s) if spans.failed else 0.0,
-            total_outage_s=spans.total_outage_s,
-            brownout_s=spans.brownout_s,
-            loss_derived_s=spans.failed / load.rate_rps,
-            stages=stages,
-            attribution=attribute_losses(
-                lost,
-                path,
-                step,
-                self._connections,
-                start_mono_ns=self._start_ns,
-                detected_s=detected_s,
-                programmed_s=programmed_at_s(self._plan, step, self._history, since_s=since_s, until_s=until_s),
-                until_s=until_s,
-            ),
-        )
+        return [
+            measure_outage(self._plan, self._history, self.steps, index, self._of(load), self._connections)
+            for index in faults
+            for load in self.classes
+        ]
 
     def rescales(self) -> list[Rescale]:
         found = []
@@ -212,10 +152,6 @@ class _Trial:
                 )
             )
         return Series(path=load.path, connection_class=load.connection_class, bin_s=SERIES_BIN_S, points=tuple(points))
-
-
-def _difference(later_s: float | None, earlier_s: float | None) -> float | None:
-    return None if later_s is None or earlier_s is None else later_s - earlier_s
 
 
 def _shares(own: Samples, field: str) -> Mapping[str, float]:

@@ -1,13 +1,17 @@
 """Which step of the timeline a request belongs to: every request to one of them or to none, so that counts add up."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.metrics.instants import SCALE, begin_of
+from orchestrator.metrics.outcomes import met
 from orchestrator.metrics.spans import Mask, Times
 from orchestrator.model.measurements import StepMeasurement
+from orchestrator.model.plan import LoadClassPlan, PathPlan, Plan
+from orchestrator.model.samples import Samples
 
 NOBODY = -1
 Owners = NDArray[np.int64]
@@ -29,3 +33,26 @@ def assign_owners(at_s: Times, end_s: Times, good: Mask, steps: Sequence[StepMea
             taken |= ~good & (at_s < begin_s) & (end_s > begin_s)
         owners[taken] = index
     return owners
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Requests:
+    """The requests of one path and class: intended instants, whether each got what the path must answer, whose it is."""
+
+    path: PathPlan
+    load: LoadClassPlan
+    own: Samples
+    at_s: Times
+    good: Mask
+    owners: Owners
+
+
+def select_requests(
+    plan: Plan, samples: Samples, load: LoadClassPlan, steps: Sequence[StepMeasurement], start_mono_ns: int
+) -> Requests:
+    path, own = plan.path(load.path), samples.of(load.path, load.connection_class)
+    at_s = (own.records["intended_ns"] - start_mono_ns) / 1e9
+    end_s = (own.records["end_ns"] - start_mono_ns) / 1e9
+    good = met(own, path.expect)
+    owners = assign_owners(at_s, end_s, good, steps)
+    return Requests(path=path, load=load, own=own, at_s=at_s, good=good, owners=owners)

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+TOLERANCE_S = 0.25
+"""Scheduling and reporting on a busy machine: what ended this much beside its bounds still fits them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
@@ -24,6 +27,30 @@ class Stage:
     name: str
     at_s: float
     source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """One cause of an outage's losses: how long it lasted, beside what the plan's timings let expect. Seconds from the fault."""
+
+    cause: str
+    lost: int
+    sent: int
+    """Requests of the class while the cause lasted, or in the whole window where it has no end."""
+    took_s: float | None
+    """None: it has no instant of ending, or it did not end inside the window."""
+    earliest_s: float | None
+    latest_s: float | None
+    """None: the plan's timings set no such limit."""
+    why: str
+
+    @property
+    def is_expected(self) -> bool | None:
+        """Whether it ended when the plan's timings let expect it; None where they say nothing, or it has no end."""
+        if self.took_s is None or (self.earliest_s is None and self.latest_s is None):
+            return None
+        latest_s = float("inf") if self.latest_s is None else self.latest_s
+        return (self.earliest_s or 0.0) - TOLERANCE_S <= self.took_s <= latest_s + TOLERANCE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +85,8 @@ class Outage:
     stages: tuple[Stage, ...] = ()
     attribution: Mapping[str, int] = field(default_factory=dict)
     """Failed requests by what explains them: entry, endpoint, established, next-hop, unexplained."""
+    explanations: tuple[Explanation, ...] = ()
+    """One for each cause."""
     last_loss_s: float | None = None
     """Later than the sustained instant where a later stage of the same fault cost single requests."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from orchestrator.model.measurements import ClassMeasurement, Outage
+from orchestrator.model.measurements import ClassMeasurement, Explanation, Outage
 from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdict
 from orchestrator.model.plan import Expectation, Plan
 from orchestrator.report.numbers import NOTHING, format_convergence, format_count, format_p99, format_ratio
@@ -29,6 +29,10 @@ CAUSES = {
     "established": (
         "A kept-alive connection whose far end was on the struck node broke with it. New connections do not suffer from this; "
         "clients with long-lived connections do, once for each."
+    ),
+    "no server": (
+        "The load balancer had no server left at that moment: checks of a node port end at a pod, so that a dead pod behind a "
+        "live node fails them too, and with a small fall count all servers can be down at once."
     ),
     "unexplained": "None of the known causes fits. A high share deserves a look at history.jsonl and the containers' logs.",
 }
@@ -107,20 +111,43 @@ class AttributionRow:
     cause: str
     failed: int
     share_ratio: float
+    took: str
+    expected: str
+    is_expected: bool | None
+    why: str
 
 
 def attribution_rows(outcome: Outcome) -> tuple[AttributionRow, ...]:
     """Most first within an outage."""
     return tuple(
-        AttributionRow(
-            step=outage.step,
-            path=outage.path,
-            connection_class=outage.connection_class,
-            cause=cause,
-            failed=failed,
-            share_ratio=failed / outage.failed,
-        )
+        _attribution_row(outage, cause, failed)
         for outage in outcome.measurements.outages
         if outage.failed
         for cause, failed in sorted(outage.attribution.items(), key=lambda item: -item[1])
     )
+
+
+def _attribution_row(outage: Outage, cause: str, failed: int) -> AttributionRow:
+    explanation = next((item for item in outage.explanations if item.cause == cause), None)
+    return AttributionRow(
+        step=outage.step,
+        path=outage.path,
+        connection_class=outage.connection_class,
+        cause=cause,
+        failed=failed,
+        share_ratio=failed / outage.failed,
+        took=NOTHING if explanation is None or explanation.took_s is None else f"{explanation.took_s:.2f} s",
+        expected=NOTHING if explanation is None else _expected(explanation),
+        is_expected=None if explanation is None else explanation.is_expected,
+        why="" if explanation is None else explanation.why,
+    )
+
+
+def _expected(explanation: Explanation) -> str:
+    """`1.5 to 2 s`, `15 s or more`, or nothing where the plan's timings say nothing."""
+    earliest_s, latest_s = explanation.earliest_s, explanation.latest_s
+    if earliest_s is None and latest_s is None:
+        return NOTHING
+    if latest_s is None:
+        return f"{earliest_s:g} s or more"
+    return f"up to {latest_s:g} s" if earliest_s is None else f"{earliest_s:g} to {latest_s:g} s"

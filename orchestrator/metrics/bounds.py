@@ -1,0 +1,181 @@
+"""How long each cause of loss should last by the plan's own timings, beside how long it did: theory against measurement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrator.metrics.spans import Times
+from orchestrator.model.history import History
+from orchestrator.model.measurements import Explanation
+from orchestrator.model.plan import LoadClassPlan, PathPlan, StepPlan, TimingsPlan
+
+_HAPROXY: Mapping[str, float] = {"inter_ms": 2000, "fall": 3, "connect_timeout_ms": 1000}
+"""Defaults of docs/contracts.md section 3."""
+_ADDED, _GONE = ("endpoint-ready",), ("endpoint-not-ready", "endpoint-terminating", "endpoint-removed")
+_UP, _DOWN = ("server-up",), ("server-down", "server-drain", "server-removed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Seconds from the fault to the end of a cause; None: no such limit follows from the plan."""
+
+    earliest_s: float | None
+    latest_s: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instants:
+    """When each cause of one outage ended, in seconds from the start of the load; None: it did not, inside the window."""
+
+    effective_s: float
+    until_s: float
+    detected_s: float | None
+    programmed_s: float | None
+    sustained_s: float | None
+
+
+def detection_bounds(haproxy: Mapping[str, object]) -> Bounds:
+    """How long HAProxy takes to mark a server down that no longer answers.
+
+    A check that is not answered lasts `inter`, or, with `timeout check`, as long as its connection may take:
+    min(`timeout connect`, `inter`). The next one begins `fastinter` (`inter` where it is not set) after the end of a failed one.
+    So they last fall x check + (fall - 1) x fastinter, and up to one `inter` passes until the first of them begins.
+
+    Source: HAProxy configuration manual 2.6, sections 4.2 (timeout check) and 5.2 (inter, fastinter, fall); src/check.c.
+    """
+    if haproxy.get("checks") is False:
+        return Bounds(earliest_s=None, latest_s=None, why="no health checks: the server stays in for ever")
+    inter_s, fall = _number(haproxy, "inter_ms") / 1000, round(_number(haproxy, "fall"))
+    gap_s = (_optional(haproxy, "fastinter_ms") or inter_s * 1000) / 1000
+    check_s = inter_s
+    if _optional(haproxy, "check_timeout_ms") is not None:
+        check_s = min(inter_s, _number(haproxy, "connect_timeout_ms") / 1000)
+    earliest_s = fall * check_s + (fall - 1) * gap_s
+    why = f"up to {inter_s:g} s until the next check, then {fall} checks of {check_s:g} s, {gap_s:g} s apart"
+    return Bounds(earliest_s=earliest_s, latest_s=inter_s + earliest_s, why=why)
+
+
+def withdrawal_bounds(timings: TimingsPlan) -> Bounds:
+    """How long the control plane and the nodes take to stop choosing a silent node's pods.
+
+    The last heartbeat is up to `lease_renew` old when the fault strikes; a monitor that looks every `node_monitor_period` finds
+    it older than `node_monitor_grace_period`; the rules follow within `min_sync_period`.
+
+    Source: kubernetes, pkg/controller/nodelifecycle (monitorNodeHealth); kube-proxy --iptables-min-sync-period.
+    """
+    values = timings.values
+    needed = ("node_monitor_grace_period_s", "node_monitor_period_s", "lease_renew_s", "min_sync_period_s")
+    if any(key not in values for key in needed):
+        return Bounds(earliest_s=None, latest_s=None, why="the plan does not name the control plane's timings")
+    grace_s, period_s, renew_s, sync_s = (values[key] for key in needed)
+    return Bounds(
+        earliest_s=grace_s - renew_s,
+        latest_s=grace_s + period_s + sync_s,
+        why=f"grace period {grace_s:g} s from the last heartbeat, up to {renew_s:g} s before the fault; the monitor looks every "
+        f"{period_s:g} s; rules follow within {sync_s:g} s",
+    )
+
+
+def explain(
+    attribution: Mapping[str, int],
+    path: PathPlan,
+    step: StepPlan,
+    load: LoadClassPlan,
+    history: History,
+    timings: TimingsPlan,
+    at_s: Times,
+    instants: Instants,
+) -> tuple[Explanation, ...]:
+    """One for each cause, in the order of the attribution; `at_s`: instants of the class's requests in the window."""
+    found = []
+    for cause, lost in attribution.items():
+        bounds, ended_s = _of(cause, path, step, load, history, timings, instants)
+        end_s = instants.until_s if ended_s is None else ended_s
+        found.append(
+            Explanation(
+                cause=cause,
+                lost=lost,
+                sent=int(np.count_nonzero((at_s >= instants.effective_s) & (at_s < end_s))),
+                took_s=None if ended_s is None else ended_s - instants.effective_s,
+                earliest_s=bounds.earliest_s,
+                latest_s=bounds.latest_s,
+                why=bounds.why,
+            )
+        )
+    return tuple(found)
+
+
+def _of(
+    cause: str,
+    path: PathPlan,
+    step: StepPlan,
+    load: LoadClassPlan,
+    history: History,
+    timings: TimingsPlan,
+    instants: Instants,
+) -> tuple[Bounds, float | None]:
+    at_ns = (history.start_mono_ns or 0) + round(instants.effective_s * 1e9)
+    nothing = Bounds(earliest_s=None, latest_s=None, why="")
+    match cause:
+        case "next hop":
+            away = f"the node is away for {step.for_s:g} s" if step.for_s else "the node does not come back"
+            why = f"nothing withdraws the route: {away}, and forwards again when it has booted and has its rules"
+            return Bounds(earliest_s=step.for_s, latest_s=None, why=why), instants.sustained_s
+        case "entry":
+            haproxy = path.settings.get("haproxy")
+            bounds = detection_bounds(haproxy if isinstance(haproxy, dict) else {})
+            share = _share(history, "server", _UP, _DOWN, at_ns, step, backend=path.frontend)
+            return _with(bounds, share, "servers"), instants.detected_s
+        case "endpoint":
+            share = _share(history, "endpoint", _ADDED, _GONE, at_ns, step, service=path.service)
+            return _with(withdrawal_bounds(timings), share, "endpoints"), instants.programmed_s
+        case "established":
+            why = f"each of the {load.connections} kept-alive connections breaks at most once"
+            return Bounds(earliest_s=None, latest_s=None, why=why), None
+        case _:
+            return nothing, None
+
+
+def _with(bounds: Bounds, share: tuple[int, int], what: str) -> Bounds:
+    struck, total = share
+    if not total:
+        return bounds
+    return Bounds(
+        earliest_s=bounds.earliest_s, latest_s=bounds.latest_s, why=f"{struck} of {total} {what} were struck; {bounds.why}"
+    )
+
+
+def _share(
+    history: History,
+    key: str,
+    added: tuple[str, ...],
+    gone: tuple[str, ...],
+    at_ns: int,
+    step: StepPlan,
+    **fields: object,
+) -> tuple[int, int]:
+    """How many of those in use at the instant were on struck nodes, and how many there were."""
+    nodes: dict[str, str] = {}
+    for event in history.select(*added, *gone):
+        if event.t_mono_ns >= at_ns:
+            break
+        if any(event.fields.get(field) != value for field, value in fields.items()):
+            continue
+        name = str(event.fields.get(key))
+        if event.event in added:
+            nodes[name] = str(event.fields.get("node", name))
+        else:
+            nodes.pop(name, None)
+    return sum(node in step.targets for node in nodes.values()), len(nodes)
+
+
+def _number(settings: Mapping[str, object], key: str) -> float:
+    value = _optional(settings, key)
+    return _HAPROXY[key] if value is None else value
+
+
+def _optional(settings: Mapping[str, object], key: str) -> float | None:
+    value = settings.get(key)
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,95 @@
+"""What one path and class lost to one fault: how long, in which stages, to which causes."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from orchestrator.metrics.attribution import Connection, attribute_losses
+from orchestrator.metrics.bounds import Instants, explain
+from orchestrator.metrics.instants import window_of
+from orchestrator.metrics.outcomes import count_outcomes
+from orchestrator.metrics.ownership import Requests
+from orchestrator.metrics.spans import Spans, measure_spans
+from orchestrator.metrics.stages import detected_at_s, find_stages, programmed_at_s
+from orchestrator.model.history import History
+from orchestrator.model.measurements import Outage, StepMeasurement
+from orchestrator.model.plan import Plan
+from orchestrator.model.samples import Samples
+
+
+def measure_outage(
+    plan: Plan,
+    history: History,
+    steps: tuple[StepMeasurement, ...],
+    index: int,
+    requests: Requests,
+    connections: Sequence[Connection],
+) -> Outage:
+    """The outage of the step `index`, which must be effective. Formulas: docs/metrics.md, "Outage of one fault"."""
+    step, path, mine = plan.timeline[index], requests.path, requests.owners == index
+    since_s, until_s = window_of(steps[index], steps, plan.load.duration_s)
+    # What was on its way when the fault struck is lost from that instant on.
+    times = np.maximum(requests.at_s[mine], since_s)
+    spans = measure_spans(
+        times, requests.good[mine], since_s=since_s, until_s=until_s, validation_s=plan.convergence_validation_s
+    )
+    lost = requests.own.where(mine & ~requests.good)
+    instants = Instants(
+        effective_s=since_s,
+        until_s=until_s,
+        detected_s=detected_at_s(path.frontend, step, history, since_s=since_s, until_s=until_s) if path.frontend else None,
+        programmed_s=programmed_at_s(plan, step, history, since_s=since_s, until_s=until_s),
+        sustained_s=spans.sustained_s,
+    )
+    attribution = _attribute(lost, plan, index, requests, connections, history, instants)
+    return Outage(
+        step=step.step,
+        kind=step.kind,
+        path=path.name,
+        connection_class=requests.load.connection_class,
+        effective_s=since_s,
+        window_end_s=until_s,
+        resolution_s=1 / requests.load.rate_rps,
+        failed=spans.failed,
+        outcomes=count_outcomes(lost),
+        first_loss_s=spans.first_loss_s,
+        first_recovery_s=spans.first_recovery_s,
+        last_loss_s=spans.last_loss_s,
+        converged=spans.failed == 0 or spans.sustained_s is not None,
+        convergence_s=_until_sustained(spans, since_s),
+        outage_s=_until_sustained(spans, spans.first_loss_s),
+        total_outage_s=spans.total_outage_s,
+        brownout_s=spans.brownout_s,
+        loss_derived_s=spans.failed / requests.load.rate_rps,
+        stages=find_stages(plan, path, step, history, spans, since_s=since_s, until_s=until_s),
+        attribution=attribution,
+        explanations=explain(attribution, path, step, requests.load, history, plan.timings, times, instants),
+    )
+
+
+def _attribute(
+    lost: Samples,
+    plan: Plan,
+    index: int,
+    requests: Requests,
+    connections: Sequence[Connection],
+    history: History,
+    instants: Instants,
+) -> Mapping[str, int]:
+    return attribute_losses(
+        lost,
+        requests.path,
+        plan.timeline[index],
+        connections,
+        start_mono_ns=history.start_mono_ns or 0,
+        detected_s=instants.detected_s,
+        programmed_s=instants.programmed_s,
+        until_s=instants.until_s,
+    )
+
+
+def _until_sustained(spans: Spans, since_s: float | None) -> float | None:
+    """0 when nothing was lost; None: not converged."""
+    if spans.failed == 0:
+        return 0.0
+    return None if spans.sustained_s is None or since_s is None else spans.sustained_s - since_s

@@ -1,0 +1,66 @@
+"""What the plan's own timings let expect of each cause, and whether what was measured fits."""
+
+import pytest
+
+from orchestrator.metrics.bounds import detection_bounds, withdrawal_bounds
+from orchestrator.model.measurements import Explanation
+from orchestrator.model.plan import TimingsPlan
+
+
+@pytest.mark.parametrize(
+    ("haproxy", "earliest_s", "latest_s"),
+    [
+        # Without `timeout check` an unanswered check lasts `inter`.
+        ({"inter_ms": 500, "fall": 2, "connect_timeout_ms": 250}, 1.5, 2.0),
+        ({"inter_ms": 500, "fall": 2, "connect_timeout_ms": 250, "check_timeout_ms": 100}, 1.0, 1.5),
+        ({"inter_ms": 2000, "fall": 3, "fastinter_ms": 200}, 6.4, 8.4),
+        ({"inter_ms": 1000, "fall": 1}, 1.0, 2.0),
+        ({}, 10.0, 12.0),
+    ],
+)
+def test_detection_takes_the_checks_their_gaps_and_up_to_one_interval(
+    haproxy: dict[str, object], earliest_s: float, latest_s: float
+) -> None:
+    bounds = detection_bounds(haproxy)
+    assert (bounds.earliest_s, bounds.latest_s) == (pytest.approx(earliest_s), pytest.approx(latest_s))
+
+
+def test_without_checks_nothing_is_ever_detected() -> None:
+    bounds = detection_bounds({"checks": False, "inter_ms": 500, "fall": 2})
+    assert (bounds.earliest_s, bounds.latest_s) == (None, None)
+    assert "for ever" in bounds.why
+
+
+def test_withdrawal_takes_the_grace_period_from_the_last_heartbeat() -> None:
+    values = {
+        "node_monitor_grace_period_s": 50.0,
+        "node_monitor_period_s": 5.0,
+        "lease_renew_s": 10.0,
+        "min_sync_period_s": 1.0,
+    }
+    bounds = withdrawal_bounds(TimingsPlan(profile="kubernetes", values=values))
+    assert (bounds.earliest_s, bounds.latest_s) == (40.0, 56.0)
+
+
+def test_timings_that_the_plan_does_not_name_set_no_bounds() -> None:
+    bounds = withdrawal_bounds(TimingsPlan(profile="other", values={}))
+    assert (bounds.earliest_s, bounds.latest_s) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("took_s", "earliest_s", "latest_s", "is_expected"),
+    [
+        (1.9, 1.5, 2.0, True),
+        (2.2, 1.5, 2.0, True),
+        (2.3, 1.5, 2.0, False),
+        (1.2, 1.5, 2.0, False),
+        (16.0, 15.0, None, True),
+        (3.0, None, None, None),
+        (None, 1.5, 2.0, None),
+    ],
+)
+def test_measured_duration_fits_its_bounds_within_the_tolerance(
+    took_s: float | None, earliest_s: float | None, latest_s: float | None, is_expected: bool | None
+) -> None:
+    found = Explanation(cause="entry", lost=1, sent=2, took_s=took_s, earliest_s=earliest_s, latest_s=latest_s, why="")
+    assert found.is_expected is is_expected
