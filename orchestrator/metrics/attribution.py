@@ -42,7 +42,7 @@ def read_connections(file: Path) -> tuple[Connection, ...]:
                     t_mono_ns=record["t_mono_ns"],
                     client_port=record["client_port"],
                     backend=record["backend"],
-                    server=record["server"],
+                    server=record["server"] or NO_SERVER,
                     total_ms=float(record["total_ms"]),
                 )
             )

@@ -80,6 +80,7 @@ class Agent:
                 mine = f"/api/v1/pods?fieldSelector=spec.nodeName={settings.node}"
                 tasks.create_task(watch(mine, "pods", pods.on_pods).run())
                 await proxy.synced.wait()
+                await forget_untranslated(settings.service_cidr)
                 tasks.create_task(status.keep_status())
 
     def _pod_factory(self, pod_cidr: IPv4Network, api: Api) -> Any:
@@ -119,3 +120,15 @@ class Agent:
             await self._network.set_routes(routes)
             told = {str(network): str(gateway) for network, gateway in sorted(routes.items())}
             self._events.emit("routes-changed", node=self._settings.node, routes=told)
+
+
+async def forget_untranslated(service_cidr: IPv4Network) -> None:
+    """Drop unanswered flows to service addresses that were tracked while the first rules were being put in place.
+
+    Hooks are registered one after the other: a SYN in between is tracked and not translated, and conntrack would treat every later
+    connection from its port alike for 120 s (nf_conntrack_tcp_timeout_syn_sent). One that is just beginning sends its SYN again.
+    """
+    argv = ("conntrack", "-D", "-p", "tcp", "--state", "SYN_SENT", "-d", str(service_cidr))
+    # Status 1 says that there was none.
+    quiet = asyncio.subprocess.DEVNULL
+    await (await asyncio.create_subprocess_exec(*argv, stdout=quiet, stderr=quiet)).wait()
