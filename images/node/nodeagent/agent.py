@@ -125,8 +125,8 @@ class Agent:
 async def forget_untranslated(service_cidr: IPv4Network) -> None:
     """Drop unanswered flows to service addresses that were tracked while the first rules were being put in place.
 
-    Hooks are registered one after the other: a SYN in between is tracked and not translated, and conntrack would treat every later
-    connection from its port alike for 120 s (nf_conntrack_tcp_timeout_syn_sent). One that is just beginning sends its SYN again.
+    Hooks are registered one after the other: a SYN in between is tracked and not translated, and conntrack would treat later
+    connections from its port alike for 120 s (nf_conntrack_tcp_timeout_syn_sent). One that is just beginning sends its SYN again.
     """
     argv = ("conntrack", "-D", "-p", "tcp", "--state", "SYN_SENT", "-d", str(service_cidr))
     # Status 1 says that there was none.
