@@ -15,6 +15,7 @@ from orchestrator.metrics.ownership import NOBODY, Requests, select_requests
 from orchestrator.metrics.quality import measure_load
 from orchestrator.metrics.rescaling import end_of, measure_rescale, measure_served
 from orchestrator.metrics.resources import measure_containers
+from orchestrator.metrics.servers import measure_servers
 from orchestrator.metrics.spans import Mask, time_availability
 from orchestrator.model.history import History
 from orchestrator.model.measurements import (
@@ -53,6 +54,7 @@ def measure(
         load=measure_load(plan, samples, totals),
         containers=measure_containers(history, plan.load.duration_s),
         series=tuple(trial.series(item) for item in trial.classes),
+        servers=measure_servers(history, connections),
     )
 
 
@@ -86,6 +88,7 @@ class _Trial:
             refused=int((own.records["outcome"] == Outcome.REFUSED).sum()),
             outcomes=count_outcomes(own),
             retried=int((own.records["attempt"] > 1).sum()),
+            balance_ratio=fairness(own.where(at_s < before_s)),
             lost_outside=int((~good & self._outside(requests)).sum()),
             availability_ratio=float(good.mean()) if len(own) else None,
             time_availability_ratio=time_availability(at_s, good, duration_s=self._plan.load.duration_s),
@@ -159,3 +162,13 @@ def _shares(own: Samples, field: str) -> Mapping[str, float]:
     answered = own.where(own.ok)
     names, counts = np.unique(answered.column(field), return_counts=True)
     return {str(name): float(count / len(answered)) for name, count in zip(names, counts, strict=True) if name}
+
+
+def fairness(own: Samples) -> float | None:
+    """Jain's fairness index, (sum x)^2 / (n sum x^2), of the ok requests x of n pods; None when no pod answered.
+
+    Source: Jain, Chiu, Hawe: A Quantitative Measure of Fairness, DEC-TR-301, 1984.
+    """
+    pods, counts = np.unique(own.records["pod_id"][own.ok], return_counts=True)
+    counts = counts[pods != 0].astype(np.float64)
+    return float(counts.sum() ** 2 / (len(counts) * (counts**2).sum())) if len(counts) else None

@@ -143,6 +143,8 @@ class ClassMeasurement:
     share_by_node: Mapping[str, float]
     lost_outside: int = 0
     """Failed requests that belong to no fault and no rescale."""
+    balance_ratio: float | None = None
+    """Jain's fairness index of the ok requests per pod before the first step: 1 when each answered as many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +198,18 @@ class ContainerUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerUse:
+    """One server of a load balancer's backend over the load: connections that ended there, and what was tried again."""
+
+    backend: str
+    server: str
+    connections: int
+    retries: int
+    redispatches: int
+    connection_errors: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """One bin of the series that the report draws."""
 
@@ -223,6 +237,7 @@ class Measurements:
     load: LoadQuality
     containers: tuple[ContainerUse, ...]
     series: tuple[Series, ...]
+    servers: tuple[ServerUse, ...] = ()
 
     def of(self, path: str, connection_class: str | None = None) -> tuple[ClassMeasurement, ...]:
         return tuple(item for item in self.classes if item.path == path and connection_class in (None, item.connection_class))

@@ -25,6 +25,8 @@ class SloResult:
     measured: str
     met: bool | None
     reason: str = ""
+    budget_used_ratio: float | None = None
+    """Of an objective of availability: what failed / what it allows to fail; above 1 the budget is overdrawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,7 +99,21 @@ def judge_objective(slo: SloPlan, measurements: Measurements) -> SloResult:
         reason = "not measured in this run"
         return SloResult(subject=slo.subject, kind=slo.kind, objective=slo.text, measured="-", met=None, reason=reason)
     met = _OPERATORS[slo.operator](measured, slo.threshold)
-    return SloResult(subject=slo.subject, kind=slo.kind, objective=slo.text, measured=_show(kind.unit, measured), met=met)
+    return SloResult(
+        subject=slo.subject,
+        kind=slo.kind,
+        objective=slo.text,
+        measured=_show(kind.unit, measured),
+        met=met,
+        budget_used_ratio=_budget_used(slo, kind.unit, measured),
+    )
+
+
+def _budget_used(slo: SloPlan, unit: str, measured: float) -> float | None:
+    """(1 - measured) / (1 - objective): SRE Workbook, chapter 5, over the load. An objective of 100% has no budget."""
+    if unit != "ratio" or slo.operator not in (">=", ">") or slo.threshold >= 1:
+        return None
+    return (1 - measured) / (1 - slo.threshold)
 
 
 def _show(unit: str, value: float) -> str:
