@@ -130,7 +130,7 @@ def describe_path(plan: Plan, path: PathPlan, measurements: Measurements) -> str
     for step in measurements.steps:
         outages = [item for item in measurements.outages if (item.step, item.path) == (step.step, path.name)]
         if outages:
-            parts.append(f"{step.step} {_describe_outages(outages)}")
+            parts.append(_describe_step(step.step, outages))
         lost = [item.lost for item in measurements.rescales if (item.step, item.path) == (step.step, path.name)]
         if lost:
             parts.append(f"{step.step} lost {sum(lost) or 'nothing'}")
@@ -145,17 +145,23 @@ def show_ratio(ratio: float) -> str:
     return f"{math.floor(ratio * 10_000 + 1e-6) / 100:.2f}%"
 
 
-def _describe_outages(outages: Sequence[Outage]) -> str:
+def _describe_step(step: str, outages: Sequence[Outage]) -> str:
     if not any(item.failed for item in outages):
-        return "lost nothing"
-    return ", ".join(f"{item.connection_class} {_describe_outage(item)}" for item in outages)
+        return f"{step} lost nothing"
+    return f"{step}: " + ", ".join(f"{item.connection_class} {_describe_outage(item)}" for item in outages)
 
 
 def _describe_outage(outage: Outage) -> str:
     if not outage.failed:
         return "lost nothing"
-    causes = sorted(outage.attribution.items(), key=lambda item: -item[1])
-    lost = f"lost {outage.failed}" + (f" ({', '.join(f'{number} {cause}' for cause, number in causes)})" if causes else "")
+    lost = f"lost {outage.failed}{_describe_causes(outage)}"
     if outage.convergence_s is None:
         return f"{lost} and had not converged after {outage.window_end_s - outage.effective_s:.1f} s"
     return f"{lost} and converged after {outage.convergence_s:.2f} s ± {outage.resolution_s * 1000:.3g} ms"
+
+
+def _describe_causes(outage: Outage) -> str:
+    causes = sorted(outage.attribution.items(), key=lambda item: -item[1])
+    if len(causes) == 1:
+        return f" (all {causes[0][0]})"
+    return f" ({', '.join(f'{number} {cause}' for cause, number in causes)})" if causes else ""

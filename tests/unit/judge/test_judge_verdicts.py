@@ -125,7 +125,7 @@ def findings(measurements: Measurements) -> str:
 
 def test_findings_say_what_a_fault_and_a_rescale_cost_a_path() -> None:
     text = findings(measured(outages=(outage(),), rescales=(replace(rescale(lost=3), step="1-node-kill"),)))
-    lost = "1-node-kill new lost 10 and converged after 5.00 s ± 5 ms"
+    lost = "1-node-kill: new lost 10 and converged after 5.00 s ± 5 ms"
     assert text == f"nodeport: 99.00% of 1000 requests ok; {lost}; 1-node-kill lost 3."
 
 
@@ -133,6 +133,7 @@ def test_findings_name_the_causes_the_biggest_first_and_what_no_step_explains() 
     lossy = replace(outage(), attribution={"entry": 3, "endpoint": 7})
     text = findings(measured(replace(class_measured(), lost_outside=2), outages=(lossy,)))
     assert "new lost 10 (7 endpoint, 3 entry) and converged" in text
+    assert "new lost 10 (all entry)" in findings(measured(outages=(replace(lossy, attribution={"entry": 10}),)))
     assert text.endswith("; 2 more lost outside every step.")
 
 
