@@ -31,6 +31,13 @@ def format_ratio(ratio: float | None) -> str:
     return f"{math.floor(ratio * 100_000 + 1e-6) / 1000:.3f} %"
 
 
+def format_budget(ratio: float | None) -> str:
+    """Of an error budget; many times overdrawn is said so."""
+    if ratio is None:
+        return NOTHING
+    return f"{ratio * 100:.0f} %" if ratio < 10 else f"{ratio:.0f} times"
+
+
 def format_share(ratio: float) -> str:
     return f"{ratio * 100:.1f} %"
 
