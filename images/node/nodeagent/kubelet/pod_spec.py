@@ -69,13 +69,14 @@ def read_pod(item: Object) -> PodSpec:
 
 
 def _read_probe(probe: Object, names: Mapping[str, int]) -> Readiness | None:
-    action = probe.get("httpGet") or probe.get("tcpSocket")
+    http = probe.get("httpGet")
+    action = http or probe.get("tcpSocket")
     if action is None:
         return None
     port = action["port"]
     return Readiness(
         port=names[port] if isinstance(port, str) else port,
-        path=(action.get("path") or "/") if "httpGet" in probe else None,
+        path=(http.get("path") or "/") if http else None,
         initial_delay_s=float(probe.get("initialDelaySeconds") or 0),
         period_s=float(probe.get("periodSeconds") or 10),
         timeout_s=float(probe.get("timeoutSeconds") or 1),

@@ -51,10 +51,9 @@ class Pods:
 
     def on_pods(self, objects: Collection[Object]) -> None:
         present = {item["metadata"]["uid"]: item for item in objects}
+        self._begin_new(present)
         for uid, item in present.items():
             deletion = item["metadata"].get("deletionTimestamp")
-            if uid not in self._pods and (item.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
-                self._begin(uid, read_pod(item))
             pod = self._pods.get(uid)
             if pod is not None and deletion and not pod.is_ending:
                 grace = item["metadata"].get("deletionGracePeriodSeconds")
@@ -65,13 +64,20 @@ class Pods:
             if uid not in present and not pod.is_ending:
                 pod.end(0.0)
 
-    def _begin(self, uid: str, spec: PodSpec) -> None:
-        # A pod that an earlier life of this agent left running keeps its address.
-        address = running_address(uid)
-        if address is None:
-            address = self._addresses.take()
-        else:
+    def _begin_new(self, present: Mapping[str, Object]) -> None:
+        new = [
+            uid
+            for uid, item in present.items()
+            if uid not in self._pods and (item.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+        ]
+        # Pods that an earlier life of this agent left running keep their addresses: all of them, before any other takes one.
+        running = {uid: address for uid in new if (address := running_address(uid)) is not None}
+        for address in running.values():
             self._addresses.claim(address)
+        for uid in new:
+            self._begin(uid, read_pod(present[uid]), running.get(uid) or self._addresses.take())
+
+    def _begin(self, uid: str, spec: PodSpec, address: IPv4Address) -> None:
         pod = self._make_pod(spec, address)
         self._pods[uid] = pod
         task = asyncio.create_task(self._live(uid, pod, address), name=f"pod {spec.key}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from nodeagent.proxy.nftables import NftablesError
@@ -13,6 +13,7 @@ from nodeagent.proxy.services import ServicePort, read_service_ports
 from testbed_init.events import Clock, EventSink
 
 Object = Mapping[str, Any]
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class Writer(Protocol):
@@ -36,6 +37,7 @@ class Proxy:
         min_sync_period_s: float,
         sync_period_s: float,
         after_commit: Callable[[tuple[ServicePort, ...], tuple[ServicePort, ...]], None] | None = None,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._node = node
         self._network = network
@@ -45,6 +47,7 @@ class Proxy:
         self._min_sync_period_s = min_sync_period_s
         self._sync_period_s = sync_period_s
         self._after_commit = after_commit
+        self._sleep = sleep
         self._services: Collection[Object] | None = None
         self._slices: Collection[Object] | None = None
         self._revision = 0
@@ -74,8 +77,9 @@ class Proxy:
             self._dirty.clear()
             if self._services is None or self._slices is None:
                 continue  # no rule before both are known
-            retry_s = None if self.sync() else self._sync_period_s
-            await asyncio.sleep(self._min_sync_period_s)
+            done = self.sync()
+            await self._sleep(self._min_sync_period_s)
+            retry_s = None if done else max(0.0, self._sync_period_s - self._min_sync_period_s)
 
     def sync(self) -> bool:
         """One sync; true when the kernel has what the cluster wants."""

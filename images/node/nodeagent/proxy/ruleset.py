@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 
+from nodeagent.proxy.endpoints import Endpoint
 from nodeagent.proxy.services import ServicePort
 
 TABLE = "ip kube-proxy"
@@ -50,10 +52,10 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruleset:
-    """Chains with their rules, affinity sets with their time-outs, elements of maps (value: verdict) and sets (value: empty)."""
+    """Chains with their rules, names of affinity sets, elements of maps (value: verdict) and sets (value: empty)."""
 
     chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    affinity_sets: Mapping[str, int] = field(default_factory=dict)
+    affinity_sets: frozenset[str] = frozenset()
     elements: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -69,87 +71,89 @@ class _Builder:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._chains: dict[str, tuple[str, ...]] = _fixed_chains(network)
-        self._affinity: dict[str, int] = {}
+        self._affinity: set[str] = set()
         self._elements: dict[str, dict[str, str]] = {name: {} for name in (*VERDICT_MAPS, *SETS)}
         self._elements["nodeport-ips"][network.node_ip] = ""
 
     def ruleset(self) -> Ruleset:
-        return Ruleset(chains=self._chains, affinity_sets=self._affinity, elements=self._elements)
+        return Ruleset(chains=self._chains, affinity_sets=frozenset(self._affinity), elements=self._elements)
 
     def add(self, port: ServicePort) -> None:
         usable = port.usable
         self._elements["cluster-ips"][port.cluster_ip] = ""
-        if port.internal_local:
-            self._internal_local(port)
+        chain, endpoints = ("local", usable.local) if port.internal_local else ("service", usable.cluster)
+        if endpoints:
+            self._serve(port, (port.cluster_ip,), f"{chain}-{port.chain}")
         else:
-            self._lead(port, (port.cluster_ip,), usable.cluster, f"service-{port.chain}", "drop")
+            self._refuse(port, (port.cluster_ip,))
         if port.externally_accessible:
             self._external(port)
-        uses_cluster = not port.internal_local or port.externally_accessible
-        if uses_cluster and usable.cluster:
-            self._service_chain(f"service-{port.chain}", port, usable.cluster)
-        if (port.internal_local or port.external_local) and usable.local:
-            self._service_chain(f"local-{port.chain}", port, usable.local)
-        for endpoint in {*usable.cluster, *usable.local}:
+        external_local = port.external_local and port.externally_accessible
+        if usable.cluster and (port.externally_accessible or not port.internal_local):
+            self._spread(f"service-{port.chain}", port, usable.cluster)
+        if usable.local and (port.internal_local or external_local):
+            self._spread(f"local-{port.chain}", port, usable.local)
+        for endpoint in (*usable.cluster, *usable.local):
             if endpoint.local:
                 key = f"{endpoint.ip} . {endpoint.ip} . {port.protocol} . {endpoint.port}"
                 self._elements["hairpin-connections"][key] = ""
 
-    def _internal_local(self, port: ServicePort) -> None:
-        self._lead(port, (port.cluster_ip,), port.usable.local, f"local-{port.chain}", "drop")
-
-    def _lead(self, port: ServicePort, addresses: Iterable[str], endpoints: Iterable[object], chain: str, missing: str) -> None:
-        """From addresses to a chain; without endpoints here: reject when there are none anywhere, else drop."""
+    def _serve(self, port: ServicePort, addresses: Iterable[str], chain: str) -> None:
         for address in addresses:
-            key = f"{address} . {port.protocol} . {port.port}"
-            if any(True for _ in endpoints):
-                self._elements["service-ips"][key] = f"goto {chain}"
-            else:
-                self._elements["no-endpoint-services"][key] = missing if port.usable.anywhere else "goto reject-chain"
+            self._elements["service-ips"][f"{address} . {port.protocol} . {port.port}"] = f"goto {chain}"
+
+    def _refuse(self, port: ServicePort, addresses: Iterable[str]) -> None:
+        for address in addresses:
+            self._elements["no-endpoint-services"][f"{address} . {port.protocol} . {port.port}"] = _refusal(port)
 
     def _external(self, port: ServicePort) -> None:
         external = f"external-{port.chain}"
         addresses = (*port.external_ips, *port.load_balancer_ips)
+        node_port = None if port.node_port is None else f"{port.protocol} . {port.node_port}"
         if port.usable.anywhere:
             self._chains[external] = _external_rules(port, self._network)
-            for address in addresses:
-                self._elements["service-ips"][f"{address} . {port.protocol} . {port.port}"] = f"goto {external}"
-            if port.node_port is not None:
-                self._elements["service-nodeports"][f"{port.protocol} . {port.node_port}"] = f"goto {external}"
-        lacking = port.usable.local if port.external_local else port.usable.cluster
-        if not lacking:
-            verdict = "drop" if port.usable.anywhere else "goto reject-chain"
-            for address in addresses:
-                self._elements["no-endpoint-services"][f"{address} . {port.protocol} . {port.port}"] = verdict
-            if port.node_port is not None:
-                self._elements["no-endpoint-nodeports"][f"{port.protocol} . {port.node_port}"] = verdict
+            self._serve(port, addresses, external)
+            if node_port is not None:
+                self._elements["service-nodeports"][node_port] = f"goto {external}"
+        if not (port.usable.local if port.external_local else port.usable.cluster):
+            self._refuse(port, addresses)
+            if node_port is not None:
+                self._elements["no-endpoint-nodeports"][node_port] = _refusal(port)
         if port.source_ranges and port.load_balancer_ips:
             chain = f"firewall-{port.chain}"
-            allowed = ", ".join(port.source_ranges)
-            self._chains[chain] = (f"ip saddr != {{ {allowed} }} drop",)
+            self._chains[chain] = (f"ip saddr != {{ {', '.join(_allowed_sources(port, self._network))} }} drop",)
             for address in port.load_balancer_ips:
                 self._elements["firewall-ips"][f"{address} . {port.protocol} . {port.port}"] = f"goto {chain}"
 
-    def _service_chain(self, chain: str, port: ServicePort, endpoints: tuple[object, ...]) -> None:
-        from nodeagent.proxy.endpoints import Endpoint
-
-        chosen = tuple(item for item in endpoints if isinstance(item, Endpoint))
+    def _spread(self, chain: str, port: ServicePort, endpoints: tuple[Endpoint, ...]) -> None:
+        """Evenly over the endpoints; with affinity, first where the client has been."""
+        numgen = f"numgen random mod {len(endpoints)}"
         if port.affinity_s is None:
-            targets = ", ".join(f"{index} : {item.ip} . {item.port}" for index, item in enumerate(chosen))
-            spread = f"numgen random mod {len(chosen)} map {{ {targets} }}"
-            self._chains[chain] = (f"meta l4proto {port.protocol} dnat ip addr . port to {spread}",)
+            targets = ", ".join(f"{index} : {item.ip} . {item.port}" for index, item in enumerate(endpoints))
+            self._chains[chain] = (f"meta l4proto {port.protocol} dnat ip addr . port to {numgen} map {{ {targets} }}",)
             return
-        rules = []
-        for item in chosen:
-            name = f"{port.chain}__{item.ip}/{item.port}"
-            self._affinity[f"affinity-{name}"] = port.affinity_s
+        names = [f"{port.chain}__{item.ip}/{item.port}" for item in endpoints]
+        for name, item in zip(names, endpoints, strict=True):
+            self._affinity.add(f"affinity-{name}")
             self._chains[f"endpoint-{name}"] = (
-                f"update @affinity-{name} {{ ip saddr }}",
-                f"meta l4proto {port.protocol} dnat to {item.ip}:{item.port}",
+                # The time-out stands here and not at the set, whose own cannot be changed while it lives.
+                f"update @affinity-{name} {{ ip saddr timeout {port.affinity_s}s }}",
+                f"meta l4proto {port.protocol} dnat to {item.target}",
             )
-            rules.append(f"ip saddr @affinity-{name} goto endpoint-{name}")
-        chains = ", ".join(f"{index} : goto endpoint-{port.chain}__{item.ip}/{item.port}" for index, item in enumerate(chosen))
-        self._chains[chain] = (*rules, f"numgen random mod {len(chosen)} vmap {{ {chains} }}")
+        known = (f"ip saddr @affinity-{name} goto endpoint-{name}" for name in names)
+        gotos = ", ".join(f"{index} : goto endpoint-{name}" for index, name in enumerate(names))
+        self._chains[chain] = (*known, f"{numgen} vmap {{ {gotos} }}")
+
+
+def _refusal(port: ServicePort) -> str:
+    """Where no endpoint may be used: dropped when there are some elsewhere (policy Local), else rejected."""
+    return "drop" if port.usable.anywhere else "goto reject-chain"
+
+
+def _allowed_sources(port: ServicePort, network: Network) -> tuple[str, ...]:
+    """A node that is allowed may appear with the load balancer's own address, which it can have."""
+    node_allowed = any(ip_address(network.node_ip) in ip_network(item) for item in port.source_ranges)
+    return (*port.source_ranges, *port.load_balancer_ips) if node_allowed else port.source_ranges
 
 
 def _external_rules(port: ServicePort, network: Network) -> tuple[str, ...]:
@@ -208,11 +212,8 @@ def render_transaction(before: Ruleset | None, after: Ruleset) -> str:
     """
     commands = render_table() if before is None else []
     old = before or Ruleset()
-    for name, timeout_s in after.affinity_sets.items():
-        if old.affinity_sets.get(name) != timeout_s:
-            if name in old.affinity_sets:
-                continue
-            commands.append(f"add set {TABLE} {name} {{ type ipv4_addr; flags dynamic,timeout; timeout {timeout_s}s; }}")
+    new_sets, gone_sets = after.affinity_sets - old.affinity_sets, old.affinity_sets - after.affinity_sets
+    commands += [f"add set {TABLE} {name} {{ type ipv4_addr; flags dynamic,timeout; }}" for name in sorted(new_sets)]
     changed = {name: rules for name, rules in after.chains.items() if old.chains.get(name) != rules}
     commands += [f"add chain {TABLE} {name}" for name in changed if name not in BASE_CHAINS and name not in old.chains]
     for name, rules in changed.items():
@@ -224,13 +225,12 @@ def render_transaction(before: Ruleset | None, after: Ruleset) -> str:
     gone = [name for name in old.chains if name not in after.chains]
     commands += [f"flush chain {TABLE} {name}" for name in gone]
     commands += [f"delete chain {TABLE} {name}" for name in gone]
-    commands += [f"delete set {TABLE} {name}" for name in old.affinity_sets if name not in after.affinity_sets]
+    commands += [f"delete set {TABLE} {name}" for name in sorted(gone_sets)]
     return "\n".join(commands)
 
 
 def _render_elements(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    kind = "element"
     removed = [key for key, value in old.items() if new.get(key) != value]
     added = [key if not value else f"{key} : {value}" for key, value in new.items() if old.get(key) != value]
-    commands = [f"delete {kind} {TABLE} {name} {{ {', '.join(removed)} }}"] if removed else []
-    return [*commands, f"add {kind} {TABLE} {name} {{ {', '.join(added)} }}"] if added else commands
+    commands = [f"delete element {TABLE} {name} {{ {', '.join(removed)} }}"] if removed else []
+    return [*commands, f"add element {TABLE} {name} {{ {', '.join(added)} }}"] if added else commands

@@ -1,0 +1,53 @@
+"""A cluster of two nodes as its API objects, and the rules that node-1 makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nodeagent.proxy.ruleset import Network, Ruleset, render_ruleset
+from nodeagent.proxy.services import read_service_ports
+
+NODE, NODE_IP = "node-1", "10.100.0.2"
+NETWORK = Network(node_ip=NODE_IP, cluster_cidr="10.0.0.0/16", service_cidr="10.3.240.0/20")
+CLUSTER_IP, PORT, NODE_PORT = "10.3.241.152", 80, 32213
+EXTERNAL_IP, LOAD_BALANCER_IP = "198.18.0.130", "198.18.0.131"
+POD, POD_ELSEWHERE, CLIENT = "10.0.1.77", "10.0.2.77", "198.18.0.9"
+
+READY: dict[str, Any] = {"ready": True}
+UNREADY = {"ready": False, "serving": False, "terminating": False}
+LEAVING = {"ready": False, "serving": True, "terminating": True}
+GONE = {"ready": False, "serving": False, "terminating": True}
+
+Endpoint = tuple[str, str, Mapping[str, Any]]
+HERE: Endpoint = ("10.0.1.2", NODE, READY)
+THERE: Endpoint = ("10.0.2.2", "node-2", READY)
+AT_HERE, AT_THERE = "10.0.1.2:8080", "10.0.2.2:8080"
+ALL_ADDRESSES = {"externalIPs": [EXTERNAL_IP], "status": {"loadBalancer": {"ingress": [{"ip": LOAD_BALANCER_IP}]}}}
+LOCAL = {"externalTrafficPolicy": "Local"}
+INTERNAL_LOCAL = {"internalTrafficPolicy": "Local"}
+AFFINITY = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}}}
+
+
+def service(*, name: str = "web", version: int = 1, **spec: Any) -> dict[str, Any]:
+    """`labels` and `status` are the object's, everything else its spec's."""
+    labels, status = spec.pop("labels", {}), spec.pop("status", {})
+    ports = [{"name": "http", "port": PORT, "nodePort": NODE_PORT, "protocol": "TCP"}]
+    metadata = {"name": name, "namespace": "default", "labels": labels, "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"clusterIP": CLUSTER_IP, "ports": ports, **spec}, "status": status}
+
+
+def slice_of(*endpoints: Endpoint, name: str = "web", version: int = 1, ports: Mapping[str, int] | None = None) -> dict[str, Any]:
+    ports = {"http": 8080} if ports is None else ports
+    labels = {"kubernetes.io/service-name": name}
+    return {
+        "metadata": {"name": f"{name}-x", "namespace": "default", "labels": labels, "resourceVersion": str(version)},
+        "addressType": "IPv4",
+        "ports": [{"name": port_name, "port": number} for port_name, number in ports.items()],
+        "endpoints": [{"addresses": [ip], "nodeName": node, "conditions": conditions} for ip, node, conditions in endpoints],
+    }
+
+
+def rules(*endpoints: Endpoint, **spec: Any) -> Ruleset:
+    """Of one service with these endpoints."""
+    return render_ruleset(read_service_ports([service(**spec)], [slice_of(*endpoints)], NODE), NETWORK)
