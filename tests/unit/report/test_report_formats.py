@@ -29,8 +29,8 @@ PLAN = sample_plan()
 HOSTILE = '<script>alert("|`x`")</script>'
 
 
-def on_terminal(outcome: Outcome) -> str:
-    console = Console(width=140, file=io.StringIO())
+def on_terminal(outcome: Outcome, width: int = 140) -> str:
+    console = Console(width=width, file=io.StringIO())
     with console.capture() as capture:
         console.print(render_terminal(outcome, PLAN))
     return capture.get()
@@ -105,6 +105,15 @@ def test_terminal_says_verdict_findings_losses_and_broken_checks() -> None:
         "31 of 1800 failed",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_terminal_cuts_no_number_off(width: int) -> None:
+    text = on_terminal(failing_outcome(), width)
+    assert "…" not in text
+    for part in ("static-route", "keepalive", "15.00 s ± 0.01 s", "83.333 %", "1,500"):
+        assert part in text
+    assert ("during" in text) == (width > 100)
 
 
 def test_terminal_prints_brackets_of_the_user_as_they_are() -> None:
