@@ -1,6 +1,7 @@
 """The house stays in order: imports go down only, risky modules stay in their homes, every kind is registered and documented."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,15 @@ def _part(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def _imports(path: Path) -> list[str]:
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
@@ -80,7 +87,7 @@ def test_risky_module_is_imported_only_at_home(path: Path) -> None:
 def test_module_stays_short_and_says_what_it_is_for(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 400, "split it: one module, one purpose"
-    assert ast.get_docstring(ast.parse(text)), "a module says what it is for"
+    assert ast.get_docstring(_tree(path)), "a module says what it is for"
 
 
 def test_project_speaks_only_of_itself() -> None:

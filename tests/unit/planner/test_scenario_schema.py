@@ -1,7 +1,9 @@
 """The published JSON Schema is the one that the code makes, and says of every shipped scenario what the code says."""
 
 import json
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -15,18 +17,23 @@ PUBLISHED = ROOT / "loadtests" / "scenarios" / "scenario.schema.json"
 SCENARIOS = sorted([*(ROOT / "loadtests" / "scenarios").glob("*.yaml"), *(ROOT / "tests" / "e2e" / "scenarios").glob("*.yaml")])
 
 
+@cache
+def schema() -> dict[str, Any]:
+    return scenario_json_schema(KINDS)
+
+
 def test_published_schema_is_up_to_date() -> None:
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
-    assert published == json.loads(json.dumps(scenario_json_schema(KINDS))), "run `testbed schema` and save what it prints"
+    assert published == json.loads(json.dumps(schema())), "run `testbed schema` and save what it prints"
 
 
 @pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
 def test_shipped_scenario_is_valid_under_the_schema(file: Path) -> None:
-    jsonschema.validate(yaml.safe_load(file.read_text(encoding="utf-8")), scenario_json_schema(KINDS))
+    jsonschema.validate(yaml.safe_load(file.read_text(encoding="utf-8")), schema())
 
 
 @pytest.mark.parametrize("change", [{"bogus": 1}, {"paths": {"x": {"kind": "y"}}}, {"timeline": [{"at": "1s", "fault": "z"}]}])
 def test_schema_refuses_what_the_code_refuses(change: dict[str, object]) -> None:
     document = {**yaml.safe_load(SCENARIOS[0].read_text(encoding="utf-8")), **change}
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, scenario_json_schema(KINDS))
+        jsonschema.validate(document, schema())
