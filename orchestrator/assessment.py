@@ -6,7 +6,9 @@ from orchestrator.errors import InternalError
 from orchestrator.judge import judge
 from orchestrator.metrics.attribution import read_connections
 from orchestrator.metrics.measure import measure
+from orchestrator.model.measurements import NOTHING_MEASURED, Measurements
 from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import Plan
 from orchestrator.model.samples import RECORDS, Samples, load_samples, read_raw_samples, save_samples
 from orchestrator.registry import REPORTS
 from orchestrator.slo import judge_objective
@@ -14,23 +16,33 @@ from orchestrator.store import CONNECTIONS, SAMPLES, RunDirectory
 
 
 def assess(directory: RunDirectory) -> Outcome:
-    """Measure and judge what the directory holds. Raises InternalError when there is not enough of it to measure anything."""
-    plan, history = directory.load_plan(), directory.load_history()
-    totals = directory.load_json(f"{SAMPLES}/totals.json")
-    if totals is not None and not isinstance(totals, dict):
-        raise InternalError(f"{directory.path / SAMPLES / 'totals.json'}: must be a mapping")
-    measurements = measure(
-        plan,
-        history,
-        _load_samples(directory.path),
-        connections=read_connections(directory.path / CONNECTIONS),
-        totals=totals,
-    )
+    """Measure and judge what the directory holds; a run that broke off is INVALID and says why.
+
+    Raises InternalError when there is not even a plan.
+    """
+    plan = directory.load_plan()
     notes = [*directory.notes]
-    notes += [f"{event.event}: {dict(event.fields)}" for event in history.select("output-lost", "logs-lost", "log-lines-dropped")]
+    try:
+        measurements, troubles = _measure(directory, plan)
+        notes += troubles
+    except InternalError as error:
+        measurements = NOTHING_MEASURED
+        notes.append(str(error))
     return judge(
         plan, measurements, run_id=directory.run_id, judge_objective=judge_objective, versions=directory.versions, notes=notes
     )
+
+
+def _measure(directory: RunDirectory, plan: Plan) -> tuple[Measurements, list[str]]:
+    """The measurements, and what the history tells of our own troubles. Raises InternalError when something is missing."""
+    history = directory.load_history()
+    totals = directory.load_json(f"{SAMPLES}/totals.json")
+    if totals is not None and not isinstance(totals, dict):
+        raise InternalError(f"{directory.path / SAMPLES / 'totals.json'}: must be a mapping")
+    connections = read_connections(directory.path / CONNECTIONS)
+    measurements = measure(plan, history, _load_samples(directory.path), connections=connections, totals=totals)
+    lost = history.select("output-lost", "logs-lost", "log-lines-dropped")
+    return measurements, [f"{event.event}: {dict(event.fields)}" for event in lost]
 
 
 def write_reports(directory: RunDirectory, outcome: Outcome) -> tuple[Path, ...]:

@@ -241,3 +241,16 @@ class Measurements:
 
     def of(self, path: str, connection_class: str | None = None) -> tuple[ClassMeasurement, ...]:
         return tuple(item for item in self.classes if item.path == path and connection_class in (None, item.connection_class))
+
+
+NOTHING_MEASURED = Measurements(
+    classes=(),
+    steps=(),
+    outages=(),
+    rescales=(),
+    served=(),
+    load=LoadQuality(classes=(), bound_reached=False, complete=False, control_sent=0, control_failed=0, control_p99_ms=None),
+    containers=(),
+    series=(),
+)
+"""Of a run that broke off before there was anything to measure."""
