@@ -1,0 +1,227 @@
+"""What a pod tells the API, and which pods the node runs; no program is started here."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+import aiohttp
+import pytest
+
+from nodeagent.api import ApiError
+from nodeagent.kubelet import pod as pod_module
+from nodeagent.kubelet import pods as pods_module
+from nodeagent.kubelet.pod import Pod
+from nodeagent.kubelet.pod_spec import PodSpec, read_pod
+from nodeagent.kubelet.pods import Addresses, Pods
+from testbed_init.events import RecordedEvents
+
+CIDR = IPv4Network("10.0.1.0/24")
+
+
+def pod_object(uid: str, *, phase: str = "Pending", ready: str | None = None, **metadata: Any) -> dict[str, Any]:
+    conditions = [] if ready is None else [{"type": "Ready", "status": ready}]
+    return {
+        "metadata": {"name": f"web-{uid}", "uid": uid, **metadata},
+        "spec": {"containers": [{"name": "nginx"}, {"name": "side"}]},
+        "status": {"phase": phase, "conditions": conditions},
+    }
+
+
+class StatusApi:
+    """Takes status patches; fails as told, call by call."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+        self.failures: list[Exception] = []
+
+    async def patch(self, path: str, body: Any) -> Any:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.told.append((path, body["status"]))
+        return body
+
+
+def make_pod(api: StatusApi, events: RecordedEvents, *, host_network: bool = False) -> Pod:
+    item = pod_object("u")
+    item["spec"]["hostNetwork"] = host_network
+    return Pod(
+        spec=read_pod(item),
+        node="node-1",
+        node_ip=IPv4Address("10.100.0.2"),
+        address=IPv4Address("10.0.1.7"),
+        pod_cidr=CIDR,
+        network=None,  # type: ignore[arg-type]  it is not started
+        api=api,  # type: ignore[arg-type]
+        events=events,
+        now=iter([datetime.datetime(2026, 1, 1, 0, 0, second, tzinfo=datetime.UTC) for second in range(9)]).__next__,
+    )
+
+
+async def test_status_of_a_ready_pod_is_what_kubernetes_expects() -> None:
+    api, events = StatusApi(), RecordedEvents()
+    await make_pod(api, events)._set_ready(True)
+    ((path, status),) = api.told
+    started, changed = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
+    assert path == "/api/v1/namespaces/default/pods/web-u/status"
+    containers = status.pop("containerStatuses")
+    assert status == {
+        "phase": "Running",
+        "hostIP": "10.100.0.2",
+        "podIP": "10.0.1.7",
+        "podIPs": [{"ip": "10.0.1.7"}],
+        "startTime": started,
+        "conditions": [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": started},
+            {"type": "Initialized", "status": "True", "lastTransitionTime": started},
+            {"type": "ContainersReady", "status": "True", "lastTransitionTime": changed},
+            {"type": "Ready", "status": "True", "lastTransitionTime": changed},
+        ],
+    }
+    assert [(item["name"], item["ready"], item["state"]) for item in containers] == [
+        ("nginx", True, {"running": {"startedAt": started}}),
+        ("side", True, {"running": {"startedAt": started}}),
+    ]
+    assert events.seen == [("pod-ready", {"pod": "web-u", "ip": "10.0.1.7", "node": "node-1"})]
+
+
+async def test_pod_in_the_nodes_network_has_the_nodes_address() -> None:
+    api = StatusApi()
+    await make_pod(api, RecordedEvents(), host_network=True)._set_ready(True)
+    assert api.told[0][1]["podIP"] == api.told[0][1]["hostIP"] == "10.100.0.2"
+
+
+async def test_status_is_told_until_the_api_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pod_module, "POLL_S", 0.0)
+    api = StatusApi()
+    api.failures = [aiohttp.ClientConnectionError(), TimeoutError(), ConnectionResetError(), ApiError(500, "no")]
+    await make_pod(api, RecordedEvents())._set_ready(True)
+    assert len(api.told) == 1
+
+
+async def test_status_of_a_pod_whose_object_is_gone_is_nobodys_matter() -> None:
+    api = StatusApi()
+    api.failures = [ApiError(404, "not found")]
+    await make_pod(api, RecordedEvents())._set_ready(True)
+    assert api.told == []
+
+
+@pytest.mark.parametrize(("held", "times"), [("False", 2), ("True", 1), (None, 1)])
+async def test_status_is_told_again_when_the_api_holds_another(held: str | None, times: int) -> None:
+    """A node that was cut off finds its pods marked not ready (node lifecycle controller)."""
+    api = StatusApi()
+    pod = make_pod(api, RecordedEvents())
+    await pod._set_ready(True)
+    pod.compare(pod_object("u", ready=held))
+    pod.compare(pod_object("u", ready=held))
+    await asyncio.sleep(0)
+    assert len(api.told) == times
+
+
+class StandingPod:
+    """In a pod's place: runs until its end is asked for."""
+
+    def __init__(self, spec: PodSpec, address: IPv4Address) -> None:
+        self.spec, self.address = spec, address
+        self.ends: list[float] = []
+        self.compared = 0
+        self._over = asyncio.Event()
+
+    @property
+    def is_ending(self) -> bool:
+        return bool(self.ends)
+
+    async def run(self) -> None:
+        await self._over.wait()
+
+    def end(self, grace_s: float) -> None:
+        self.ends.append(grace_s)
+        self._over.set()
+
+    def compare(self, item: Any) -> None:
+        self.compared += 1
+
+
+class Node:
+    def __init__(self) -> None:
+        self.made: dict[str, StandingPod] = {}
+        self.pods = self.follow(CIDR)
+
+    def follow(self, pod_cidr: IPv4Network) -> Pods:
+        return Pods(addresses=Addresses(pod_cidr), make_pod=self._make)  # type: ignore[arg-type]
+
+    def _make(self, spec: PodSpec, address: IPv4Address) -> StandingPod:
+        self.made[spec.uid] = StandingPod(spec, address)
+        return self.made[spec.uid]
+
+    def addresses(self) -> dict[str, str]:
+        return {uid: str(pod.address) for uid, pod in self.made.items()}
+
+    async def close(self) -> None:
+        self.pods.on_pods([])
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def node(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(pods_module, "running_address", lambda uid: None)
+    node = Node()
+    yield node
+    await node.close()
+
+
+async def test_each_pod_is_run_once_and_one_that_has_finished_is_not(node: Node) -> None:
+    objects = [
+        pod_object("a"),
+        pod_object("b", phase="Succeeded"),
+        pod_object("c", phase="Failed"),
+        pod_object("d", phase="Running"),
+    ]
+    node.pods.on_pods(objects)
+    first = dict(node.made)
+    node.pods.on_pods(objects)
+    assert node.made == first
+    assert node.addresses() == {"a": "10.0.1.2", "d": "10.0.1.3"}
+
+
+@pytest.mark.parametrize(("metadata", "grace_s"), [({"deletionGracePeriodSeconds": 5}, 5.0), ({}, 30.0)])
+async def test_deletion_ends_a_pod_once_with_the_grace_that_was_asked_for(
+    node: Node, metadata: dict[str, Any], grace_s: float
+) -> None:
+    node.pods.on_pods([pod_object("a")])
+    deleted = pod_object("a", deletionTimestamp="2026-01-01T00:00:00Z", **metadata)
+    node.pods.on_pods([deleted])
+    node.pods.on_pods([deleted])
+    assert node.made["a"].ends == [grace_s]
+
+
+async def test_pod_whose_object_is_gone_ends_without_grace(node: Node) -> None:
+    node.pods.on_pods([pod_object("a"), pod_object("b")])
+    node.pods.on_pods([pod_object("b")])
+    assert (node.made["a"].ends, node.made["b"].ends) == ([0.0], [])
+
+
+async def test_address_comes_back_when_its_pod_has_ended(node: Node) -> None:
+    node.pods = node.follow(IPv4Network("10.0.1.0/30"))  # room for one
+    node.pods.on_pods([pod_object("a")])
+    await node.close()
+    node.pods.on_pods([pod_object("b")])
+    assert node.addresses() == {"a": "10.0.1.2", "b": "10.0.1.2"}
+
+
+async def test_pods_of_an_earlier_life_keep_their_addresses_whatever_the_order(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = {"old": IPv4Address("10.0.1.2")}
+    monkeypatch.setattr(pods_module, "running_address", running.get)
+    node.pods.on_pods([pod_object("new"), pod_object("old")])
+    assert node.addresses() == {"new": "10.0.1.3", "old": "10.0.1.2"}
+
+
+async def test_each_list_compares_what_the_api_holds_with_what_is(node: Node) -> None:
+    node.pods.on_pods([pod_object("a")])
+    node.pods.on_pods([pod_object("a", ready="False")])
+    assert node.made["a"].compared == 2

@@ -1,0 +1,136 @@
+"""What the node reads of a Pod object, and the configuration of the pod's program."""
+
+from __future__ import annotations
+
+import json
+import re
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+import pytest
+
+from nodeagent.kubelet.nginx import render_nginx
+from nodeagent.kubelet.pod_spec import PodSpec, Readiness, read_pod
+from nodeagent.kubelet.pods import Addresses
+
+GOLDEN = """\
+daemon on;
+master_process on;
+worker_processes 1;
+worker_rlimit_nofile 16384;
+pid /run/pods/u/nginx.pid;
+error_log stderr warn;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  # A kept-alive connection is the client's to end, not ours after 1,000 requests.
+  keepalive_requests 1000000000;
+  keepalive_timeout 3600s;
+  client_body_temp_path /run/pods/u/body;
+  proxy_temp_path /run/pods/u/proxy;
+  fastcgi_temp_path /run/pods/u/fastcgi;
+  uwsgi_temp_path /run/pods/u/uwsgi;
+  scgi_temp_path /run/pods/u/scgi;
+  default_type application/json;
+  server {
+    listen 0.0.0.0:80 backlog=4096;
+    location / { return 200 '{"pod": "web-1", "node": "node-1", "pod_ip": "10.0.1.2", "client": "$remote_addr", "port": 80}'; }
+  }
+  server {
+    listen 0.0.0.0:8080 backlog=4096;
+    location / { return 200 '{"pod": "web-1", "node": "node-1", "pod_ip": "10.0.1.2", "client": "$remote_addr", "port": 8080}'; }
+  }
+}
+"""
+
+
+def pod(*containers: dict[str, Any], **spec: Any) -> PodSpec:
+    return read_pod({"metadata": {"name": "web-1", "uid": "u"}, "spec": {"containers": list(containers), **spec}})
+
+
+def probed(probe: dict[str, Any]) -> Readiness | None:
+    ports = [{"name": "http", "containerPort": 8080}]
+    return pod({"name": "a"}, {"name": "b", "ports": ports, "readinessProbe": probe}).readiness
+
+
+def test_nginx_configuration_has_one_server_for_each_port() -> None:
+    text = render_nginx(pod="web-1", node="node-1", pod_ip="10.0.1.2", ports=(80, 8080), directory="/run/pods/u")
+    assert text == GOLDEN
+
+
+def test_nginx_answers_json_and_listens_where_it_is_told() -> None:
+    text = render_nginx(pod="p", node="n", pod_ip="10.100.0.2", ports=(81,), directory="/d", address="10.100.0.2")
+    assert "listen 10.100.0.2:81 " in text
+    (body,) = re.findall(r"return 200 '(.*)';", text)
+    assert json.loads(body) == {"pod": "p", "node": "n", "pod_ip": "10.100.0.2", "client": "$remote_addr", "port": 81}
+
+
+def test_bare_pod_has_kubernetes_defaults() -> None:
+    assert pod() == PodSpec(
+        namespace="default",
+        name="web-1",
+        uid="u",
+        ports=(),
+        host_network=False,
+        readiness=None,
+        pre_stop_s=0.0,
+        grace_s=30.0,
+        containers=(),
+    )
+
+
+def test_pod_is_read_over_all_its_containers() -> None:
+    first = {"name": "a", "ports": [{"containerPort": 80}], "lifecycle": {"preStop": {"sleep": {"seconds": 2}}}}
+    second = {"name": "b", "ports": [{"containerPort": 81}], "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}
+    found = pod(first, second, {"name": "c", "lifecycle": {"preStop": None}}, hostNetwork=True, terminationGracePeriodSeconds=0)
+    assert (found.ports, found.pre_stop_s, found.grace_s) == ((80, 81), 5.0, 0.0)
+    assert (found.containers, found.host_network, found.key) == (("a", "b", "c"), True, "default/web-1")
+
+
+DEFAULTS = {"initial_delay_s": 0.0, "period_s": 10.0, "timeout_s": 1.0, "success_threshold": 1, "failure_threshold": 3}
+
+
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        ({"httpGet": {"port": 80}}, Readiness(port=80, path="/", **DEFAULTS)),
+        ({"httpGet": {"port": "http", "path": "/ready"}}, Readiness(port=8080, path="/ready", **DEFAULTS)),
+        ({"tcpSocket": {"port": "http"}}, Readiness(port=8080, path=None, **DEFAULTS)),
+        ({"httpGet": None, "tcpSocket": {"port": 80}}, Readiness(port=80, path=None, **DEFAULTS)),
+        ({"exec": {"command": ["true"]}}, None),
+        (
+            {
+                "tcpSocket": {"port": 1},
+                "initialDelaySeconds": 2,
+                "periodSeconds": 3,
+                "timeoutSeconds": 4,
+                "successThreshold": 5,
+                "failureThreshold": 6,
+            },
+            Readiness(
+                port=1, path=None, initial_delay_s=2.0, period_s=3.0, timeout_s=4.0, success_threshold=5, failure_threshold=6
+            ),
+        ),
+    ],
+    ids=str,
+)
+def test_readiness_probe(probe: dict[str, Any], expected: Readiness | None) -> None:
+    assert probed(probe) == expected
+
+
+def test_addresses_are_given_in_turn_so_that_a_new_pod_is_not_taken_for_the_one_that_left() -> None:
+    addresses = Addresses(IPv4Network("10.0.1.0/29"))
+    first = [addresses.take() for _ in range(2)]
+    assert first == [IPv4Address("10.0.1.2"), IPv4Address("10.0.1.3")]
+    addresses.release(first[0])
+    assert [str(addresses.take()) for _ in range(4)] == ["10.0.1.4", "10.0.1.5", "10.0.1.6", "10.0.1.2"]
+
+
+def test_no_address_is_given_twice_and_the_end_of_them_is_told() -> None:
+    addresses = Addresses(IPv4Network("10.0.1.0/29"))
+    addresses.claim(IPv4Address("10.0.1.3"))
+    assert [str(addresses.take()) for _ in range(4)] == ["10.0.1.2", "10.0.1.4", "10.0.1.5", "10.0.1.6"]
+    with pytest.raises(RuntimeError, match=r"no free pod address in 10\.0\.1\.0/29"):
+        addresses.take()
+    addresses.release(IPv4Address("10.0.1.5"))
+    assert addresses.take() == IPv4Address("10.0.1.5")
