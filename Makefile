@@ -48,7 +48,7 @@ e2e: setup images ## whole runs, two testbeds at once
 test: lint unit integration e2e ## every check, a summary for each tier
 
 bench: setup images ## speed, as ratios; takes some minutes
-	@$(PYTEST) tests/bench -q -s -p no:xdist
+	@$(PYTEST) tests/bench/bench_*.py -q -s -p no:xdist
 
 clean: setup ## remove what is left of any run, by label
 	@$(TESTBED) clean
