@@ -1,7 +1,8 @@
 """report.html: everything that was measured, in one file that needs no network and no script."""
 
+from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
@@ -9,6 +10,9 @@ from orchestrator.report import numbers
 from orchestrator.report.charts import class_numbers, latency_chart, success_chart
 from orchestrator.report.stage_bars import stage_charts
 from orchestrator.report.tables import CAUSES, VERDICT_MEANINGS, attribution_rows, broken_checks, class_rows, objective_state
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 TEMPLATE = "report.html.j2"
 
@@ -18,22 +22,9 @@ class Html:
     file: ClassVar[str] = "report.html"
 
     def render(self, outcome: Outcome, plan: Plan) -> str:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
         from orchestrator.metrics.spans import BIN_S
 
-        environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters |= {
-            name.removeprefix("format_"): getattr(numbers, name) for name in dir(numbers) if name.startswith("format_")
-        }
-        environment.filters["state"] = objective_state
-        return environment.get_template(TEMPLATE).render(
+        return _load_template().render(
             outcome=outcome,
             measured=outcome.measurements,
             plan=plan,
@@ -54,3 +45,22 @@ def _outcome_names(outcome: Outcome) -> list[str]:
     """Every outcome that occurred, `ok` first."""
     names = {name for item in outcome.measurements.classes for name in item.outcomes}
     return sorted(names, key=lambda name: (name != "ok", name))
+
+
+@cache
+def _load_template() -> "Template":
+    """Compiled once: a run with many trials renders it for each."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        name.removeprefix("format_"): getattr(numbers, name) for name in dir(numbers) if name.startswith("format_")
+    }
+    environment.filters["state"] = objective_state
+    return environment.get_template(TEMPLATE)

@@ -4,8 +4,6 @@ import ast
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = ROOT / "orchestrator"
 
@@ -61,31 +59,37 @@ def _imports(path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_module_imports_only_rows_below_its_own(path: Path) -> None:
-    part = _part(path)
-    if part == "__init__":
-        return
-    for name in _imports(path):
-        pieces = name.split(".")
-        if pieces[0] != "orchestrator" or len(pieces) < 2 or pieces[1] == part:
-            continue
-        allowed = _row_of(pieces[1]) > _row_of(part)
-        assert allowed, f"{path.relative_to(ROOT)} imports {name}: row {_row_of(part)} may import only rows below it"
+def test_modules_import_only_rows_below_their_own() -> None:
+    wrong = []
+    for path in _modules():
+        part = _part(path)
+        for name in _imports(path):
+            pieces = name.split(".")
+            ours = pieces[0] == "orchestrator" and len(pieces) > 1 and part != "__init__"
+            if ours and pieces[1] != part and _row_of(pieces[1]) <= _row_of(part):
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}: row {_row_of(part)} may import only rows below it")
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_risky_module_is_imported_only_at_home(path: Path) -> None:
-    for name in _imports(path):
-        homes = HOMES.get(name.split(".")[0])
-        assert homes is None or _part(path) in homes, f"{path.relative_to(ROOT)} imports {name}; its homes: {homes}"
+def test_risky_modules_are_imported_only_at_home() -> None:
+    wrong = []
+    for path in _modules():
+        for name in _imports(path):
+            homes = HOMES.get(name.split(".")[0])
+            if homes is not None and _part(path) not in homes:
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}; its homes: {homes}")
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_module_stays_short_and_says_what_it_is_for(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 400, "split it: one module, one purpose"
-    assert ast.get_docstring(_tree(path)), "a module says what it is for"
+def test_modules_stay_short_and_say_what_they_are_for() -> None:
+    wrong = []
+    for path in _modules():
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > 400:
+            wrong.append(f"{path.relative_to(ROOT)} has {lines} lines: split it, one module, one purpose")
+        if not ast.get_docstring(_tree(path)):
+            wrong.append(f"{path.relative_to(ROOT)} does not say what it is for")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_project_speaks_only_of_itself() -> None:
