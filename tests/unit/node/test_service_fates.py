@@ -125,6 +125,13 @@ def test_internal_policy_local_concerns_the_cluster_ip_only(
     assert fate(rules(*endpoints, **INTERNAL_LOCAL), "a pod here", address) == expected
 
 
+HELD_BACK = {"ready": False, "serving": True, "terminating": False}
+
+
+def test_endpoint_that_is_neither_ready_nor_leaving_is_not_even_a_last_resort() -> None:
+    assert fate(rules(("10.0.1.3", NODE, HELD_BACK)), "outside", "node port") == REJECTED
+
+
 @pytest.mark.parametrize("policies", [{}, LOCAL, INTERNAL_LOCAL, LOCAL | INTERNAL_LOCAL], ids=str)
 @pytest.mark.parametrize("address", ADDRESSES)
 @pytest.mark.parametrize("sender", SENDERS)
