@@ -30,9 +30,9 @@ def compare_with_baseline(
     """Each metric of each path and class that both have.
 
     One-sided permutation test of mean ranks (Wilcoxon, Mann and Whitney; scipy.stats.permutation_test): ranks do not care how far
-    off a trial is that did not converge. Exact when there are at most 9,999 ways to deal the trials to the two sides. A regression
-    is significant after Holm's correction and worse by at least `minimum_effect_ratio`. With so few trials that not even the
-    smallest possible p-value is significant: inconclusive.
+    off a trial is that did not converge. Exact when there are at most 9,999 ways to deal the trials to the two sides. It is a
+    regression when it is significant after Holm's correction and the median is worse by at least `minimum_effect_ratio`. With so
+    few trials that not even the smallest possible p-value is significant: inconclusive.
     """
     drafts = [
         (subject, metric, values_of(baseline, subject, metric), values_of(trials, subject, metric))

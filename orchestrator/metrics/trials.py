@@ -123,7 +123,8 @@ def estimate(values: Iterable[float], *, seed: int) -> Estimate:
             method="percentile",
             random_state=np.random.default_rng(seed),
         ).confidence_interval
-        low, high = float(interval.low), float(interval.high)
+        # Interpolated quantiles may round past the values that they lie between.
+        low, high = np.clip((float(interval.low), float(interval.high)), found.min(), found.max()).tolist()
     median = float(np.median(found)) if len(found) else None
     return Estimate(count=len(found), unbounded=unbounded, median=median, low=low, high=high)
 

