@@ -25,7 +25,7 @@ def judge(
     """`notes`: what went wrong in our own machinery while measuring; each makes the trial INVALID."""
     validity = [*check_validity(plan, measurements), *(_broken("machinery", note) for note in notes)]
     objectives = tuple(_judge_safely(slo, measurements, judge_objective) for slo in plan.slos)
-    verdict = decide(objectives, validity)
+    verdict = decide(objectives, validity, is_stopped=measurements.stopped is not None)
     return Outcome(
         format_version=FORMAT_VERSION,
         scenario=plan.scenario,
@@ -43,10 +43,14 @@ def judge(
     )
 
 
-def decide(objectives: Iterable[SloResult], validity: Iterable[ValidityCheck]) -> Verdict:
-    """What was not measured is not judged: a broken check outweighs a missed objective."""
+def decide(objectives: Iterable[SloResult], validity: Iterable[ValidityCheck], *, is_stopped: bool = False) -> Verdict:
+    """What was not measured is not judged: a broken check outweighs a missed objective. In a run that was stopped because one is
+    missed for good, the others need no measurement."""
     results = tuple(objectives)
-    if not all(check.valid for check in validity) or any(result.met is None for result in results):
+    missed = any(result.met is False for result in results)
+    if not all(check.valid for check in validity):
+        return Verdict.INVALID
+    if any(result.met is None for result in results) and not (is_stopped and missed):
         return Verdict.INVALID
     return Verdict.PASS if all(result.met for result in results) else Verdict.FAIL
 
@@ -64,13 +68,25 @@ def _judge_safely(
 def check_validity(plan: Plan, measurements: Measurements) -> tuple[ValidityCheck, ...]:
     """Every condition under which the numbers mean something."""
     load = measurements.load
-    return (*_check_steps(measurements), *_check_sender(plan, load), *_check_control(plan, load))
+    return (*_check_stop(measurements), *_check_steps(measurements), *_check_sender(plan, load), *_check_control(plan, load))
+
+
+def _check_stop(measurements: Measurements) -> Iterable[ValidityCheck]:
+    """A run that ended early measured less than was planned, unless what it measured misses an objective for good."""
+    stopped = measurements.stopped
+    if stopped is not None:
+        found = f"stopped at {stopped.at_s:.1f} s by {stopped.condition}: {stopped.failed} failed"
+        limit = "not before an objective is missed for good"
+        yield ValidityCheck(name="stop condition", valid=stopped.is_objective, found=found, limit=limit)
 
 
 def _check_steps(measurements: Measurements) -> Iterable[ValidityCheck]:
+    stopped = measurements.stopped
     for step in measurements.steps:
         found = step.failure or step.evidence or "no evidence"
         valid = step.failure is None and step.effective_s is not None
+        if stopped is not None and (step.effective_s is None or step.effective_s > stopped.at_s):
+            found, valid = "not reached: the run had been stopped", True
         yield ValidityCheck(name=f"step {step.step}", valid=valid, found=found, limit="effective, with evidence")
 
 

@@ -18,7 +18,8 @@ from orchestrator.cli.entry import (
     print_json,
     wants_json,
 )
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, Role, StepPlan
+from orchestrator.planner.timeline import nodes_at
 
 
 @app.command()
@@ -80,20 +81,43 @@ def print_plan(planned: Plan, *, as_json: bool) -> None:
     steps = [
         (
             step.step,
-            f"{step.at_s:g} s",
+            _when(step),
             "-" if step.for_s is None else f"{step.for_s:g} s",
             ", ".join(step.targets),
+            _blast_radius(planned, step),
             _told(step.parameters),
         )
         for step in planned.timeline
     ]
-    console.print(_table(("step", "at", "for", "strikes", "with"), steps))
+    console.print(_table(("step", "at", "for", "strikes", "of the nodes", "with"), steps))
+    if planned.stops:
+        console.print(_table(("ends early with", "failed requests"), ((stop.text, str(stop.failed)) for stop in planned.stops)))
+    if planned.kernel_features:
+        console.print(f"needs of the kernel: {', '.join(planned.kernel_features)}\n")
     console.print(_table(("objective", "of", "must be"), ((slo.kind, slo.subject, slo.text) for slo in planned.slos)))
 
 
 def _container_row(planned: Plan, item: Any) -> tuple[str, ...]:
     addresses = ", ".join(f"{attachment.address} ({attachment.network})" for attachment in item.attachments)
     return item.name, str(item.role), addresses, "bring-up" if item.at_bring_up else "a step"
+
+
+def _when(step: StepPlan) -> str:
+    if step.after is None:
+        return f"{step.at_s:g} s"
+    of = f" of {step.after.of}" if step.after.of else ""
+    delay = f" + {step.after.delay_s:g} s" if step.after.delay_s else ""
+    return f"{step.after.event}{of}{delay}" + (f", from {step.at_s:g} s on" if step.at_s else "")
+
+
+def _blast_radius(planned: Plan, step: StepPlan) -> str:
+    """How many of the nodes that are there at the instant the step strikes, with all that strike together with it."""
+    names = {
+        name for item in planned.timeline if item == step or (step.group and item.group == step.group) for name in item.targets
+    }
+    nodes = {item.name for item in planned.of_role(Role.NODE)}
+    struck = len(names & nodes)
+    return f"{struck} of {len(nodes_at(planned, step.at_s) | (names & nodes))}" if struck else "-"
 
 
 def _told(parameters: Mapping[str, object]) -> str:

@@ -1,10 +1,36 @@
 """The steps of a run as they happened: planned, issued, effective, healed, done, in seconds from the start of the load."""
 
+from dataclasses import replace
+
 from orchestrator.model.history import Event, History
-from orchestrator.model.measurements import StepMeasurement
+from orchestrator.model.measurements import StepMeasurement, Stopped
 from orchestrator.model.plan import Plan, StepPlan
 
 SCALE = "scale"
+
+
+def settle_instants(plan: Plan, history: History) -> Plan:
+    """The plan with the instants that steps which waited for an event were given; those without one keep their earliest."""
+    return replace(plan, timeline=tuple(_settled(step, history) for step in plan.timeline))
+
+
+def _settled(step: StepPlan, history: History) -> StepPlan:
+    issued = None if step.after is None else history.first("step-issued", step=step.step)
+    at_s = None if issued is None else issued.fields.get("at_s")
+    return replace(step, at_s=at_s) if isinstance(at_s, int | float) else step
+
+
+def measure_stop(history: History) -> Stopped | None:
+    event = history.first("stop-condition")
+    if event is None:
+        return None
+    failed = event.fields.get("failed")
+    return Stopped(
+        at_s=history.seconds(event),
+        condition=str(event.fields.get("text")),
+        failed=failed if isinstance(failed, int) else 0,
+        is_objective=event.fields.get("is_objective") is True,
+    )
 
 
 def measure_steps(plan: Plan, history: History) -> tuple[StepMeasurement, ...]:
@@ -20,6 +46,7 @@ def _measure_step(step: StepPlan, history: History) -> StepMeasurement:
         step=step.step,
         kind=step.kind,
         targets=step.targets,
+        group=step.group,
         planned_s=step.at_s,
         effective_s=effective_s,
         # A rescale is effective when the cluster has followed: its deviation from the plan is no lateness.
@@ -36,10 +63,28 @@ def _seconds(history: History, event: Event | None) -> float | None:
 
 
 def window_of(step: StepMeasurement, steps: tuple[StepMeasurement, ...], duration_s: float) -> tuple[float, float]:
-    """What is attributed to a step: from its instant to the next step's, or to the end of the load."""
+    """What is attributed to a step: from its instant to the next one's that is not of its group, or to the end of the load."""
     start = begin_of(step)
-    later = [begin_of(other) for other in steps if begin_of(other) > start]
+    later = [begin_of(other) for other in steps if begin_of(other) > start and not _together(step, other)]
     return start, min([*later, duration_s])
+
+
+def leads(step: StepMeasurement, steps: tuple[StepMeasurement, ...]) -> bool:
+    """Whether losses are put to it: of steps that strike together only to the first that was effective."""
+    others = [other for other in steps if _together(step, other) and other.effective_s is not None]
+    return step.effective_s is not None and step == min([step, *others], key=begin_of)
+
+
+def with_companions(step: StepPlan, plan: Plan) -> StepPlan:
+    """The step with the targets of all that strike together with it."""
+    if step.group is None:
+        return step
+    targets = dict.fromkeys(name for other in plan.timeline if other.group == step.group for name in other.targets)
+    return replace(step, targets=tuple(targets))
+
+
+def _together(step: StepMeasurement, other: StepMeasurement) -> bool:
+    return step.group is not None and step.group == other.group
 
 
 def begin_of(step: StepMeasurement) -> float:

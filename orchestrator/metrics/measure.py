@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from orchestrator.errors import InternalError
 from orchestrator.metrics.attribution import Connection
-from orchestrator.metrics.instants import SCALE, begin_of, measure_steps
+from orchestrator.metrics.instants import SCALE, begin_of, leads, measure_steps, measure_stop, settle_instants
 from orchestrator.metrics.latency import measure_latency
 from orchestrator.metrics.outages import measure_outage
 from orchestrator.metrics.outcomes import count_outcomes
@@ -44,6 +44,7 @@ def measure(
     """Raises InternalError when the load never started: there is nothing to measure then."""
     if history.start_mono_ns is None:
         raise InternalError("the history has no start of the load: nothing was measured")
+    plan = settle_instants(plan, history)
     trial = _Trial(plan, history, samples, connections)
     return Measurements(
         classes=tuple(trial.measure_class(item) for item in trial.classes),
@@ -55,6 +56,7 @@ def measure(
         containers=measure_containers(history, plan.load.duration_s),
         series=tuple(trial.series(item) for item in trial.classes),
         servers=measure_servers(history, connections),
+        stopped=measure_stop(history),
     )
 
 
@@ -121,7 +123,7 @@ class _Trial:
         return measure_latency(own.where(mask))
 
     def outages(self) -> list[Outage]:
-        faults = [index for index, step in enumerate(self.steps) if step.kind != SCALE and step.effective_s is not None]
+        faults = [index for index, step in enumerate(self.steps) if step.kind != SCALE and leads(step, self.steps)]
         return [
             measure_outage(self._plan, self._history, self.steps, index, self._of(load), self._connections)
             for index in faults

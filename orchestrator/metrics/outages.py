@@ -6,14 +6,14 @@ import numpy as np
 
 from orchestrator.metrics.attribution import Connection, attribute_losses
 from orchestrator.metrics.bounds import Instants, explain
-from orchestrator.metrics.instants import window_of
+from orchestrator.metrics.instants import window_of, with_companions
 from orchestrator.metrics.outcomes import count_outcomes
 from orchestrator.metrics.ownership import Requests
 from orchestrator.metrics.spans import Spans, measure_spans
 from orchestrator.metrics.stages import detected_at_s, find_stages, programmed_at_s
 from orchestrator.model.history import History
 from orchestrator.model.measurements import Outage, StepMeasurement
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, StepPlan
 from orchestrator.model.samples import Samples
 
 
@@ -26,7 +26,7 @@ def measure_outage(
     connections: Sequence[Connection],
 ) -> Outage:
     """The outage of the step `index`, which must be effective. Formulas: docs/metrics.md, "Outage of one fault"."""
-    step, path, mine = plan.timeline[index], requests.path, requests.owners == index
+    step, path, mine = with_companions(plan.timeline[index], plan), requests.path, requests.owners == index
     since_s, until_s = window_of(steps[index], steps, plan.load.duration_s)
     # What was on its way when the fault struck is lost from that instant on.
     times = np.maximum(requests.at_s[mine], since_s)
@@ -41,7 +41,7 @@ def measure_outage(
         programmed_s=programmed_at_s(plan, step, history, since_s=since_s, until_s=until_s),
         sustained_s=spans.sustained_s,
     )
-    attribution = _attribute(lost, plan, index, requests, connections, history, instants)
+    attribution = _attribute(lost, step, requests, connections, history, instants)
     return Outage(
         step=step.step,
         kind=step.kind,
@@ -69,8 +69,7 @@ def measure_outage(
 
 def _attribute(
     lost: Samples,
-    plan: Plan,
-    index: int,
+    step: StepPlan,
     requests: Requests,
     connections: Sequence[Connection],
     history: History,
@@ -79,7 +78,7 @@ def _attribute(
     return attribute_losses(
         lost,
         requests.path,
-        plan.timeline[index],
+        step,
         connections,
         start_mono_ns=history.start_mono_ns or 0,
         detected_s=instants.detected_s,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.metrics.instants import SCALE, begin_of
+from orchestrator.metrics.instants import SCALE, begin_of, leads
 from orchestrator.metrics.outcomes import met
 from orchestrator.metrics.spans import Mask, Times
 from orchestrator.model.measurements import StepMeasurement
@@ -23,10 +23,11 @@ def assign_owners(at_s: Times, end_s: Times, good: Mask, steps: Sequence[StepMea
     A request belongs to the step that began last before its intended instant. One that failed and was on its way when a fault
     struck (intended before, outcome known after) belongs to that fault: a request that waits for its response breaks with the
     node as much as one that comes later. A rescale takes no such requests: it begins when it is asked for, and nothing has
-    changed then.
+    changed then. Of steps that strike together the first takes all.
     """
     owners = np.full(len(at_s), NOBODY, dtype=np.int64)
-    for index in sorted(range(len(steps)), key=lambda index: begin_of(steps[index])):
+    leaders = [index for index, step in enumerate(steps) if step.group is None or leads(step, tuple(steps))]
+    for index in sorted(leaders, key=lambda index: begin_of(steps[index])):
         begin_s = begin_of(steps[index])
         taken = at_s >= begin_s
         if steps[index].kind != SCALE:

@@ -185,6 +185,8 @@ class StepMeasurement:
     done_s: float | None
     evidence: str
     failure: str | None
+    group: str | None = None
+    """Steps of one group struck together and are measured as one: as the first of them that was effective."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +230,17 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """The stop condition that ended the run early."""
+
+    at_s: float
+    condition: str
+    failed: int
+    is_objective: bool
+    """The path's availability objective was missed by then, whatever would have followed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurements:
     classes: tuple[ClassMeasurement, ...]
     steps: tuple[StepMeasurement, ...]
@@ -238,6 +251,7 @@ class Measurements:
     containers: tuple[ContainerUse, ...]
     series: tuple[Series, ...]
     servers: tuple[ServerUse, ...] = ()
+    stopped: Stopped | None = None
 
     def of(self, path: str, connection_class: str | None = None) -> tuple[ClassMeasurement, ...]:
         return tuple(item for item in self.classes if item.path == path and connection_class in (None, item.connection_class))

@@ -107,16 +107,43 @@ class LoadPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerPlan:
+    """The event that a step waits for. `of`: a value that one of its fields must have, None: any."""
+
+    event: str
+    of: str | None
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopPlan:
+    """A limit of failed requests of one class of a path, beyond which the run ends early."""
+
+    path: str
+    connection_class: str | None
+    """None: any class of the path."""
+    failed: int
+    text: str
+    """What the user set as the limit."""
+    is_objective: bool
+    """Beyond it the path's availability objective cannot be met any more, whatever follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepPlan:
-    """One entry of the timeline: a fault, or a rescale. Times are seconds from the start of the load."""
+    """One strike of the timeline: a fault, or a rescale. Times are seconds from the start of the load."""
 
     step: str
     kind: str
     at_s: float
+    """With `after`: the earliest instant."""
     for_s: float | None
     targets: tuple[str, ...]
     """Container names that the step strikes, adds or removes."""
     parameters: Mapping[str, object] = field(default_factory=dict)
+    group: str | None = None
+    """Steps of one group strike together: their losses cannot be told apart and are measured as one."""
+    after: TriggerPlan | None = None
 
     @property
     def until_s(self) -> float:
@@ -169,6 +196,7 @@ class Plan:
     load: LoadPlan
     timeline: tuple[StepPlan, ...]
     slos: tuple[SloPlan, ...]
+    stops: tuple[StopPlan, ...] = ()
     convergence_validation_s: float = 1.0
     """Every request must be ok for this long before a path counts as converged (RFC 6412 section 3.5.4)."""
     kernel_features: tuple[str, ...] = ()

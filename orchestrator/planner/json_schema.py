@@ -1,14 +1,17 @@
 """The JSON Schema (2020-12) of scenario files, with the options of every registered kind: editors complete and check them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
 from orchestrator.contracts import Kinds
-from orchestrator.scenario.schema import Entry, Scenario
+from orchestrator.scenario.entries import Entry, TargetSelector
+from orchestrator.scenario.schema import Scenario
 
 Schema = dict[str, Any]
+SCALE = "scale"
+_WHEN = ("at", "after", "for", "every", "times", "phase")
 
 
 def scenario_json_schema(kinds: Kinds) -> Schema:
@@ -27,8 +30,11 @@ def scenario_json_schema(kinds: Kinds) -> Schema:
         _entry(definitions, kind, _define(definitions, "timeline", kind, action.options))
         for kind, action in sorted(kinds.actions.items())
     ]
-    properties["timeline"] = {"type": "array", "items": {"anyOf": entries}, "default": []}
-    definitions.pop("Entry", None)
+    definitions["TargetSelector"] = TargetSelector.model_json_schema()
+    group = _group(definitions, sorted(kind for kind in kinds.actions if kind != SCALE))
+    properties["timeline"] = {"type": "array", "items": {"anyOf": [*entries, group]}, "default": []}
+    for name in ("Entry", "Member"):
+        definitions.pop(name, None)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Ingress Testbed scenario"
     return schema
@@ -55,18 +61,34 @@ def _with_kind(definitions: Mapping[str, Any], kind: str) -> Schema:
 def _entry(definitions: Mapping[str, Any], kind: str, reference: Schema) -> Schema:
     common = Entry.model_json_schema(by_alias=True)["properties"]
     own = definitions[reference["$ref"].rpartition("/")[2]]
-    options = own.get("properties", {})
-    if kind != "scale":
-        properties = {"at": common["at"], "for": common["for"], "fault": {"const": kind}, **options}
-        return {
-            "type": "object",
-            "properties": properties,
-            "required": ["at", "fault", *own.get("required", [])],
-            "additionalProperties": False,
-        }
-    return {
-        "type": "object",
-        "properties": {"at": common["at"], "scale": {"type": "object"}, **options},
-        "required": ["at", "scale"],
-        "additionalProperties": False,
-    }
+    when = {key: common[key] for key in _WHEN}
+    if kind == SCALE:
+        for key in ("for", "every", "times"):
+            when.pop(key)
+        return _closed({**when, "scale": {"type": "object"}, **own.get("properties", {})}, required=["scale"])
+    return _closed({**when, **_fault(kind, own)}, required=["fault", *own.get("required", [])])
+
+
+def _group(definitions: Mapping[str, Any], faults: Iterable[str]) -> Schema:
+    """Faults that strike together."""
+    common = Entry.model_json_schema(by_alias=True)["properties"]
+    members = [
+        _closed({"for": common["for"], **_fault(kind, own)}, required=["fault", *own.get("required", [])])
+        for kind in faults
+        for own in [definitions[f"timeline-{kind}"]]
+    ]
+    together = {"type": "array", "minItems": 2, "items": {"anyOf": members}}
+    return _closed({**{key: common[key] for key in _WHEN}, "together": together}, required=["together"])
+
+
+def _fault(kind: str, own: Schema) -> Schema:
+    options = dict(own.get("properties", {}))
+    if "target" in options:
+        chosen = [options["target"], {"type": "array", "items": {"type": "string"}}, {"$ref": "#/$defs/TargetSelector"}]
+        options["target"] = {"description": "a node, a list, any, next-hop, not next-hop, or a choice", "anyOf": chosen}
+    return {"fault": {"const": kind}, **options}
+
+
+def _closed(properties: Schema, *, required: list[str]) -> Schema:
+    closed: Schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    return {**closed, "anyOf": [{"required": ["at"]}, {"required": ["after"]}]} if "at" in properties else closed

@@ -11,6 +11,7 @@ from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.load import CONTROL_PATH, plan_load
 from orchestrator.planner.objectives import plan_objectives
 from orchestrator.planner.services import read_services
+from orchestrator.planner.stops import plan_stops
 from orchestrator.planner.timeline import added_nodes, plan_timeline
 from orchestrator.planner.timings import plan_timings
 from orchestrator.scenario.loading import Manifest
@@ -36,15 +37,18 @@ def plan_run(
     context = _context(scenario, addresses, services)
 
     parts = _plan_paths(scenario, kinds, context, complaints)
-    timeline = plan_timeline(scenario, kinds, context, complaints)
     paths = tuple(item.path for item in parts)
+    timeline = plan_timeline(scenario, kinds, context, complaints, paths=paths, seed=f"{seed}/{trial}")
     slos = plan_objectives(scenario, paths, kinds, complaints)
+    _check_labels(cluster, context, complaints)
     complaints.raise_any()
 
     with complaints.at("cluster", "timings"):
         timings = plan_timings(cluster.timings_spec, cluster.kube_proxy)
     with complaints.at("load"):
         load = plan_load(scenario, paths, addresses.controlplane, seed + trial - 1)
+    complaints.raise_any()
+    stops = plan_stops(scenario, paths, slos, load, complaints)
     complaints.raise_any()
 
     routes = [route for item in parts for route in item.gateway_routes]
@@ -80,6 +84,7 @@ def plan_run(
         load=load,
         timeline=timeline,
         slos=slos,
+        stops=stops,
         convergence_validation_s=scenario.convergence_validation,
     )
 
@@ -110,6 +115,13 @@ def _plan_addresses(cluster: Cluster, slot: int, complaints: Complaints) -> Slot
 def _most_nodes(cluster: Cluster) -> int:
     """Subnet 0 of the pod network stays unused, so that node-1 has 10.0.1.0/24."""
     return min(MAX_NODES, int(2 ** max(0, roles.NODE_CIDR_MASK_SIZE - cluster.pod_network.prefixlen)) - 1)
+
+
+def _check_labels(cluster: Cluster, context: PlanContext, complaints: Complaints) -> None:
+    for name in cluster.node_labels:
+        if name not in context.all_nodes:
+            allowed = f"node-1 to node-{len(context.all_nodes)}"
+            complaints.add("cluster", "node_labels", name, message="no such node", found=repr(name), allowed=allowed)
 
 
 def _context(scenario: Scenario, addresses: SlotAddresses, services: dict[str, ServiceFacts]) -> PlanContext:

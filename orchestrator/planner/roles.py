@@ -114,7 +114,7 @@ def plan_node(
             "lease_duration_s": round(values["lease_duration_s"]),
             "status_update_s": values["status_update_s"],
         },
-        "labels": {},
+        "labels": dict(cluster.node_labels.get(name, {})),
     }
     return ContainerPlan(
         name=name,

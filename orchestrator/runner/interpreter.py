@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 
 from orchestrator.contracts import Action, Load, Stop, World
 from orchestrator.errors import InterruptedRunError, TestbedError
-from orchestrator.model.plan import Plan, StepPlan
+from orchestrator.model.plan import Plan, StepPlan, StopPlan
 from orchestrator.runner.lanes import Lanes, ThreadLanes, plan_lanes
 from orchestrator.runner.telling import tell
+from orchestrator.runner.triggers import await_stop, await_trigger
 
 ARM_AHEAD_S = 5.0
 """A fault is armed this long before its instant: far longer than it takes, and not before an earlier step's container is back."""
@@ -36,6 +38,10 @@ class _Due:
     at_s: float
     stage: _Stage
     step: StepPlan
+
+
+class _StopConditionMet(Exception):  # noqa: N818  no error: what the user asked for
+    """Ends the timeline from inside."""
 
 
 class _AnyStop:
@@ -68,7 +74,8 @@ def run_timeline(
 ) -> None:
     """Load and timeline side by side, until both are over. Every step ends healed, on every way out.
 
-    Failures of single steps are history (`step-failed`): the trial goes on and is INVALID.
+    Failures of single steps are history (`step-failed`): the trial goes on and is INVALID. A stop condition that comes true ends
+    load and timeline early (`stop-condition`).
 
     Raises:
         InterruptedRunError: `stop` was set; the load has been stopped and keeps what it recorded.
@@ -77,7 +84,10 @@ def run_timeline(
     ending = _AnyStop(stop)
     interpreter = _Interpreter(plan, world.under(ending), load, actions, ending, make_lanes)
     with _healed(interpreter, world):
-        interpreter.run()
+        try:
+            interpreter.run()
+        except _StopConditionMet:
+            interpreter.give_up()
 
 
 @contextmanager
@@ -108,11 +118,14 @@ class _Interpreter:
         self._actions = actions
         self._ending = ending
         self._lanes = make_lanes()
+        self._triggered = make_lanes()
+        self._watchers = make_lanes()
         self._load_lane = make_lanes()
         self._lane_of = plan_lanes(plan.timeline, lambda kind: actions[kind].exclusive)
         self._to_heal: list[StepPlan] = []
         self._failed: set[str] = set()
         self._error: Exception | None = None
+        self._is_stopped = False
 
     def run(self) -> None:
         """Everything in order of its instant; returns when every step and the load have ended."""
@@ -122,13 +135,23 @@ class _Interpreter:
         self._world.emit("phase", name="load")
         self._load.begin(start_ns)
         self._submit(self._load_lane, LOAD_LANE, lambda: self._load.wait_finished(self._world))
+        end_ns = start_ns + round(self._plan.load.duration_s * 1e9)
+        for index, condition in enumerate(self._plan.stops):
+            self._submit(self._watchers, f"stop {index}", partial(self._watch, condition, start_ns, end_ns))
+        for step in self._plan.timeline:
+            if step.after is not None:
+                self._submit(self._triggered, step.step, partial(self._follow, step, start_ns, end_ns))
         for due in schedule(self._plan):
             ahead_s = ISSUE_AHEAD_S if due.stage is _Stage.INJECT else 0.0
             self._sleep_until(start_ns + round((due.at_s - ahead_s) * 1e9))
             self._submit(self._lanes, self._lane_of[due.step.step], self._operation(due, start_ns))
+        # Lanes take what the steps that wait for an event hand to them.
+        self._triggered.join()
         self._lanes.join()
-        self._world.emit("phase", name="recovery")
+        if not self._is_stopped:
+            self._world.emit("phase", name="recovery")
         self._load_lane.join()
+        self._watchers.join()
         self._check()
 
     def give_up(self) -> None:
@@ -142,8 +165,10 @@ class _Interpreter:
 
     def heal_all(self, world: World) -> None:
         """What is still armed or effective, the last one first."""
+        self._triggered.join()
         self._lanes.join()
         self._load_lane.join()
+        self._watchers.join()
         while self._to_heal:
             self._heal(self._to_heal[-1], world)
 
@@ -155,7 +180,9 @@ class _Interpreter:
             raise
 
     def _check(self) -> None:
-        """The failure in a lane that stopped the timeline explains the stop better than the stop itself."""
+        """What stopped the timeline from inside explains the stop better than the stop itself."""
+        if self._is_stopped:
+            raise _StopConditionMet
         if self._error is not None:
             raise self._error
 
@@ -178,6 +205,35 @@ class _Interpreter:
                 return lambda: self._inject(due.step, at_mono_ns)
             case _Stage.HEAL:
                 return lambda: self._heal(due.step, self._world)
+
+    def _watch(self, condition: StopPlan, start_ns: int, end_ns: int) -> None:
+        try:
+            reached = await_stop(condition, self._world, start_ns=start_ns, end_ns=end_ns)
+        except InterruptedRunError:
+            return
+        if reached is not None and not self._is_stopped:
+            self._world.emit(
+                "stop-condition",
+                path=condition.path,
+                failed=reached.event.fields.get("failed"),
+                text=condition.text,
+                is_objective=condition.is_objective,
+            )
+            self._is_stopped = True
+            self._ending.own.set()
+
+    def _follow(self, step: StepPlan, start_ns: int, end_ns: int) -> None:
+        """A step that waits for an event: armed, injected and healed in its lane like any other, from then on."""
+        try:
+            struck = await_trigger(step, self._world, start_ns=start_ns, end_ns=end_ns)
+        except TestbedError as error:
+            self._fail(step, "trigger", error)
+            return
+        lane = self._lane_of[step.step]
+        for due in _operations(struck):
+            if due.stage is _Stage.HEAL:
+                self._sleep_until(min(end_ns, start_ns + round(due.at_s * 1e9)))
+            self._submit(self._lanes, lane, self._operation(due, start_ns))
 
     def _arm(self, step: StepPlan, at_mono_ns: int) -> None:
         self._to_heal.append(step)
@@ -225,14 +281,14 @@ class _Interpreter:
 
 
 def schedule(plan: Plan) -> list[_Due]:
-    """Every operation of the timeline in the order of its instant; steps without an end are healed when all is over."""
-    due = [
-        operation
-        for step in plan.timeline
-        for operation in (
-            _Due(at_s=step.at_s - ARM_AHEAD_S, stage=_Stage.ARM, step=step),
-            _Due(at_s=step.at_s, stage=_Stage.INJECT, step=step),
-            *([_Due(at_s=step.until_s, stage=_Stage.HEAL, step=step)] if step.for_s is not None else []),
-        )
-    ]
+    """Every operation with an instant, in its order; steps without an end are healed when all is over."""
+    due = [operation for step in plan.timeline if step.after is None for operation in _operations(step)]
     return sorted(due, key=lambda item: (item.at_s, item.stage))
+
+
+def _operations(step: StepPlan) -> tuple[_Due, ...]:
+    return (
+        _Due(at_s=step.at_s - ARM_AHEAD_S, stage=_Stage.ARM, step=step),
+        _Due(at_s=step.at_s, stage=_Stage.INJECT, step=step),
+        *([_Due(at_s=step.until_s, stage=_Stage.HEAL, step=step)] if step.for_s is not None else []),
+    )

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from orchestrator.scenario.entries import Entry
 from orchestrator.scenario.quantities import DurationS, PositiveDurationS, RateRps
 
 NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
@@ -41,6 +42,7 @@ class Cluster(Strict):
     nodes: int = Field(default=3, ge=1, description="nodes at the start")
     timings: Literal["kubernetes", "fast"] | Timings = "fast"
     kube_proxy: KubeProxy = KubeProxy()
+    node_labels: dict[str, dict[str, str]] = Field(default={}, description="labels by node, also of nodes that join later")
     pod_network: IPv4Network = IPv4Network("10.0.0.0/16")
     service_network: IPv4Network = IPv4Network("10.3.240.0/20")
     node_pool: IPv4Network = Field(default=IPv4Network("10.100.0.0/16"), description="node networks: one /24 per address slot")
@@ -73,30 +75,20 @@ class Load(Strict):
         return self
 
 
-class Entry(BaseModel):
-    """One entry of the timeline: `fault: <kind>` or `scale: {...}`; the other keys belong to the kind."""
+class StopCondition(Strict):
+    """Ends the run early, healed and judged, when going on would cost more than it tells."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    at: DurationS
-    for_s: PositiveDurationS | None = Field(default=None, alias="for")
-    fault: str | None = None
-    scale: dict[str, JsonValue] | None = None
+    path: str = Field(description="a path, or `control` for the control probe")
+    failed: int | None = Field(default=None, ge=1, description="so many failed requests of one connection class")
+    error_budget: Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$")] | None = Field(
+        default=None, description="this share of what the path's availability objective lets fail over the whole load"
+    )
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.fault is None) == (self.scale is None):
-            raise ValueError("needs one kind; allowed: either `fault: <kind>` or `scale: {nodes, pods}`")
+    def _one_limit(self) -> Self:
+        if (self.failed is None) == (self.error_budget is None):
+            raise ValueError("needs one limit; allowed: either `failed: 100` or `error_budget: 100%`")
         return self
-
-    @property
-    def kind(self) -> str:
-        return self.fault if self.fault is not None else "scale"
-
-    @property
-    def options(self) -> dict[str, JsonValue]:
-        """What belongs to the kind: the keys beside `at`, `for` and the kind's own."""
-        return {**(self.scale or {}), **(self.model_extra or {})}
 
 
 class Scenario(Strict):
@@ -109,6 +101,7 @@ class Scenario(Strict):
     )
     load: Load = Load()
     timeline: tuple[Entry, ...] = ()
+    stop_when: tuple[StopCondition, ...] = Field(default=(), description="conditions that end the run early")
     duration: PositiveDurationS
     convergence_validation: PositiveDurationS = Field(
         default=1.0, validate_default=False, description="every request ok for this long counts as converged (RFC 6412)"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import ExitCode
 from orchestrator.judge import check_validity, decide, judge
-from orchestrator.model.measurements import LoadQuality, Measurements
+from orchestrator.model.measurements import LoadQuality, Measurements, Stopped
 from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdict
 from orchestrator.model.plan import Plan, SloPlan
 from orchestrator.slo import judge_objective, parse_objective
@@ -150,3 +150,21 @@ def test_findings_name_what_had_not_converged_was_untouched_or_never_sent() -> N
 def test_findings_call_a_refused_negative_control_refused() -> None:
     outcome = judged(plan_of(), measured(class_measured("service-port-on-node", sent=10, ok=10)))
     assert outcome.findings[-1] == ("service-port-on-node: refused 10 of 10 requests (100.00%), as a negative control must be.")
+
+
+def stopped_at(at_s: float, *, is_objective: bool) -> Measurements:
+    stopped = Stopped(at_s=at_s, condition="100% of the error budget of nodeport", failed=61, is_objective=is_objective)
+    later = replace(step_taken(), step="2-scale", effective_s=None)
+    return replace(measured(), stopped=stopped, steps=(*measured().steps, later))
+
+
+def test_run_that_was_stopped_because_an_objective_is_missed_for_good_fails() -> None:
+    outcome = judged(plan_of(MISSED, UNMEASURED), stopped_at(31.24, is_objective=True))
+    assert outcome.verdict is Verdict.FAIL
+    stop, *steps = outcome.validity[:3]
+    assert stop.found == "stopped at 31.2 s by 100% of the error budget of nodeport: 61 failed"
+    assert [check.found for check in steps][-1] == "not reached: the run had been stopped"
+
+
+def test_run_that_was_stopped_for_another_reason_is_invalid() -> None:
+    assert judged(plan_of(MISSED), stopped_at(31.2, is_objective=False)).verdict is Verdict.INVALID

@@ -1,8 +1,11 @@
 """When a step began and ended, and up to where its losses are its own."""
 
+from dataclasses import replace
+
 import pytest
 
-from orchestrator.metrics.instants import measure_steps, window_of
+from orchestrator.metrics.instants import measure_steps, measure_stop, settle_instants, window_of, with_companions
+from orchestrator.model.plan import TriggerPlan
 from tests.unit.metrics.sample_builder import event, history, real_plan, step_measured
 
 
@@ -52,3 +55,30 @@ def test_rescale_ends_the_window_before_it_when_it_is_asked_for() -> None:
 def test_step_without_evidence_stands_at_its_planned_instant() -> None:
     steps = (step_measured(), step_measured("2", planned_s=30.0, effective_s=None))
     assert window_of(steps[0], steps, 60.0) == (10.0, 30.0)
+
+
+def test_step_that_waited_for_an_event_has_the_instant_that_it_was_given() -> None:
+    plan = real_plan()
+    waiting = replace(plan.timeline[0], after=TriggerPlan(event="node-not-ready", of=None, delay_s=0.0))
+    plan = replace(plan, timeline=(waiting, *plan.timeline[1:]))
+    issued = event(17.3, "orchestrator", "step-issued", step=waiting.step)
+    told = history(replace(issued, fields={**issued.fields, "at_s": 17.31}))
+    assert settle_instants(plan, told).timeline[0].at_s == 17.31
+    assert settle_instants(plan, history()).timeline[0].at_s == waiting.at_s
+
+
+def test_steps_of_one_group_are_measured_with_the_targets_of_all() -> None:
+    plan = real_plan()
+    first = replace(plan.timeline[0], group="1")
+    second = replace(first, step="1-link-down-2", targets=("node-2",))
+    grouped = replace(plan, timeline=(first, second, *plan.timeline[1:]))
+    assert with_companions(first, grouped).targets == ("node-1", "node-2")
+    assert with_companions(plan.timeline[1], grouped) == plan.timeline[1]
+
+
+def test_stop_condition_is_measured_by_its_report() -> None:
+    told = history(event(31.2, "orchestrator", "stop-condition", path="nodeport", failed=61, text="enough", is_objective=True))
+    stopped = measure_stop(told)
+    assert stopped is not None
+    assert (stopped.at_s, stopped.condition, stopped.failed, stopped.is_objective) == (pytest.approx(31.2), "enough", 61, True)
+    assert measure_stop(history()) is None

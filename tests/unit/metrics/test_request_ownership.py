@@ -1,9 +1,12 @@
 """Every failed request belongs to one step or to none, also what was on its way when a fault struck."""
 
+import dataclasses
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.metrics.instants import window_of
 from orchestrator.metrics.ownership import NOBODY, assign_owners
 from orchestrator.model.measurements import StepMeasurement
 
@@ -62,3 +65,13 @@ def test_counts_add_up_and_nobody_is_blamed_before_its_time(
     for (at_s, took_s, _), index in zip(requests, found, strict=True):
         if index != NOBODY:
             assert at_s + took_s >= steps[index].planned_s
+
+
+def test_steps_that_strike_together_share_one_owner_the_first_that_was_effective() -> None:
+    late, early, unseen = (
+        dataclasses.replace(step("node-kill", 10.0 + offset_s), step=name, group="1")
+        for name, offset_s in (("late", 0.003), ("early", 0.001), ("unseen", 0.0))
+    )
+    steps = (late, early, dataclasses.replace(unseen, effective_s=None), step("node-kill", 20.0))
+    assert owners((10.5, 10.6, False), (19.0, 19.1, True), (20.5, 20.6, False), steps=steps) == [1, 1, 3]
+    assert window_of(early, steps, 60.0) == (10.001, 20.0)

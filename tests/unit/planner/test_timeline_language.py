@@ -1,0 +1,244 @@
+"""The timeline's language: repetitions, groups, phases, triggers, choices by the seed, stop conditions; what is refused and why."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import ScenarioError
+from orchestrator.model.plan import Plan, StepPlan, TriggerPlan
+from orchestrator.planner import plan_run
+from orchestrator.registry import KINDS
+from orchestrator.scenario.loading import load_manifests, load_scenario
+
+NODE_KILL = Path(__file__).resolve().parents[3] / "loadtests" / "scenarios" / "node-kill.yaml"
+
+HEAD = """\
+name: small
+question: Does it work?
+cluster: {nodes: 5, node_labels: {node-2: {zone: a}, node-4: {zone: a}, node-5: {zone: b}}}
+manifests: [service-test.yaml]
+paths: {nodeport: {}, static-route: {next_hop: node-3}, service-port-on-node: {}}
+load: {rate: 100/s}
+duration: 60s
+slo: {nodeport: {availability: ">= 99%"}, static-route/new: {availability: ">= 50%"}}
+"""
+
+
+def planned(tmp_path: Path, *lines: str, seed: int = 1, trial: int = 1) -> Plan:
+    file = tmp_path / "small.yaml"
+    file.write_text(HEAD + "\n".join(lines), encoding="utf-8")
+    scenario = load_scenario(file)
+    manifests = load_manifests(NODE_KILL, scenario.manifests)
+    return plan_run(scenario, manifests, KINDS, file=file, seed=seed, trial=trial)
+
+
+def timeline(tmp_path: Path, entry: str, *, seed: int = 1, trial: int = 1) -> tuple[StepPlan, ...]:
+    return planned(tmp_path, f"timeline: [{entry}]", seed=seed, trial=trial).timeline
+
+
+def test_an_entry_strikes_as_often_as_it_says(tmp_path: Path) -> None:
+    steps = timeline(tmp_path, "{at: 5s, every: 10s, times: 3, for: 2s, fault: link-down, target: node-1}")
+    assert [(step.step, step.at_s, step.for_s) for step in steps] == [
+        ("1-link-down-1", 5.0, 2.0),
+        ("1-link-down-2", 15.0, 2.0),
+        ("1-link-down-3", 25.0, 2.0),
+    ]
+    assert {step.group for step in steps} == {None}
+
+
+def test_members_of_a_group_strike_at_one_instant_with_an_end_of_their_own(tmp_path: Path) -> None:
+    members = "[{fault: node-kill, target: node-1}, {fault: link-down, target: node-2, for: 3s}]"
+    steps = timeline(tmp_path, f"{{at: 5s, for: 9s, together: {members}}}")
+    assert [(step.kind, step.at_s, step.for_s, step.targets) for step in steps] == [
+        ("node-kill", 5.0, 9.0, ("node-1",)),
+        ("link-down", 5.0, 3.0, ("node-2",)),
+    ]
+    assert {step.group for step in steps} == {"1"}
+    assert len({step.step for step in steps}) == 2
+
+
+def test_each_repetition_of_a_group_is_a_group_of_its_own(tmp_path: Path) -> None:
+    members = "[{fault: node-pause, target: node-1}, {fault: link-down, target: node-2}]"
+    steps = timeline(tmp_path, f"{{at: 5s, every: 10s, times: 2, for: 3s, together: {members}}}")
+    assert [step.group for step in steps] == ["1.1", "1.1", "1.2", "1.2"]
+
+
+def test_a_phase_delays_by_the_seed_and_less_than_it_says(tmp_path: Path) -> None:
+    entry = "{at: 5s, phase: 2s, fault: node-kill, target: node-1, for: 2s}"
+    instants = [timeline(tmp_path, entry, seed=seed)[0].at_s for seed in range(8)]
+    assert all(5.0 <= at_s < 7.0 for at_s in instants)
+    assert len(set(instants)) > 4
+    assert timeline(tmp_path, entry, seed=3)[0].at_s == instants[3]
+
+
+def test_a_list_of_targets_becomes_a_group(tmp_path: Path) -> None:
+    steps = timeline(tmp_path, "{at: 5s, fault: node-kill, for: 2s, target: [node-1, node-4]}")
+    assert [(step.step, step.targets, step.group) for step in steps] == [
+        ("1-node-kill-1", ("node-1",), "1"),
+        ("1-node-kill-2", ("node-4",), "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "possible", "count"),
+    [
+        ("any", {"node-1", "node-2", "node-3", "node-4", "node-5"}, 1),
+        ("next-hop", {"node-3"}, 1),
+        ("not next-hop", {"node-1", "node-2", "node-4", "node-5"}, 1),
+        ("{labels: {zone: a}}", {"node-2", "node-4"}, 2),
+        ("{labels: {zone: a}, count: 1}", {"node-2", "node-4"}, 1),
+        ("{ratio: 40%}", {"node-1", "node-2", "node-3", "node-4", "node-5"}, 2),
+        ("{of: not next-hop, ratio: 30%}", {"node-1", "node-2", "node-4", "node-5"}, 2),
+    ],
+)
+def test_targets_are_chosen_among_those_that_match(tmp_path: Path, target: str, possible: set[str], count: int) -> None:
+    seen: set[str] = set()
+    for seed in range(12):
+        steps = timeline(tmp_path, f"{{at: 5s, fault: node-kill, for: 2s, target: {target}}}", seed=seed)
+        assert len(steps) == count
+        assert len({step.targets for step in steps}) == count
+        seen.update(step.targets[0] for step in steps)
+    assert seen <= possible
+    assert len(seen) > 1 or len(possible) == 1
+
+
+def test_a_choice_knows_the_nodes_that_joined_and_left_before(tmp_path: Path) -> None:
+    entries = "{at: 5s, scale: {nodes: 1}}, {at: 20s, fault: node-kill, for: 2s, target: any}"
+    assert timeline(tmp_path, entries)[1].targets == ("node-1",)
+    entries = "{at: 5s, scale: {nodes: 7}}, {at: 20s, fault: node-kill, for: 2s, target: {ratio: 100%}}"
+    assert timeline(tmp_path, entries)[-1].targets == ("node-7",)
+
+
+def test_another_seed_changes_targets_and_phases_and_nothing_else(tmp_path: Path) -> None:
+    entry = "{at: 5s, phase: 2s, fault: node-kill, for: 2s, target: any}"
+    plans = [planned(tmp_path, f"timeline: [{entry}]", seed=seed) for seed in (1, 1, 2)]
+    assert repr(plans[0]) == repr(plans[1])
+    assert plans[0].containers == plans[2].containers
+    assert plans[0].paths == plans[2].paths
+    assert plans[0].timeline != plans[2].timeline
+
+
+def test_trials_of_one_seed_strike_at_phases_of_their_own(tmp_path: Path) -> None:
+    entry = "{at: 5s, phase: 2s, fault: node-kill, for: 2s, target: node-1}"
+    assert len({timeline(tmp_path, entry, trial=trial)[0].at_s for trial in range(1, 6)}) > 3
+
+
+def test_an_entry_more_does_not_move_the_choices_of_the_others(tmp_path: Path) -> None:
+    entry = "{at: 5s, phase: 2s, fault: node-kill, for: 2s, target: any}"
+    alone = timeline(tmp_path, entry)[0]
+    assert (
+        timeline(tmp_path, f"{entry}, {{at: 30s, phase: 9s, fault: node-kill, for: 2s, target: any}}")[0].targets == alone.targets
+    )
+
+
+def test_a_trigger_stands_in_the_plan_with_its_earliest_instant(tmp_path: Path) -> None:
+    (step,) = timeline(
+        tmp_path,
+        "{at: 9s, after: {event: endpoint-not-ready, of: node-2, delay: 500ms}, fault: node-kill, target: node-1, for: 3s}",
+    )
+    assert step.after == TriggerPlan(event="endpoint-not-ready", of="node-2", delay_s=0.5)
+    assert step.at_s == 9.0
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("{fault: node-kill, target: node-1}", "timeline[0]: needs an instant; allowed: `at: 10s`, or `after:"),
+        ("{at: 1s}", "timeline[0]: needs one kind; allowed: one of `fault: <kind>`, `together: [...]`, `scale:"),
+        ("{at: 1s, every: 2s, fault: no-op, target: node-1}", "timeline[0]: repeats only with both `every` and `times`"),
+        ("{at: 1s, every: 2s, times: 2, scale: {nodes: 6}}", "timeline[0]: repeats a rescale"),
+        ("{after: {event: node-ready}, every: 2s, times: 2, fault: no-op, target: node-1}", "timeline[0]: repeats upon an event"),
+        ("{after: {event: moonrise}, fault: no-op, target: node-1}", "timeline[0].after.event: input should be 'bfd-down'"),
+        ("{at: 1s, together: [{fault: no-op, target: node-1}]}", "timeline[0].together: tuple should have at least 2 items"),
+        (
+            "{at: 1s, target: node-1, together: [{fault: no-op, target: node-1}, {fault: no-op, target: node-2}]}",
+            "timeline[0]: has target beside `together`; allowed: in its members",
+        ),
+        (
+            "{at: 1s, for: 1s, together: [{fault: no-op, target: node-1}, {fault: link-down, target: node-1}]}",
+            "timeline[0].target: strikes node-1 while timeline[0] still does; found 1s; allowed: another target",
+        ),
+        (
+            "{at: 1s, together: [{fault: no-op, target: x}, {fault: ice}]}",
+            "timeline[0].together[1].fault: unknown fault; found 'ice'",
+        ),
+        ("{at: 1s, together: [{fault: no-op, target: x}, {fault: ice}]}", "timeline[0].together[0].target: no node 'x'"),
+        (
+            "{at: 1s, fault: no-op, target: {labels: {zone: c}}}",
+            "timeline[0].target: cannot choose 0 of the nodes that match; found none",
+        ),
+        ("{at: 1s, fault: no-op, target: {count: 9}}", "timeline[0].target: cannot choose 9 of the nodes"),
+        ("{at: 1s, fault: no-op, target: {count: 1, ratio: 5%}}", "timeline[0].target: names both count and ratio"),
+        (
+            "{at: 1s, fault: no-op, target: {colour: red}}",
+            "timeline[0].target: colour: extra inputs are not permitted; allowed: a node",
+        ),
+        ("{at: 1s, fault: no-op, target: [node-1, node-1]}", "timeline[0].target: names a node twice"),
+        ("{at: 1s, fault: no-op, target: []}", "timeline[0].target: a list holds names"),
+        (
+            "{at: 50s, every: 6s, times: 3, for: 1s, fault: no-op, target: node-1}",
+            "timeline[0].at: after the end of the load; found 62s",
+        ),
+        (
+            "{at: 5s, every: 2s, times: 2, for: 3s, fault: no-op, target: node-1}",
+            "timeline[0].at: strikes node-1 while timeline[0] still does; found 7s; allowed: from 8s on",
+        ),
+        (
+            "{after: {event: node-ready}, fault: no-op, target: node-1, for: 1s}, {at: 9s, for: 1s, fault: no-op, target: node-1}",
+            "timeline[1].at: strikes node-1 while timeline[0] still does; found 9s; allowed: from 60s on",
+        ),
+    ],
+)
+def test_a_timeline_that_cannot_be_is_refused(tmp_path: Path, entry: str, expected: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        timeline(tmp_path, entry)
+    assert expected in str(caught.value)
+
+
+def test_labels_reach_the_nodes_also_those_that_join_later(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "timeline: [{at: 5s, scale: {nodes: 6}}]")
+    settings = plan.container("node-4").config["settings"]
+    assert isinstance(settings, dict)
+    assert settings["labels"] == {"zone": "a"}
+
+
+def test_labels_of_a_node_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "labels.yaml"
+    file.write_text(HEAD.replace("node-2: {zone: a}", "knot-1: {zone: a}"), encoding="utf-8")
+    scenario = load_scenario(file)
+    with pytest.raises(
+        ScenarioError, match=r"cluster.node_labels.knot-1: no such node; found 'knot-1'; allowed: node-1 to node-"
+    ):
+        plan_run(scenario, load_manifests(NODE_KILL, scenario.manifests), KINDS, file=file)
+
+
+def test_an_error_budget_becomes_the_number_of_failures_that_misses_the_objective(tmp_path: Path) -> None:
+    # 1 % of 100/s in 60 s: 60 failures still meet the objective.
+    stops = planned(tmp_path, 'stop_when: [{path: nodeport, error_budget: "100%"}, {path: nodeport, error_budget: "50%"}]').stops
+    assert [(stop.failed, stop.connection_class, stop.is_objective) for stop in stops] == [(61, None, True), (31, None, False)]
+
+
+def test_an_objective_of_one_class_stops_by_that_class(tmp_path: Path) -> None:
+    (stop,) = planned(tmp_path, 'stop_when: [{path: static-route, error_budget: "100%"}]').stops
+    assert (stop.connection_class, stop.failed) == ("new", 3001)
+
+
+def test_the_control_probe_can_stop_the_run(tmp_path: Path) -> None:
+    (stop,) = planned(tmp_path, "stop_when: [{path: control, failed: 5}]").stops
+    assert (stop.path, stop.failed, stop.is_objective, stop.text) == ("control", 5, False, "5 failed requests of control")
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("{path: nodprt, failed: 1}", "stop_when[0].path: no such path; found 'nodprt'; allowed: control, nodeport"),
+        ("{path: service-port-on-node, failed: 1}", "stop_when[0].path: service-port-on-node is a negative control"),
+        ('{path: control, error_budget: "9%"}', "stop_when[0].error_budget: control has no availability objective"),
+        ("{path: nodeport}", "stop_when[0]: needs one limit; allowed: either"),
+        ("{path: nodeport, failed: 0}", "stop_when[0].failed: input should be greater than or equal to 1"),
+    ],
+)
+def test_a_stop_condition_that_cannot_be_is_refused(tmp_path: Path, condition: str, expected: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        planned(tmp_path, f"stop_when: [{condition}]")
+    assert expected in str(caught.value)
