@@ -7,7 +7,7 @@ are serving while terminating; the cluster's and the node's own list fall back i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Object = Mapping[str, Any]
@@ -31,10 +31,12 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usable:
-    """What a service port may use: from anywhere, and with policy Local."""
+    """What a service port may use: from anywhere, and with policy Local. `every`: all that it has, usable or not."""
 
     cluster: tuple[Endpoint, ...]
     local: tuple[Endpoint, ...]
+    # Rules do not depend on it, so two that differ only here have the same rules.
+    every: tuple[Endpoint, ...] = field(default=(), compare=False)
 
     @property
     def anywhere(self) -> bool:
@@ -76,7 +78,7 @@ def _read_endpoint(entry: Object, port: int, node: str) -> Endpoint:
 
 def choose_endpoints(endpoints: Iterable[Endpoint]) -> Usable:
     every = tuple(endpoints)
-    return Usable(cluster=_usable(every), local=_usable(tuple(item for item in every if item.local)))
+    return Usable(cluster=_usable(every), local=_usable(tuple(item for item in every if item.local)), every=every)
 
 
 def _usable(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:

@@ -36,6 +36,7 @@ class ServicePort:
     internal_local: bool
     affinity_s: int | None
     usable: Usable
+    health_check_node_port: int | None = None
 
     @property
     def key(self) -> str:
@@ -94,7 +95,14 @@ def _read_ports(service: Object, slices: list[Object], node: str) -> Iterable[Se
             internal_local=spec.get("internalTrafficPolicy") == "Local",
             affinity_s=affinity,
             usable=choose_endpoints(read_endpoints(slices, entry.get("name") or "", node)),
+            health_check_node_port=_health_check_node_port(spec),
         )
+
+
+def _health_check_node_port(spec: Object) -> int | None:
+    """Only a load balancer with policy Local has one (api/service NeedsHealthCheck)."""
+    needed = spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+    return (spec.get("healthCheckNodePort") or None) if needed else None
 
 
 def _addresses(items: Iterable[str]) -> tuple[str, ...]:
