@@ -10,8 +10,19 @@ SCALE = "scale"
 
 
 def settle_instants(plan: Plan, history: History) -> Plan:
-    """The plan with the instants that steps which waited for an event were given; those without one keep their earliest."""
-    return replace(plan, timeline=tuple(_settled(step, history) for step in plan.timeline))
+    """The plan as it was carried out: steps that waited for an event at the instants they were given, in order (one whose event
+    never came keeps its earliest), and a load that a stop condition ended as long as it lasted."""
+    timeline = sorted((_settled(step, history) for step in plan.timeline), key=lambda step: step.at_s)
+    return replace(plan, timeline=tuple(timeline), load=replace(plan.load, duration_s=_lasted_s(plan, history)))
+
+
+def _lasted_s(plan: Plan, history: History) -> float:
+    stopped = history.first("stop-condition")
+    if stopped is None:
+        return plan.load.duration_s
+    # The sender ends a moment after it is told to.
+    ended = history.first("load-finished") or stopped
+    return min(plan.load.duration_s, max(history.seconds(stopped), history.seconds(ended)))
 
 
 def _settled(step: StepPlan, history: History) -> StepPlan:

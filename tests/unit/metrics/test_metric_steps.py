@@ -67,6 +67,14 @@ def test_step_that_waited_for_an_event_has_the_instant_that_it_was_given() -> No
     assert settle_instants(plan, history()).timeline[0].at_s == waiting.at_s
 
 
+def test_load_that_a_stop_condition_ended_was_as_long_as_until_then() -> None:
+    told = history(event(31.2, "orchestrator", "stop-condition", path="nodeport", failed=61, text="enough", is_objective=True))
+    assert settle_instants(real_plan(), told).load.duration_s == pytest.approx(31.2)
+    ended = history(*told.events, event(31.9, "client/load", "load-finished"))
+    assert settle_instants(real_plan(), ended).load.duration_s == pytest.approx(31.9)
+    assert settle_instants(real_plan(), history()).load == real_plan().load
+
+
 def test_steps_of_one_group_are_measured_with_the_targets_of_all() -> None:
     plan = real_plan()
     first = replace(plan.timeline[0], group="1")
