@@ -75,6 +75,8 @@ def test_session_of_the_article_prints_what_people_know(server: Server) -> None:
         "service-test", "NodePort", "10.3.241.152", "<none>", "80:32213/TCP",
     ]  # fmt: skip
     kubectl("apply", "-f", "-", text=SERVICE % ("LoadBalancer", ", nodePort: 32213"))
+    assert columns(kubectl("get", "svc", "service-test"))[1][3] == "<pending>"
+    kubectl("annotate", "svc", "service-test", "ingress-testbed.io/external-ip-served=198.18.0.128")
     assert columns(kubectl("get", "svc", "service-test"))[1][:5] == [
         "service-test", "LoadBalancer", "10.3.241.152", "198.18.0.128", "80:32213/TCP",
     ]  # fmt: skip

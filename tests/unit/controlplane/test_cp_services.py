@@ -4,6 +4,7 @@ import pytest
 from cp_world import World, service
 
 from controlplane.allocation.bands import FullError, cluster_ip_band, node_port_band, pick
+from controlplane.controllers.load_balancers import EXTERNAL_IP, SERVED_IP
 from controlplane.errors import StatusError
 
 
@@ -234,33 +235,103 @@ def test_external_name_has_neither_address_nor_ports() -> None:
     assert "internalTrafficPolicy" not in spec
 
 
+def assigned(world: World, name: str) -> str | None:
+    return (world.get("services", name)["metadata"].get("annotations") or {}).get(EXTERNAL_IP)
+
+
+def shown(world: World, name: str) -> list:
+    return world.get("services", name)["status"]["loadBalancer"].get("ingress", [])
+
+
+def serve(world: World, name: str, address: str | None = None) -> None:
+    """What the load balancer's agent reports once HAProxy listens."""
+    world.change("services", name, {"metadata": {"annotations": {SERVED_IP: address or assigned(world, name)}}})
+
+
+def complaints(world: World, name: str) -> list[str]:
+    prefix = "Error syncing load balancer: failed to ensure load balancer: "
+    return [
+        event["message"].removeprefix(prefix)
+        for event in world.store.items("events")
+        if (event["reason"], event["involvedObject"]["name"]) == ("SyncLoadBalancerFailed", name)
+    ]
+
+
 def test_load_balancer_gets_an_address_of_the_pool_and_gives_it_back() -> None:
     world = World(external_ip_pool="198.18.0.128/31")
     for name in ("a", "b", "c"):
         world.create(service(name, type="LoadBalancer"))
-
-    def address(name: str) -> list:
-        return world.get("services", name)["status"]["loadBalancer"].get("ingress", [])
-
-    assert [address(name) for name in "abc"] == [
-        [{"ip": "198.18.0.128", "ipMode": "VIP"}],
-        [{"ip": "198.18.0.129", "ipMode": "VIP"}],
-        [],
-    ]
-    world.change("services", "a", {"spec": {"type": "NodePort"}})
-    assert address("a") == []
+    assert [assigned(world, name) for name in "abc"] == ["198.18.0.128", "198.18.0.129", None]
+    assert complaints(world, "c") == ["all 2 addresses of the pool 198.18.0.128/31 are assigned"]
     world.delete("services", "b")
-    assert address("c") == [{"ip": "198.18.0.128", "ipMode": "VIP"}]
+    assert assigned(world, "c") == "198.18.0.129"
+
+
+def test_address_is_pending_until_the_load_balancer_listens_there() -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer"))
+    assert shown(world, "a") == []
+    serve(world, "a", "198.18.0.140")
+    assert shown(world, "a") == []
+    serve(world, "a")
+    assert shown(world, "a") == [{"ip": "198.18.0.128", "ipMode": "VIP"}]
+    reasons = [event["reason"] for event in world.store.items("events")]
+    assert sorted(reasons) == ["EnsuredLoadBalancer", "EnsuringLoadBalancer"]
+
+
+def test_service_that_is_no_load_balancer_any_more_frees_its_address_for_who_waits() -> None:
+    world = World(external_ip_pool="198.18.0.128/32")
+    for name in ("a", "b"):
+        world.create(service(name, type="LoadBalancer"))
+    serve(world, "a")
+    world.change("services", "a", {"spec": {"type": "NodePort"}})
+    assert (shown(world, "a"), assigned(world, "a")) == ([], None)
+    assert (shown(world, "b"), assigned(world, "b")) == ([], "198.18.0.128")
+
+
+def test_address_stays_when_a_client_replaces_the_object_whole() -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer"))
+    world.create(service("b", type="LoadBalancer"))
+    serve(world, "b")
+    world.delete("services", "a")
+    world.change("services", "b", {"metadata": {"annotations": None}})
+    assert assigned(world, "b") == "198.18.0.129"
+    assert shown(world, "b") == []
+    serve(world, "b")
+    assert shown(world, "b") == [{"ip": "198.18.0.129", "ipMode": "VIP"}]
 
 
 def test_load_balancer_keeps_to_the_address_that_was_asked_for() -> None:
     world = World()
     world.create(service("a", type="LoadBalancer", loadBalancerIP="198.18.0.140"))
     world.create(service("b", type="LoadBalancer", loadBalancerIP="198.18.0.140"))
-    assert world.get("services", "a")["status"]["loadBalancer"]["ingress"][0]["ip"] == "198.18.0.140"
-    assert world.get("services", "b")["status"]["loadBalancer"] == {}
-    messages = [event["message"] for event in world.store.items("events") if event["reason"] == "SyncLoadBalancerFailed"]
-    assert messages == ["Error syncing load balancer: failed to ensure load balancer: 198.18.0.140 is already assigned"]
+    world.create(service("c", type="LoadBalancer", loadBalancerIP="192.0.2.1"))
+    assert [assigned(world, name) for name in "abc"] == ["198.18.0.140", None, None]
+    assert complaints(world, "b") == ["198.18.0.140 is already assigned"]
+    assert complaints(world, "c") == ["192.0.2.1 is not in the pool 198.18.0.128/26"]
+    serve(world, "a")
+    world.change("services", "a", {"spec": {"loadBalancerIP": "198.18.0.150"}})
+    assert (assigned(world, "a"), shown(world, "a")) == ("198.18.0.150", [])
+    assert assigned(world, "b") == "198.18.0.140"
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        (
+            {"allocateLoadBalancerNodePorts": False},
+            "port http has no node port, which this load balancer forwards to: set allocateLoadBalancerNodePorts to true, or give "
+            "the port a nodePort",
+        ),
+        ({"ports": [{"port": 53, "protocol": "UDP"}]}, "port 53: this load balancer forwards TCP only, not UDP"),
+    ],
+)
+def test_what_the_load_balancer_cannot_do_is_told_on_the_service(spec: dict, complaint: str) -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer", **spec))
+    assert complaints(world, "a") == [complaint]
+    assert (assigned(world, "a"), shown(world, "a")) == (None, [])
 
 
 def test_load_balancer_without_node_ports_has_none() -> None:

@@ -6,6 +6,7 @@ import pytest
 from cp_world import World, deployment, pod, service
 
 from controlplane.api.tables import render_table
+from controlplane.controllers.load_balancers import SERVED_IP
 from controlplane.kinds.columns import describe_age, show_selector
 from controlplane.kinds.registry import by_stored
 
@@ -41,6 +42,7 @@ def test_service_line_of_each_type() -> None:
     world.create(service("cluster", clusterIP="10.3.241.152", ports=[{"port": 80}]))
     world.create(service("node", clusterIP="10.3.241.153", type="NodePort", ports=[{"port": 80, "nodePort": 32213}]))
     world.create(service("balanced", clusterIP="10.3.241.154", type="LoadBalancer", ports=[{"port": 80, "nodePort": 32214}]))
+    world.change("services", "balanced", {"metadata": {"annotations": {SERVED_IP: "198.18.0.128"}}})
     world.create(service("headless", clusterIP="None"))
     rows = {name: row(world, "services", name) for name in ("cluster", "node", "balanced", "headless")}
     assert rows["cluster"] == {

@@ -1,16 +1,35 @@
-"""Addresses of Services of type LoadBalancer: a cloud's service controller without the cloud."""
+"""Addresses of Services of type LoadBalancer: a cloud's service controller, whose load balancer is the testbed's HAProxy.
+
+Two annotations are what it and the load balancer's agent tell each other (docs/contracts.md section 4): the controller assigns an
+address, the agent listens there and says so, and only then does the status show the address. Until then it is `<pending>`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 
 from controlplane.allocation.external_ips import PoolError, pick_external_ip
 from controlplane.cluster import Cluster
 from controlplane.controllers.recorder import NORMAL, WARNING, Recorder
 from controlplane.kinds.service import type_of
-from controlplane.objects import Key, Object, is_terminating, key_of, spec_of, status_of, with_status
+from controlplane.objects import (
+    Key,
+    Object,
+    annotations_of,
+    is_terminating,
+    key_of,
+    spec_of,
+    status_of,
+    with_metadata,
+    with_status,
+)
 from controlplane.store.history import Change, ChangeType
+
+EXTERNAL_IP = "ingress-testbed.io/external-ip"
+"""The assigned address; written by this controller alone."""
+SERVED_IP = "ingress-testbed.io/external-ip-served"
+"""The address at which HAProxy listens for every port of the Service; written by the load balancer's agent."""
 
 
 class LoadBalancerController:
@@ -24,45 +43,86 @@ class LoadBalancerController:
     def affected(self, change: Change) -> Iterable[Key]:
         if change.plural != "services":
             return
-        if change.type is ChangeType.DELETED:
-            # Its address may be what others wait for.
-            for service in self._cluster.store.items("services"):
-                if type_of(service) == "LoadBalancer" and not list(_ingress_ips(service)):
-                    yield key_of(service)
-        else:
+        if change.type is not ChangeType.DELETED:
             yield key_of(change.item)
+        freed = change.before is not None and assigned_ip(change.before)
+        if freed and (change.type is ChangeType.DELETED or assigned_ip(change.item) != freed):
+            # It may be what others wait for.
+            for service in self._cluster.store.items("services"):
+                if type_of(service) == "LoadBalancer" and not assigned_ip(service):
+                    yield key_of(service)
 
     def reconcile(self, key: Key) -> None:
         service = self._cluster.store.find("services", *key)
         if service is None or is_terminating(service):
             return
         if type_of(service) != "LoadBalancer":
-            if list(_ingress_ips(service)):
-                self._cluster.store.update("services", with_status(service, loadBalancer={}))
+            self._write(service, address="", served="")
             return
         if spec_of(service).get("loadBalancerClass") or self._pool is None:
             return
-        wanted = spec_of(service).get("loadBalancerIP", "")
-        held = list(_ingress_ips(service))
-        if held and (not wanted or wanted == held[0]):
-            return
-        self._assign(service, self._pool, wanted)
+        wanted, held = spec_of(service).get("loadBalancerIP", ""), assigned_ip(service)
+        if why := _why_not_served(service):
+            self._complain(service, why)
+        if held and (not wanted or wanted == held):
+            self._write(service, address=held, served=annotations_of(service).get(SERVED_IP, ""))
+        elif not why:
+            self._assign(service, self._pool, wanted)
 
     def _assign(self, service: Object, pool: IPv4Network, wanted: str) -> None:
         others = (item for item in self._cluster.store.items("services") if key_of(item) != key_of(service))
-        used = {IPv4Address(text) for item in others for text in _ingress_ips(item)}
+        used = {IPv4Address(text) for item in others if (text := assigned_ip(item))}
         try:
             address = pick_external_ip(pool, used=used, wanted=wanted)
         except PoolError as error:
-            message = f"Error syncing load balancer: failed to ensure load balancer: {error}"
-            self._recorder.record(service, WARNING, "SyncLoadBalancerFailed", message)
+            self._complain(service, str(error))
             return
-        status = {"ingress": [{"ip": str(address), "ipMode": "VIP"}]}
-        changed = self._cluster.store.update("services", with_status(service, loadBalancer=status))
-        self._recorder.record(changed, NORMAL, "EnsuredLoadBalancer", "Ensured load balancer")
+        self._recorder.record(service, NORMAL, "EnsuringLoadBalancer", "Ensuring load balancer")
+        self._write(service, address=str(address), served="")
+
+    def _write(self, service: Object, *, address: str, served: str) -> None:
+        """Bring annotations and status to this, where they are not."""
+        annotations = {key: text for key, text in annotations_of(service).items() if key not in (EXTERNAL_IP, SERVED_IP)}
+        annotations |= {key: text for key, text in ((EXTERNAL_IP, address), (SERVED_IP, served)) if text}
+        is_served = bool(address) and served == address
+        balancer = {"ingress": [{"ip": address, "ipMode": "VIP"}]} if is_served else {}
+        was = _load_balancer_of(service)
+        if annotations == annotations_of(service) and balancer == was:
+            return
+        changed = with_status(with_metadata(service, annotations=annotations), loadBalancer=balancer)
+        self._cluster.store.update("services", changed)
+        if is_served and balancer != was:
+            self._recorder.record(changed, NORMAL, "EnsuredLoadBalancer", "Ensured load balancer")
+
+    def _complain(self, service: Object, why: str) -> None:
+        message = f"Error syncing load balancer: failed to ensure load balancer: {why}"
+        self._recorder.record(service, WARNING, "SyncLoadBalancerFailed", message)
 
 
-def _ingress_ips(service: Object) -> Iterator[str]:
-    for entry in (status_of(service).get("loadBalancer") or {}).get("ingress") or ():
-        if entry.get("ip"):
-            yield entry["ip"]
+def assigned_ip(service: Object) -> str:
+    """The address that a Service holds, shown yet or not; empty if none.
+
+    The status counts too: a client that replaces the object whole takes the annotation away, and the address is to stay.
+    """
+    if text := annotations_of(service).get(EXTERNAL_IP):
+        return text
+    return next((entry["ip"] for entry in _load_balancer_of(service).get("ingress") or () if entry.get("ip")), "")
+
+
+def _load_balancer_of(service: Object) -> Mapping[str, list[Object]]:
+    found: Mapping[str, list[Object]] = status_of(service).get("loadBalancer") or {}
+    return found
+
+
+def _why_not_served(service: Object) -> str:
+    """What HAProxy, which forwards TCP to node ports, cannot do for this Service; empty if nothing."""
+    for port in spec_of(service).get("ports") or ():
+        name = port.get("name") or port["port"]
+        if port.get("protocol", "TCP") != "TCP":
+            return f"port {name}: this load balancer forwards TCP only, not {port['protocol']}"
+        if not port.get("nodePort"):
+            return (
+                f"port {name} has no node port, which this load balancer forwards to: "
+                "set allocateLoadBalancerNodePorts to true, or give the port a nodePort"
+            )
+    return ""
