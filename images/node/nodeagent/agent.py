@@ -15,6 +15,7 @@ from nodeagent.kubelet.node import NodeStatus
 from nodeagent.kubelet.pod import Pod
 from nodeagent.kubelet.pod_spec import PodSpec
 from nodeagent.kubelet.pods import Addresses, Pods
+from nodeagent.proxy.duties import ProxyDuties
 from nodeagent.proxy.nftables import Nftables
 from nodeagent.proxy.proxy import Proxy
 from nodeagent.proxy.ruleset import Network
@@ -42,6 +43,15 @@ class Agent:
     async def run(self) -> None:
         """Until cancelled."""
         settings = self._settings
+        duties = ProxyDuties(
+            node=settings.node,
+            mode="nftables",
+            node_ip=str(settings.internal_ip),
+            sync_period_s=settings.sync_period_s,
+            events=self._events,
+            clock=self._clock,
+            now=now,
+        )
         proxy = Proxy(
             node=settings.node,
             network=Network(
@@ -50,10 +60,11 @@ class Agent:
                 service_cidr=str(settings.service_cidr),
             ),
             writer=Nftables(),
-            events=self._events,
+            events=duties.events,
             clock=self._clock,
             min_sync_period_s=settings.min_sync_period_s,
             sync_period_s=settings.sync_period_s,
+            after_commit=duties.after_commit,
         )
         async with open_session(api_url=settings.api_url, token=settings.token, ca_file=self._ca_file) as session:
             api = Api(session)
@@ -66,16 +77,22 @@ class Agent:
 
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(proxy.run())
+                tasks.create_task(duties.run())
                 services = "/api/v1/services?labelSelector=!service.kubernetes.io/service-proxy-name"
-                tasks.create_task(watch(services, "services", proxy.on_services).run())
+                tasks.create_task(watch(services, "services", duties.noting(proxy.on_services)).run())
                 slices = "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=!service.kubernetes.io/headless"
-                tasks.create_task(watch(slices, "endpointslices", proxy.on_slices).run())
+                tasks.create_task(watch(slices, "endpointslices", duties.noting(proxy.on_slices)).run())
                 node = await status.register()
                 tasks.create_task(status.keep_lease())
                 pod_cidr = IPv4Network(node["spec"]["podCIDR"])
                 await self._network.make_bridge(pod_cidr)
                 pods = Pods(addresses=Addresses(pod_cidr), make_pod=self._pod_factory(pod_cidr, api))
-                tasks.create_task(watch("/api/v1/nodes", "nodes", self._on_nodes).run())
+
+                def on_nodes(nodes: Collection[Object]) -> None:
+                    duties.on_nodes(nodes)
+                    self._on_nodes(nodes)
+
+                tasks.create_task(watch("/api/v1/nodes", "nodes", on_nodes).run())
                 tasks.create_task(self._keep_routes())
                 mine = f"/api/v1/pods?fieldSelector=spec.nodeName={settings.node}"
                 tasks.create_task(watch(mine, "pods", pods.on_pods).run())

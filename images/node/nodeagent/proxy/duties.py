@@ -1,0 +1,68 @@
+"""What kube-proxy does beside writing rules, put together: stale UDP flows, health check node ports, healthz, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from nodeagent.proxy.flow_cleaner import FlowCleaner
+from nodeagent.proxy.flow_table import FlowTable
+from nodeagent.proxy.health import ProxyHealth
+from nodeagent.proxy.health_servers import HealthCheckServers, ProxyServers
+from nodeagent.proxy.metrics import ProxyMetrics
+from nodeagent.proxy.services import ServicePort
+from testbed_init.events import Clock, EventSink
+
+Object = Mapping[str, Any]
+OnChange = Callable[[Collection[Object]], None]
+
+
+class ProxyDuties:
+    """Told of every change before the proxy is, and of every commit after it; `events` is what the proxy reports to."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        mode: str,
+        node_ip: str,
+        sync_period_s: float,
+        events: EventSink,
+        clock: Clock,
+        now: Callable[[], datetime.datetime],
+    ) -> None:
+        self._health = ProxyHealth(node=node, timeout_s=2 * sync_period_s, clock=clock, now=now)
+        self.events = self._metrics = ProxyMetrics(mode=mode, events=events, now_s=lambda: now().timestamp())
+        self._flows = FlowCleaner(node=node, table=FlowTable(), events=events)
+        # nodePortAddresses: the primary address by default with nftables, every address with iptables.
+        address = "0.0.0.0" if mode == "iptables" else node_ip
+        self._checks = HealthCheckServers(node=node, address=address, health=self._health, events=events)
+        self._servers = ProxyServers(mode=mode, health=self._health, metrics=self._metrics)
+
+    def noting(self, on_change: OnChange) -> OnChange:
+        """The same, with the change noted as queued first."""
+
+        def note(objects: Collection[Object]) -> None:
+            self._health.queued()
+            self._metrics.count_queued()
+            on_change(objects)
+
+        return note
+
+    def on_nodes(self, nodes: Collection[Object]) -> None:
+        self._health.on_nodes(nodes)
+
+    def after_commit(self, before: Collection[ServicePort], after: Collection[ServicePort]) -> None:
+        self._health.updated()
+        self._metrics.count_synced()
+        self._flows.after_commit(before, after)
+        self._checks.after_commit(after)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._flows.run())
+            tasks.create_task(self._checks.run())
+            tasks.create_task(self._servers.run())

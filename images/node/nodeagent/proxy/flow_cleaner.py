@@ -1,0 +1,49 @@
+"""Gives up stale UDP flows after commits that changed endpoints, beside the commits and never before them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from nodeagent.proxy.conntrack import Flow, Serving, have_udp_endpoints_changed, read_serving
+from nodeagent.proxy.services import ServicePort
+from testbed_init.events import EventSink
+
+
+class Table(Protocol):
+    """Where the flows are."""
+
+    async def delete_udp(self, is_stale: Callable[[Flow], bool]) -> int: ...
+
+
+class FlowCleaner:
+    """Judges by the latest commit, also flows that an earlier one gave reason to look at."""
+
+    def __init__(self, *, node: str, table: Table, events: EventSink) -> None:
+        self._node = node
+        self._table = table
+        self._events = events
+        self._serving = Serving()
+        self._due = asyncio.Event()
+
+    def after_commit(self, before: Collection[ServicePort], after: Collection[ServicePort]) -> None:
+        self._serving = read_serving(after)
+        if have_udp_endpoints_changed(before, after):
+            self._due.set()
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                deleted = await self._table.delete_udp(self._is_stale)
+            except OSError as error:  # the next change looks again, as kube-proxy does
+                self._events.emit("flows-failed", node=self._node, error=str(error) or "no answer in time")
+                continue
+            if deleted:
+                self._events.emit("flows-deleted", node=self._node, flows=deleted)
+
+    def _is_stale(self, flow: Flow) -> bool:
+        return self._serving.is_stale(flow)
