@@ -144,6 +144,7 @@ def started(
     files: Mapping[str, str | bytes] | None = None,
     cap_add: Sequence[str] = ("NET_ADMIN", "KILL"),
     sysctls: Mapping[str, str] | None = None,
+    security_opt: Sequence[str] = (),
 ) -> Iterator[RoleContainer]:
     """A container of the role with no more capabilities than these, started; removed at the end whatever happens."""
     container = client.containers.create(
@@ -153,6 +154,7 @@ def started(
         cap_drop=["ALL"],
         cap_add=list(cap_add),
         sysctls=dict(sysctls or {}),
+        security_opt=list(security_opt),
         labels={"ingress-testbed.test": "1"},
     )
     try:

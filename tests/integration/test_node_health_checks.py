@@ -1,0 +1,167 @@
+"""Health check node ports, healthz and metrics of a real node that follows a real control plane (`cluster_lab.py`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import docker
+import httpx
+import pytest
+
+from cluster_lab import NODE, SERVICES, SLICES, ClusterLab, cluster, endpoint, endpoint_slice, service
+
+pytestmark = pytest.mark.integration
+
+NODE_PATH = f"/api/v1/nodes/{NODE}"
+LOCAL = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
+HERE = "10.0.0.5"
+LEAVING = {"ready": False, "serving": True, "terminating": True}
+REFUSED = "refused"
+Seen = TypeVar("Seen")
+
+ASK_INSIDE = """
+import sys, urllib.error, urllib.request
+try:
+    with urllib.request.urlopen(sys.argv[1], timeout=2) as answer:
+        print(answer.status, answer.read().decode())
+except urllib.error.URLError as error:
+    print(type(error.reason).__name__)
+"""
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[ClusterLab]:
+    client = docker.from_env()
+    with cluster(client) as made:
+        yield made
+    client.close()
+
+
+def until(ask: Callable[[], Seen], expected: Seen, *, deadline_s: float = 10.0) -> None:
+    """Ask until it is so."""
+    end_s = time.monotonic() + deadline_s
+    while (seen := ask()) != expected:
+        assert time.monotonic() < end_s, f"still {seen!r} after {deadline_s:g} s; expected {expected!r}"
+        time.sleep(0.02)
+
+
+def status(lab: ClusterLab, port: int, path: str = "/") -> int | str:
+    try:
+        return httpx.get(f"http://{lab.node_ip}:{port}{path}", trust_env=False, timeout=2.0).status_code
+    except httpx.ConnectError:
+        return REFUSED
+
+
+def make_service(lab: ClusterLab, name: str) -> int:
+    """With an endpoint on the node; its health check node port."""
+    port: int = lab.create(SERVICES, service(name, **LOCAL))["spec"]["healthCheckNodePort"]
+    lab.create(SLICES, endpoint_slice(name, endpoint(HERE)))
+    until(lambda: status(lab, port), 200)
+    return port
+
+
+def test_node_with_a_ready_pod_is_good_on_any_path_and_says_how_many(lab: ClusterLab) -> None:
+    port = make_service(lab, "several")
+    lab.patch(f"{SLICES}/several-x", {"endpoints": [endpoint(HERE), endpoint("10.0.0.6"), endpoint("10.0.1.7", node="node-2")]})
+    url = f"http://{lab.node_ip}:{port}/any/path?at=all"
+    until(lambda: httpx.get(url, trust_env=False).headers["X-Load-Balancing-Endpoint-Weight"], "2")
+    answer = httpx.get(url, trust_env=False)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.json() == {
+        "service": {"namespace": "default", "name": "several"},
+        "localEndpoints": 2,
+        "serviceProxyHealthy": True,
+    }
+    assert '\n\t\t"name": "several"\n\t},' in answer.text
+
+
+def test_node_without_ready_pods_is_bad_also_while_one_that_leaves_still_serves(lab: ClusterLab) -> None:
+    port = make_service(lab, "leaving")
+    leaving = "10.0.0.99"
+    lab.patch(f"{SLICES}/leaving-x", {"endpoints": [endpoint(leaving, **LEAVING)]})
+    until(lambda: status(lab, port), 503)
+    assert f"{leaving} . 8080" in lab.node.run("nft", "list", "table", "ip", "kube-proxy")
+    lab.patch(f"{SLICES}/leaving-x", {"endpoints": [endpoint("10.0.1.7", node="node-2")]})
+    until(lambda: httpx.get(f"http://{lab.node_ip}:{port}/", trust_env=False).json()["localEndpoints"], 0)
+    assert status(lab, port) == 503
+
+
+def test_port_is_closed_with_policy_cluster_and_opened_with_policy_local(lab: ClusterLab) -> None:
+    port = make_service(lab, "policy")
+    lab.patch(f"{SERVICES}/policy", {"spec": {"externalTrafficPolicy": "Cluster"}})
+    until(lambda: status(lab, port), REFUSED)
+    again = lab.patch(f"{SERVICES}/policy", {"spec": {"externalTrafficPolicy": "Local"}})["spec"]["healthCheckNodePort"]
+    until(lambda: status(lab, again), 200)
+
+
+def test_port_is_closed_with_its_open_connections_when_the_service_goes(lab: ClusterLab) -> None:
+    port = make_service(lab, "deleted")
+    with httpx.Client(base_url=f"http://{lab.node_ip}:{port}", trust_env=False) as kept:
+        assert kept.get("/").status_code == 200
+        lab.delete(f"{SERVICES}/deleted")
+        until(lambda: status(lab, port), REFUSED)
+        with pytest.raises(httpx.TransportError):
+            kept.get("/")
+
+
+def test_port_is_open_at_the_nodes_address_only(lab: ClusterLab) -> None:
+    port = make_service(lab, "address")
+    inside = lab.node.run("python3", "-c", ASK_INSIDE, f"http://127.0.0.1:{port}/")
+    assert inside == "ConnectionRefusedError\n"
+
+
+def test_port_that_a_program_has_is_reported_and_opened_at_the_next_commit_that_finds_it_free(lab: ClusterLab) -> None:
+    taken = 31999
+    hold = f"import socket, time; s = socket.socket(); s.bind(({lab.node_ip!r}, {taken})); print('on', flush=True); time.sleep(1)"
+    lab.node.background("python3", "-c", hold).line(1)
+    lab.create(SERVICES, service("taken", healthCheckNodePort=taken, **LOCAL))
+    failed = lab.node.wait_event("health-check-failed", service="default/taken", port=taken)
+    assert "address already in use" in failed["fields"]["error"]
+
+    def change_and_ask() -> int | str:
+        lab.patch(f"{SERVICES}/taken", {"metadata": {"annotations": {"at": str(time.monotonic_ns())}}})
+        return status(lab, taken)
+
+    until(change_and_ask, 503)
+
+
+def test_healthz_says_that_the_node_is_leaving_and_livez_and_health_checks_do_not(lab: ClusterLab) -> None:
+    port = make_service(lab, "drained")
+    assert [status(lab, 10256, path) for path in ("/healthz", "/livez", "/other")] == [200, 200, 404]
+    lab.patch(NODE_PATH, {"spec": {"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]}})
+    until(lambda: status(lab, 10256, "/healthz"), 503)
+    answer = httpx.get(f"http://{lab.node_ip}:10256/healthz", trust_env=False).json()
+    assert (answer["nodeEligible"], answer["healthy"], answer["status"]["IPv4"]["healthy"]) == (False, True, True)
+    assert status(lab, 10256, "/livez") == 200
+    assert status(lab, port) == 200
+    lab.patch(NODE_PATH, {"spec": {"taints": None}})
+    until(lambda: status(lab, 10256, "/healthz"), 200)
+
+
+def test_mode_and_metrics_are_told_on_the_node_only(lab: ClusterLab) -> None:
+    assert lab.node.run("python3", "-c", ASK_INSIDE, "http://127.0.0.1:10249/proxyMode") == "200 nftables\n"
+    assert lab.node.run("python3", "-c", ASK_INSIDE, "http://127.0.0.1:10249/healthz") == "200 ok\n"
+    metrics = lab.node.run("python3", "-c", ASK_INSIDE, "http://127.0.0.1:10249/metrics")
+    committed = len(lab.node.events("rules-committed"))
+    assert f"\nkubeproxy_sync_proxy_rules_duration_seconds_count {committed}\n" in metrics
+    assert status(lab, 10249) == REFUSED
+
+
+def test_connection_tracking_keeps_idle_connections_as_long_as_kube_proxy_asks(lab: ClusterLab) -> None:
+    names = ("established", "close_wait")
+    files = [f"/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_{name}" for name in names]
+    assert lab.node.run("cat", *files).split() == ["86400", "3600"]
+
+
+def test_ports_die_with_the_agent_and_rules_stay(lab: ClusterLab) -> None:
+    port = make_service(lab, "orphaned")
+    rules = lab.node.run("nft", "list", "table", "ip", "kube-proxy")
+    lab.node.ctl(op="stop", process="agent")
+    until(lambda: status(lab, port), REFUSED)
+    assert status(lab, 10256, "/healthz") == REFUSED
+    assert lab.node.run("nft", "list", "table", "ip", "kube-proxy") == rules
+    lab.node.ctl(op="start", process="agent")
+    until(lambda: status(lab, port), 200)
