@@ -3,64 +3,18 @@
 The modules are those of this source tree; kernel, libnftables, nginx and pyroute2 those of the image.
 """
 
-import json
-import uuid
-from pathlib import Path
-
-import docker
 import pytest
 
-from role_container import find_image, pack
+from lab_container import run_lab
 
 pytestmark = pytest.mark.integration
 
-HERE = Path(__file__).parent
-SOURCE = HERE.parents[1] / "images/node/nodeagent"
-# As compose/testbed.yaml gives the node.
-CAPABILITIES = [
-    "NET_ADMIN",
-    "SYS_ADMIN",
-    "NET_RAW",
-    "NET_BIND_SERVICE",
-    "SETUID",
-    "SETGID",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "KILL",
-]
-SYSCTLS = {"net.ipv4.ip_forward": "1", "net.ipv4.icmp_ratelimit": "0", "net.ipv4.conf.all.rp_filter": "2"}
 CLIENT, BRIDGE = "10.100.0.9", "10.0.1.1"
 
 
 @pytest.fixture(scope="module")
 def seen():
-    client = docker.from_env()
-    files = {f"/lab/nodeagent/{file.relative_to(SOURCE)}": file.read_bytes() for file in SOURCE.rglob("*.py")}
-    files["/lab/node_lab.py"] = (HERE / "node_lab.py").read_bytes()
-    container = client.containers.create(
-        find_image(client, "node"),
-        entrypoint=["sleep", "60"],
-        name=f"itb-test-{uuid.uuid4().hex[:12]}",
-        network="none",
-        cap_drop=["ALL"],
-        cap_add=CAPABILITIES,
-        security_opt=["apparmor=unconfined"],
-        sysctls=SYSCTLS,
-        init=True,
-        labels={"ingress-testbed.test": "1"},
-    )
-    try:
-        container.put_archive("/", pack(files))
-        container.start()
-        result = container.exec_run(
-            ["timeout", "30", "python3", "/lab/node_lab.py"], environment={"PYTHONPATH": "/lab"}, demux=True
-        )
-        output, errors = (part.decode() if part else "" for part in result.output)
-        assert result.exit_code == 0, f"status {result.exit_code}: {errors}{output}"
-        yield json.loads(output)
-    finally:
-        container.remove(force=True)
-        client.close()
+    return run_lab("node_lab.py")
 
 
 def pods(client):

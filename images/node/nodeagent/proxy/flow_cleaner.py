@@ -36,14 +36,20 @@ class FlowCleaner:
         """For ever."""
         while True:
             await self._due.wait()
-            self._due.clear()
-            try:
-                deleted = await self._table.delete_udp(self._is_stale)
-            except OSError as error:  # the next change looks again, as kube-proxy does
-                self._events.emit("flows-failed", node=self._node, error=str(error) or "no answer in time")
-                continue
-            if deleted:
-                self._events.emit("flows-deleted", node=self._node, flows=deleted)
+            await self.clean()
+
+    async def clean(self) -> None:
+        """Look at the flows once, if a commit since the last look gave reason to."""
+        if not self._due.is_set():
+            return
+        self._due.clear()
+        try:
+            deleted = await self._table.delete_udp(self._is_stale)
+        except OSError as error:  # the next change looks again, as kube-proxy does
+            self._events.emit("flows-failed", node=self._node, error=str(error) or "no answer in time")
+            return
+        if deleted:
+            self._events.emit("flows-deleted", node=self._node, flows=deleted)
 
     def _is_stale(self, flow: Flow) -> bool:
         return self._serving.is_stale(flow)

@@ -1,0 +1,207 @@
+"""Runs inside the node's container: the proxy with its clean-up of flows, pods that answer over UDP and TCP, real sockets.
+
+Prints what became of each flow as one JSON object. Pods, client and namespaces are those of `node_lab.py`.
+"""
+
+import asyncio
+import contextlib
+import json
+import select
+import socket
+import subprocess
+import sys
+import time
+
+from node_lab import (
+    CLUSTER_IP,
+    ELSEWHERE,
+    NETWORK,
+    NODE,
+    NODE_IP,
+    NODE_PORT,
+    POD_IPS,
+    PODS,
+    PORT,
+    TARGET_PORT,
+    ask,
+    build,
+    inside,
+    open_connection,
+    visit,
+)
+from nodeagent.proxy.flow_cleaner import FlowCleaner
+from nodeagent.proxy.flow_table import FlowTable
+from nodeagent.proxy.nftables import Nftables
+from nodeagent.proxy.proxy import Proxy
+from testbed_init.events import RecordedEvents
+
+TCP_NODE_PORT, UDP_NODE_PORT = NODE_PORT, NODE_PORT + 1
+EXTERNAL_IP = "198.18.0.130"
+ANSWER_S = 0.5
+MANY = 1000
+POD_A, POD_B = PODS.values()
+READY = {"ready": True}
+LEAVING = {"ready": False, "serving": True, "terminating": True}
+GONE = {"ready": False, "serving": False, "terminating": True}
+
+RESPONDER = """
+import socket, sys
+answers = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+answers.bind(("0.0.0.0", int(sys.argv[2])))
+print("on", flush=True)
+while True:
+    _, client = answers.recvfrom(100)
+    answers.sendto(sys.argv[1].encode(), client)
+"""
+
+
+def answer_over_udp():
+    for name in PODS:
+        argv = ["nsenter", f"--net=/run/netns/{name}", "python3", "-c", RESPONDER, name, str(TARGET_PORT)]
+        assert subprocess.Popen(argv, stdout=subprocess.PIPE).stdout.readline() == b"on\n"
+
+
+def open_flow(address, port, namespace="client"):
+    """A socket whose datagrams all belong to one flow."""
+
+    def act():
+        flow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        flow.connect((address, port))
+        return flow
+
+    return inside(namespace, act)
+
+
+def send(flow):
+    """Who answers one datagram, or how it failed."""
+    try:
+        flow.send(b"?")
+        readable, _, _ = select.select([flow], [], [], ANSWER_S)
+        return flow.recv(100).decode() if readable else "no answer"
+    except ConnectionRefusedError:
+        return "refused"
+
+
+class Node:
+    """The agent's proxy and its cleaner, given objects as its watches would."""
+
+    def __init__(self):
+        self.events = RecordedEvents()
+        self.cleaner = FlowCleaner(node=NODE, table=FlowTable(), events=self.events)
+        self.proxy = Proxy(
+            node=NODE,
+            network=NETWORK,
+            writer=Nftables(),
+            events=self.events,
+            clock=time.monotonic_ns,
+            min_sync_period_s=0.0,
+            sync_period_s=30.0,
+            after_commit=self.cleaner.after_commit,
+        )
+        self.version = 0
+        self.udp, self.endpoints = {"clusterIP": CLUSTER_IP}, ()
+
+    async def serves(self, **spec):
+        """The UDP service as it is from now on; without a cluster IP: it is deleted."""
+        self.udp = spec and {"clusterIP": CLUSTER_IP, **spec}
+        await self._sync()
+
+    async def has(self, *endpoints):
+        """Both services have these endpoints: addresses, or pairs of address and conditions."""
+        self.endpoints = [item if isinstance(item, tuple) else (item, READY) for item in endpoints]
+        await self._sync()
+
+    async def _sync(self):
+        """Until rules and flows have followed."""
+        self.version += 1
+        udp_ports = [{"name": "echo", "port": PORT, "nodePort": UDP_NODE_PORT, "protocol": "UDP"}]
+        tcp_ports = [{"name": "http", "port": PORT, "nodePort": TCP_NODE_PORT, "protocol": "TCP"}]
+        specs = {"web": {"clusterIP": "10.3.241.153", "ports": tcp_ports}}
+        if self.udp:
+            specs["echo"] = {"ports": udp_ports, **self.udp}
+        self.proxy.on_services([{"metadata": self._metadata(name), "spec": spec} for name, spec in specs.items()])
+        self.proxy.on_slices([self._slice("echo", "echo"), self._slice("web", "http")])
+        assert self.proxy.sync(), self.events.named("rules-failed")
+        await self.cleaner.clean()
+
+    def _metadata(self, name, **labels):
+        return {"name": name, "namespace": "default", "resourceVersion": str(self.version), "labels": labels}
+
+    def _slice(self, service, port):
+        return {
+            "metadata": self._metadata(f"{service}-x", **{"kubernetes.io/service-name": service}),
+            "addressType": "IPv4",
+            "ports": [{"name": port, "port": TARGET_PORT}],
+            "endpoints": [
+                {"addresses": [ip], "nodeName": NODE if ip in POD_IPS else "node-2", "conditions": conditions}
+                for ip, conditions in self.endpoints
+            ],
+        }
+
+    def deleted(self):
+        """How many flows each clean-up gave up so far."""
+        return [event["flows"] for event in self.events.named("flows-deleted")]
+
+
+async def observe():
+    """What is seen, by name; the tests hold it against what Kubernetes says."""
+    node, seen = Node(), {}
+    await node.has(POD_A)
+
+    with contextlib.ExitStack() as open_flows:
+
+        def begin(address, port, namespace="client"):
+            return open_flows.enter_context(contextlib.closing(open_flow(address, port, namespace)))
+
+        await node.serves(externalIPs=[EXTERNAL_IP])
+        flows = {
+            "cluster IP": begin(CLUSTER_IP, PORT),
+            "external IP": begin(EXTERNAL_IP, PORT),
+            "node port": begin(NODE_IP, UDP_NODE_PORT),
+            "cluster IP from the node": begin(CLUSTER_IP, PORT, None),
+            "pod itself": begin(POD_A, TARGET_PORT),
+        }
+        web = open_flows.enter_context(contextlib.closing(open_connection("client", NODE_IP, TCP_NODE_PORT)))
+        before, connected = {name: send(flow) for name, flow in flows.items()}, ask(web)
+        await node.has(POD_B)
+        seen["replaced"] = {name: [before[name], send(flow)] for name, flow in flows.items()}
+        seen["deleted when replaced"] = node.deleted()
+        seen["connection when replaced"] = [connected, ask(web), visit("client", NODE_IP, TCP_NODE_PORT)]
+
+        await node.has()
+        seen["without endpoints"] = [send(flows["cluster IP"]), send(flows["node port"])]
+        seen["new without endpoints"] = send(begin(CLUSTER_IP, PORT))
+        seen["connection without endpoints"] = ask(web)
+        await node.has(POD_A)
+        seen["endpoint again"] = [send(flows["cluster IP"]), send(flows["node port"])]
+
+        await node.has((POD_A, LEAVING), POD_B)
+        seen["leaving"] = [send(flows["cluster IP"]), sorted({send(begin(CLUSTER_IP, PORT)) for _ in range(8)})]
+        await node.has((POD_A, GONE), POD_B)
+        seen["left"] = send(flows["cluster IP"])
+
+        await node.serves(externalTrafficPolicy="Local", internalTrafficPolicy="Local")
+        await node.has(ELSEWHERE, POD_B)
+        count = len(node.deleted())
+        seen["policy"] = send(flows["cluster IP"])
+        await node.serves()
+        seen["service deleted"] = [send(flows["cluster IP"]), ask(web), len(node.deleted()) - count]
+        seen["new when the service is deleted"] = send(begin(CLUSTER_IP, PORT))
+
+    await node.serves(externalIPs=[EXTERNAL_IP])
+    await node.has(POD_A)
+    for number in range(MANY):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flow:
+            flow.bind(("", 20000 + number))  # the kernel would give one port to two
+            flow.sendto(b"?", (CLUSTER_IP, PORT))
+    count = len(node.deleted())
+    await node.has(POD_B)
+    seen["many"] = node.deleted()[count:]
+    seen["failed"] = node.events.named("flows-failed")
+    return seen
+
+
+if __name__ == "__main__":
+    asyncio.run(build())
+    answer_over_udp()
+    sys.stdout.write(json.dumps(asyncio.run(observe())))

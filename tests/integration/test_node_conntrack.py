@@ -1,0 +1,54 @@
+"""What becomes of UDP flows and TCP connections when endpoints change: real sockets, real kernel (`conntrack_lab.py`)."""
+
+import pytest
+
+from lab_container import run_lab
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def seen():
+    return run_lab("conntrack_lab.py", "node_lab.py")
+
+
+@pytest.mark.parametrize("way", ["cluster IP", "external IP", "node port", "cluster IP from the node"])
+def test_flow_moves_to_the_new_endpoint_when_its_own_is_replaced(seen, way):
+    assert seen["replaced"][way] == ["pod-a", "pod-b"]
+
+
+def test_flow_that_is_none_of_a_service_stays_where_it_was(seen):
+    assert seen["replaced"]["pod itself"] == ["pod-a", "pod-a"]
+    assert seen["deleted when replaced"] == [4]
+
+
+def test_flow_goes_on_when_no_endpoint_is_left_and_new_ones_are_refused(seen):
+    assert seen["without endpoints"] == ["pod-b", "pod-b"]
+    assert seen["new without endpoints"] == "refused"
+
+
+def test_flow_moves_when_there_is_an_endpoint_again(seen):
+    assert seen["endpoint again"] == ["pod-a", "pod-a"]
+
+
+def test_flow_stays_with_an_endpoint_that_leaves_until_it_serves_no_more(seen):
+    assert seen["leaving"] == ["pod-a", ["pod-b"]]
+    assert seen["left"] == "pod-b"
+
+
+def test_policies_and_the_end_of_the_service_move_no_flow(seen):
+    assert seen["policy"] == "pod-b"
+    assert seen["service deleted"][0] == "pod-b"
+    assert seen["service deleted"][2] == 0
+    assert seen["new when the service is deleted"] == "no answer"
+
+
+def test_tcp_connection_survives_the_removal_of_its_endpoint_and_of_all(seen):
+    assert seen["connection when replaced"] == ["pod-a 10.0.1.1", "pod-a 10.0.1.1", "pod-b 10.0.1.1"]
+    assert seen["connection without endpoints"] == "pod-a 10.0.1.1"
+    assert seen["service deleted"][1] == "pod-a 10.0.1.1"
+
+
+def test_all_of_many_flows_are_given_up_at_once(seen):
+    assert seen["many"] == [1000]
+    assert seen["failed"] == []
