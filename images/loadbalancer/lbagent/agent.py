@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from lbagent.addresses import LinkAddresses
+from lbagent.api import HttpApi
+from lbagent.cluster import Object
 from lbagent.log_socket import LogSocket
-from lbagent.process import HaproxyError, HaproxyProcess
+from lbagent.process import HaproxyProcess
+from lbagent.provisioner import Provisioner
 from lbagent.reconciler import Reconciler
-from lbagent.render import Paths, render_config
+from lbagent.render import Paths
 from lbagent.runtime import AdminSocket, RuntimeApiError
-from lbagent.servers import Server
 from lbagent.settings import Settings
 from lbagent.statistics import SHOW_SERVERS, Retries, parse_information, parse_retries
 from testbed_init.events import Clock, EventSink
@@ -36,11 +39,19 @@ class Agent:
         self._haproxy = HaproxyProcess(paths=paths, runtime=self._runtime, on_end=self._on_haproxy_end)
         self._reconciler = Reconciler(backends=settings.backends(), runtime=self._runtime, events=events)
         self._log = LogSocket(path=paths.log_socket, file=connection_log, events=events, clock=clock)
-        self._reload_wanted = asyncio.Event()
+        self._provisioner = Provisioner(
+            settings=settings,
+            paths=paths,
+            haproxy=self._haproxy,
+            runtime=self._runtime,
+            reconciler=self._reconciler,
+            addresses=LinkAddresses(beside=settings.public_ip),
+            events=events,
+        )
 
     def ask_reload(self) -> None:
         """Render the configuration anew; HAProxy is replaced by a successor, or started if it does not run."""
-        self._reload_wanted.set()
+        self._provisioner.ask_reload()
 
     async def run(self) -> None:
         """Serve until cancelled.
@@ -62,7 +73,7 @@ class Agent:
         elif self._paths.pid_file.exists() and not self._settings.restart_haproxy:
             sys.stderr.write("lbagent: HAProxy has ended before; it is started on SIGHUP\n")
         else:
-            await self._start_haproxy("haproxy-started", {})
+            await self._provisioner.start()
 
     async def _serve(self) -> None:
         from testbed_kube.watch import ResourceWatch, open_session  # aiohttp takes 0.2 s to import
@@ -72,7 +83,7 @@ class Agent:
             open_session(api_url=api, token=self._settings.token, ca_file=self._ca_file) as session,
             asyncio.TaskGroup() as tasks,
         ):
-            for resource, on_change in (("nodes", self._reconciler.on_nodes), ("services", self._reconciler.on_services)):
+            for resource, on_change in (("nodes", self._reconciler.on_nodes), ("services", self._on_services)):
                 watch = ResourceWatch(
                     session=session,
                     path=f"/api/v1/{resource}",
@@ -84,28 +95,16 @@ class Agent:
                 tasks.create_task(watch.run())
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self._report_statistics())
-            tasks.create_task(self._reload_when_asked())
+            tasks.create_task(self._provisioner.run(HttpApi(session)))
 
-    async def _start_haproxy(self, event: str, servers: Mapping[str, tuple[Server, ...]]) -> None:
-        version = await self._haproxy.start(render_config(self._settings, self._paths, servers))
-        self._events.emit(event, version=version, pid=self._haproxy.pid)
-        self._reconciler.ask_round()
+    def _on_services(self, objects: Collection[Object]) -> None:
+        self._reconciler.on_services(objects)
+        self._provisioner.on_services(self._reconciler.services or {})
 
     def _on_haproxy_end(self, pid: int, status: int | None) -> None:
         self._events.emit("haproxy-exited", pid=pid, status=status)
         if self._settings.restart_haproxy:
             asyncio.get_running_loop().call_later(RESTART_DELAY_S, self.ask_reload)
-
-    async def _reload_when_asked(self) -> None:
-        while True:
-            await self._reload_wanted.wait()
-            self._reload_wanted.clear()
-            event = "haproxy-started" if self._haproxy.pid is None else "haproxy-reloaded"
-            try:
-                await self._start_haproxy(event, self._reconciler.desired or {})
-            except HaproxyError as error:
-                # The running one, if any, goes on with the configuration it has.
-                sys.stderr.write(f"lbagent: {error}\n")
 
     async def _report_statistics(self) -> None:
         last: Mapping[tuple[str, str], Retries] = {}

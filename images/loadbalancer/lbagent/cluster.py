@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import Any
 
-from lbagent.frontends import Backend
+from lbagent.frontends import Backend, Check
 from lbagent.servers import Server
 
 EXCLUDE_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
 """Source: KEP-1143; its presence counts, whatever its value."""
 TO_BE_DELETED_TAINT = "ToBeDeletedByClusterAutoscaler"
 """Source: the service controller's node predicates and the cluster autoscaler."""
+
+HEALTHZ_PORT = 10256
+"""kube-proxy's --healthz-bind-address."""
 
 Object = Mapping[str, Any]
 """A Kubernetes object as decoded from JSON."""
@@ -76,6 +79,15 @@ def find_node_port(service: Object | None, port: str | int | None) -> int | None
     return matching[0].get("nodePort") or None if matching else None
 
 
+def find_check_port(service: Object | None, check: Check) -> int | None:
+    """Where a server of the service is checked: 0 where its connections go, None where the service has no such port."""
+    if check is Check.HTTP_HEALTHZ:
+        return HEALTHZ_PORT
+    if check is Check.HEALTH_CHECK_NODE_PORT:
+        return ((service or {}).get("spec") or {}).get("healthCheckNodePort") or None
+    return 0
+
+
 def desired_servers(cluster: Cluster, backends: Iterable[Backend]) -> Mapping[str, tuple[Server, ...]] | None:
     """The servers of each backend, sorted by name; None while nodes or services are not known yet.
 
@@ -87,12 +99,13 @@ def desired_servers(cluster: Cluster, backends: Iterable[Backend]) -> Mapping[st
     eligible = [node for node in cluster.nodes.values() if node.name in cluster.admitted and not node.deleting]
     desired = {}
     for backend in backends:
-        port = find_node_port(cluster.services.get(backend.service), backend.port)
+        service = cluster.services.get(backend.service)
+        port, check_port = find_node_port(service, backend.port), find_check_port(service, backend.check)
         desired[backend.name] = tuple(
             sorted(
-                Server(name=node.name, address=node.address, port=port, drain=node.excluded)
+                Server(name=node.name, address=node.address, port=port, drain=node.excluded, check_port=check_port)
                 for node in eligible
-                if port is not None and node.address is not None
+                if port is not None and check_port is not None and node.address is not None
             )
         )
     return desired

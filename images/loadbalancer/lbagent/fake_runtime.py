@@ -26,6 +26,7 @@ class FakeServer:
     admin: int = 1
     up: bool = False
     connections: int = 0
+    check_port: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class FakeHaproxy:
     backends: tuple[str, ...]
     servers: dict[str, FakeServer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
 
     async def ask(self, line: str) -> str:
         """Carry out each of the `;`-separated commands and join their answers."""
@@ -50,9 +52,13 @@ class FakeHaproxy:
                 return "\n".join((CONNECTIONS_HEADER, *map(self._render_connections, self.servers)))
             case ["add", "server", key, address, *options]:
                 return self._add(key, address, options)
+            case ["shutdown", "frontend", frontend]:
+                return self._shut_down(frontend)
             case [("enable" | "set" | "shutdown" | "del"), *_] if self._named(words) not in self.servers:
                 return "No such server."
             case ["enable", "health", _]:
+                return ""
+            case ["enable", "agent", _]:
                 return ""
             case ["set", "server", key, *change]:
                 return self._set(self.servers[key], change)
@@ -74,7 +80,8 @@ class FakeHaproxy:
             return "Already exists a server with the same name in backend."
         host, port = address.split(":")
         weight = int(options[options.index("weight") + 1]) if "weight" in options else 1
-        self.servers[key] = FakeServer(address=host, port=int(port), weight=weight)
+        check_port = int(options[options.index("port") + 1]) if "port" in options else 0
+        self.servers[key] = FakeServer(address=host, port=int(port), weight=weight, check_port=check_port)
         return "New server registered."
 
     def _set(self, server: FakeServer, change: list[str]) -> str:
@@ -91,9 +98,20 @@ class FakeHaproxy:
                 server.up = False
             case ["weight", weight]:
                 server.weight = int(weight)
+            case ["check-port", number]:
+                server.check_port = int(number)
+                return "health check port updated."
             case ["addr", address, "port", port]:
                 before, server.address, server.port = (server.address, server.port), address, int(port)
                 return f"IP changed from '{before[0]}' to '{address}', port changed from '{before[1]}' to '{port}'"
+        return ""
+
+    def _shut_down(self, frontend: str) -> str:
+        if frontend not in self.backends:
+            return "No such frontend."
+        if frontend in self.closed:
+            return "Frontend was already shut down."
+        self.closed.append(frontend)
         return ""
 
     def _delete(self, key: str) -> str:
@@ -111,7 +129,7 @@ class FakeHaproxy:
         state = 2 if server.up else 0
         return (
             f"3 {backend} 1 {name} {server.address} {state} {server.admin} {server.weight} {server.weight} 0 1 0 0 6 0 0 0 - "
-            f"{server.port} - 0 0 - - 0"
+            f"{server.port} - 0 {server.check_port} - - 0"
         )
 
     def _render_connections(self, key: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from lbagent.frontends import Backend
+from lbagent.frontends import Backend, Check
 from lbagent.servers import LiveServer, Server, render_server
 
 
@@ -43,10 +43,11 @@ class AddServer(Command):
     port: int
     options: tuple[str, ...]
     starts_down: bool
+    check_port: int = 0
 
     def render(self) -> str:
         """With weight 0 where the first connection must wait for the first passed check; see `EnableServer`."""
-        server = Server(name=self.server, address=self.address, port=self.port)
+        server = Server(name=self.server, address=self.address, port=self.port, check_port=self.check_port)
         options = (*self.options, *(("weight", "0") if self.starts_down else ()))
         return f"add server {self.backend}/{render_server(server, options)}"
 
@@ -65,10 +66,12 @@ class EnableServer(Command):
 
     checks: bool
     starts_down: bool
+    has_agent: bool = False
 
     def render(self) -> str:
         """All steps in one line: they are carried out in one go."""
         steps = [f"enable health {self.key}"] if self.checks else []
+        steps += [f"enable agent {self.key}"] if self.has_agent else []
         steps.append(f"set server {self.key} state ready")
         if self.starts_down:
             steps += [f"set server {self.key} health down", f"set server {self.key} weight 1"]
@@ -89,6 +92,21 @@ class SetAddress(Command):
     def accepts(self, answer: str) -> bool:
         """See `Command`."""
         return "changed from" in answer or "no need to change" in answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetCheckPort(Command):
+    """The port that is checked moved."""
+
+    check_port: int
+
+    def render(self) -> str:
+        """See `Command`."""
+        return f"set server {self.key} check-port {self.check_port}"
+
+    def accepts(self, answer: str) -> bool:
+        """See `Command`."""
+        return answer == "health check port updated."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,14 +190,19 @@ def _bring(backend: Backend, now: LiveServer | None, wanted: Server) -> list[Com
                 port=wanted.port,
                 options=backend.server_options,
                 starts_down=backend.starts_down,
+                check_port=wanted.check_port,
             )
         )
-    elif (now.address, now.port) != (wanted.address, wanted.port):
-        commands.append(SetAddress(**at, address=wanted.address, port=wanted.port))
+    else:
+        if (now.address, now.port) != (wanted.address, wanted.port):
+            commands.append(SetAddress(**at, address=wanted.address, port=wanted.port))
+        if now.check_port != wanted.check_port:
+            commands.append(SetCheckPort(**at, check_port=wanted.check_port))
     # Weight 0 is the trace of an `add server` whose enabling was interrupted.
     enable = now is None or now.maintenance or (backend.starts_down and now.weight == 0)
     if enable:
-        commands.append(EnableServer(**at, checks=backend.checks, starts_down=backend.starts_down))
+        has_agent = backend.check is Check.AGENT
+        commands.append(EnableServer(**at, checks=backend.checks, starts_down=backend.starts_down, has_agent=has_agent))
     drained = now is not None and now.drain and not enable
     if wanted.drain and not drained:
         commands.append(DrainServer(**at))

@@ -55,8 +55,10 @@ class HaproxyProcess:
         Raises:
             HaproxyError: the configuration is refused, or no answer on the admin socket within 5 s.
         """
-        self._paths.config.write_text(config)
-        check_config(self._paths.config)
+        candidate = self._paths.config.with_suffix(".new")
+        candidate.write_text(config)
+        check_config(candidate)
+        candidate.replace(self._paths.config)
         argv = ["haproxy", "-db", "-f", str(self._paths.config)]
         if self.pid is not None:
             argv += ["-x", str(self._paths.admin_socket), "-sf", str(self.pid)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from lbagent.cluster import Cluster, Object, desired_servers
 from lbagent.frontends import Backend
@@ -29,8 +29,8 @@ REPORTED: Mapping[type[Command], tuple[str, str]] = {
 class Reconciler:
     """Level-triggered: every change of the cluster and every start of HAProxy asks for a round, whatever it was."""
 
-    def __init__(self, *, backends: Sequence[Backend], runtime: RuntimeApi, events: EventSink) -> None:
-        self._backends = backends
+    def __init__(self, *, backends: Iterable[Backend], runtime: RuntimeApi, events: EventSink) -> None:
+        self.backends = tuple(backends)
         self._runtime = runtime
         self._events = events
         self._cluster = Cluster()
@@ -47,9 +47,20 @@ class Reconciler:
         self._cluster = self._cluster.with_services(objects)
         self._decide()
 
-    def ask_round(self) -> None:
-        """HAProxy is not what it was: look again."""
+    def serve(self, backends: Iterable[Backend]) -> None:
+        """HAProxy is not what it was, and has these backends now: look again."""
+        self.backends = tuple(backends)
+        self._decide()
         self._wanted.set()
+
+    def servers_of(self, backends: Iterable[Backend]) -> Mapping[str, tuple[Server, ...]]:
+        """What these backends' servers should be now; none while the cluster is not known."""
+        return desired_servers(self._cluster, backends) or {}
+
+    @property
+    def services(self) -> Mapping[str, Object] | None:
+        """By namespace and name, as last heard of."""
+        return self._cluster.services
 
     async def run(self) -> None:
         """Reconcile for ever."""
@@ -70,7 +81,7 @@ class Reconciler:
         """One round; True when there was nothing to do."""
         if self.desired is None:
             return True
-        commands = plan_changes(await self.read_servers(), self.desired, self._backends)
+        commands = plan_changes(await self.read_servers(), self.desired, self.backends)
         for command in commands:
             await self._carry_out(command)
         return not commands
@@ -94,7 +105,7 @@ class Reconciler:
             self._events.emit(event, backend=command.backend, server=command.server, reason=reason)
 
     def _decide(self) -> None:
-        desired = desired_servers(self._cluster, self._backends)
+        desired = desired_servers(self._cluster, self.backends)
         if desired != self.desired:
             self.desired = desired
             self._wanted.set()

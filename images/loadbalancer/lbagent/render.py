@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lbagent.frontends import Frontend
 from lbagent.servers import Server
 from lbagent.settings import Settings
 
@@ -45,7 +46,9 @@ defaults
 """
 
 
-def render_config(settings: Settings, paths: Paths, servers: Mapping[str, Sequence[Server]]) -> str:
+def render_config(
+    settings: Settings, paths: Paths, frontends: Sequence[Frontend], servers: Mapping[str, Sequence[Server]]
+) -> str:
     """The whole file.
 
     `servers`, by backend, are those that HAProxy starts with: none in a new cluster, the last known ones after a restart
@@ -59,4 +62,4 @@ def render_config(settings: Settings, paths: Paths, servers: Mapping[str, Sequen
         threads=settings.threads,
         max_connections=settings.max_connections,
     )
-    return head + "\n".join(frontend.render(start) for frontend in settings.frontends)
+    return head + "\n".join(frontend.render(start) for frontend in frontends)

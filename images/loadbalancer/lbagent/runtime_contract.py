@@ -16,10 +16,18 @@ CONVERSATION: tuple[tuple[str, str], ...] = (
     ("enable health nodeport/a; set server nodeport/a state ready; set server nodeport/a health down", ""),
     ("set server nodeport/a weight 1", ""),
     ("del server nodeport/a", "Only servers in maintenance mode can be deleted."),
+    ("set server nodeport/a check-port 10256", "health check port updated."),
     ("set server nodeport/a state drain", ""),
     ("set server nodeport/a state maint; shutdown sessions server nodeport/a", ""),
     ("del server nodeport/a", "Server deleted."),
     ("del server nodeport/a", "No such server."),
+    (f"add server nodeport/a 127.0.1.1:32213 {OPTIONS} agent-check agent-port 10257 port 10256", "New server registered."),
+    ("enable health nodeport/a; enable agent nodeport/a; set server nodeport/a state ready", ""),
+    ("set server nodeport/a state maint; shutdown sessions server nodeport/a", ""),
+    ("del server nodeport/a", "Server deleted."),
+    ("shutdown frontend elsewhere", "No such frontend."),
+    ("shutdown frontend nodeport", ""),
+    ("shutdown frontend nodeport", "Frontend was already shut down."),
 )
 
 STATES: tuple[tuple[str, tuple[bool, bool, int]], ...] = (

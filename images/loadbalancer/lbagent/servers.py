@@ -19,6 +19,8 @@ class Server:
     address: IPv4Address
     port: int
     drain: bool = False
+    check_port: int = 0
+    """0: checks go where connections go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +35,13 @@ class LiveServer:
     drain: bool
     weight: int
     connections: int
+    check_port: int = 0
 
 
 def render_server(server: Server, options: Sequence[str]) -> str:
     """`node-1 10.100.0.2:32213 check ...`, as both haproxy.cfg and `add server` have it."""
-    return " ".join((server.name, f"{server.address}:{server.port}", *options))
+    check_port = ("port", str(server.check_port)) if server.check_port else ()
+    return " ".join((server.name, f"{server.address}:{server.port}", *options, *check_port))
 
 
 def parse_servers(states: str, connections: str) -> tuple[LiveServer, ...]:
@@ -59,6 +63,7 @@ def parse_servers(states: str, connections: str) -> tuple[LiveServer, ...]:
             maintenance=bool(int(row["srv_admin_state"]) & MAINTENANCE),
             drain=bool(int(row["srv_admin_state"]) & DRAIN),
             weight=int(row["srv_uweight"]),
+            check_port=int(row["srv_check_port"]),
             connections=in_use.get(f"{row['be_name']}/{row['srv_name']}", 0),
         )
         for row in _rows(states, "# be_id")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lbagent.decoding import SettingsError, expect_list, expect_object
 from lbagent.frontends import Backend, Frontend, decode_frontend
+from lbagent.frontends.service import ServiceFrontend
 
 KEYS = {"api_url", "token", "public_ip", "frontends", "threads", "max_connections", "restart_haproxy"}
 
@@ -21,6 +22,9 @@ class Settings:
     token: str
     public_ip: ipaddress.IPv4Address
     frontends: tuple[Frontend, ...]
+    """Those that are there from the start."""
+    services: tuple[ServiceFrontend, ...] = ()
+    """Those whose address the cluster decides."""
     threads: int = 1
     """One thread carries far more than a testbed's load, and keeps the order of servers in a round exact."""
     max_connections: int = 8192
@@ -56,11 +60,11 @@ def decode_settings(text: str | bytes) -> Settings:
         public_ip = ipaddress.IPv4Address(str(raw.get("public_ip")))
     except ValueError as error:
         raise SettingsError(f"settings.public_ip: {error}") from error
-    frontends = tuple(
+    entries = tuple(
         decode_frontend(item, f"settings.frontends[{i}]")
         for i, item in enumerate(expect_list(raw.get("frontends"), "settings.frontends"))
     )
-    names = [frontend.name for frontend in frontends]
+    names = [frontend.name for frontend in entries]
     if len(set(names)) != len(names):
         raise SettingsError(f"settings.frontends: names must be unique, got {names}")
     restart_haproxy = raw.get("restart_haproxy", False)
@@ -71,7 +75,8 @@ def decode_settings(text: str | bytes) -> Settings:
         api_url=strings["api_url"].rstrip("/"),
         token=strings["token"],
         public_ip=public_ip,
-        frontends=frontends,
+        frontends=tuple(entry for entry in entries if not isinstance(entry, ServiceFrontend)),
+        services=tuple(entry for entry in entries if isinstance(entry, ServiceFrontend)),
         threads=_count(raw.get("threads", 1), "settings.threads"),
         max_connections=_count(raw.get("max_connections", 8192), "settings.max_connections"),
         restart_haproxy=restart_haproxy,

@@ -1,11 +1,12 @@
 """Which nodes become servers, and at which port."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
 
 from lbagent.cluster import EXCLUDE_LABEL, TO_BE_DELETED_TAINT, Cluster, desired_servers, find_node_port
-from lbagent.frontends import Backend
+from lbagent.frontends import Backend, Check
 from lbagent.servers import Server
 
 BACKEND = Backend(name="nodeport", service="default/service-test", port="http", server_options=(), checks=True, starts_down=True)
@@ -38,6 +39,25 @@ def servers_after(*histories, services=None):
         cluster = cluster.with_nodes(nodes)
     desired = desired_servers(cluster, [BACKEND])
     return None if desired is None else [(server.name, server.drain) for server in desired["nodeport"]]
+
+
+@pytest.mark.parametrize(
+    ("check", "spec", "check_ports"),
+    [
+        (Check.TCP, {"healthCheckNodePort": 30500}, [0]),
+        (Check.AGENT, {}, [0]),
+        (Check.HTTP_HEALTHZ, {}, [10256]),
+        (Check.HEALTH_CHECK_NODE_PORT, {"healthCheckNodePort": 30500}, [30500]),
+        pytest.param(
+            Check.HEALTH_CHECK_NODE_PORT, {}, [], id="no health check node port: no server rather than an unchecked one"
+        ),
+    ],
+)
+def test_check_decides_the_port_that_is_checked(check, spec, check_ports):
+    item = service()
+    cluster = Cluster().with_services([{**item, "spec": item["spec"] | spec}]).with_nodes([node()])
+    desired = desired_servers(cluster, [replace(BACKEND, check=check)])
+    assert [server.check_port for server in desired["nodeport"]] == check_ports
 
 
 @pytest.mark.parametrize(

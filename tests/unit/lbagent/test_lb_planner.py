@@ -12,6 +12,7 @@ from lbagent.planner import (
     DrainServer,
     EnableServer,
     SetAddress,
+    SetCheckPort,
     StopServer,
     UndrainServer,
     plan_changes,
@@ -81,6 +82,9 @@ ENABLE = EnableServer(**AT, checks=True, starts_down=True)
             (SetAddress(**AT, address=IPv4Address("10.100.0.9"), port=32213),),
             id="node replaced under a new address",
         ),
+        pytest.param(
+            [live()], [wanted(check_port=10256)], (SetCheckPort(**AT, check_port=10256),), id="checked elsewhere from now on"
+        ),
         pytest.param([live()], [], (StopServer(**AT),), id="gone: stopped first"),
         pytest.param([live(drain=True, connections=3)], [], (StopServer(**AT),), id="gone while drained"),
         pytest.param([live(maintenance=True, connections=1)], [], (CutSessions(**AT),), id="gone: still connected"),
@@ -143,6 +147,15 @@ def test_the_plan_settles():
             "add server nodeport/node-1 10.100.0.2:32213",
         ),
         (
+            AddServer(**AT, address=ADDRESS, port=32213, options=OPTIONS, starts_down=True, check_port=10256),
+            "add server nodeport/node-1 10.100.0.2:32213 check inter 500ms weight 0 port 10256",
+        ),
+        (
+            EnableServer(**AT, checks=True, starts_down=False, has_agent=True),
+            "enable health nodeport/node-1; enable agent nodeport/node-1; set server nodeport/node-1 state ready",
+        ),
+        (SetCheckPort(**AT, check_port=10256), "set server nodeport/node-1 check-port 10256"),
+        (
             ENABLE,
             "enable health nodeport/node-1; set server nodeport/node-1 state ready; "
             "set server nodeport/node-1 health down; set server nodeport/node-1 weight 1",
@@ -174,6 +187,7 @@ def test_a_command_is_one_line_for_the_runtime_api(command, line):
         (ADD, "Already exists a server with the same name in backend.", False),
         (ENABLE, "", True),
         (ENABLE, "No such server.", False),
+        (SetCheckPort(**AT, check_port=1), "health check port updated.", True),
         (DeleteServer(**AT), "Server deleted.", True),
         (DeleteServer(**AT), "No such server.", True),
         (DeleteServer(**AT), "Server still has connections attached to it, cannot remove it.", False),

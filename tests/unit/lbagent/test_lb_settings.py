@@ -5,9 +5,12 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from test_lb_load_balancers import balanced
 
 from lbagent.decoding import SettingsError
+from lbagent.frontends import Check
 from lbagent.frontends.tcp import TcpOptions, render_server_options
+from lbagent.load_balancers import EXTERNAL_IP, find_load_balancers
 from lbagent.render import Paths, render_config
 from lbagent.servers import Server
 from lbagent.settings import Settings, decode_settings
@@ -87,10 +90,31 @@ def decode_haproxy(**options: object) -> Settings:
             {"unchecked": (Server(name="node-1", address=IPv4Address("10.100.0.2"), port=32213),)},
             "every-option.cfg",
         ),
+        (
+            decode(
+                frontends=[
+                    FRONTEND | {"name": check, "bind": f"198.18.0.3:{8000 + place}", "haproxy": {"check": check, **options}}
+                    for place, (check, options) in enumerate(
+                        [
+                            ("tcp", {"observe": "layer4", "error_limit": 2, "on_error": "mark-down", "balance": "first"}),
+                            ("http-healthz", {}),
+                            ("health-check-node-port", {}),
+                            ("agent", {"agent_inter_ms": 500}),
+                        ]
+                    )
+                ]
+            ),
+            {
+                "http-healthz": (Server(name="node-1", address=IPv4Address("10.100.0.2"), port=32213, check_port=10256),),
+                "agent": (Server(name="node-1", address=IPv4Address("10.100.0.2"), port=32213),),
+                "tcp": (Server(name="node-1", address=IPv4Address("10.100.0.2"), port=32213),),
+            },
+            "every-check.cfg",
+        ),
     ],
 )
 def test_haproxy_cfg_is_rendered_as_in_the_golden_file(settings, servers, golden):
-    assert render_config(settings, PATHS, servers) == (GOLDEN / golden).read_text()
+    assert render_config(settings, PATHS, settings.frontends, servers) == (GOLDEN / golden).read_text()
 
 
 def test_the_contract_s_example_is_decoded():
@@ -114,7 +138,29 @@ def test_without_checks_a_server_has_no_check_and_starts_up():
 
 
 def test_defaults_are_haproxy_s_own():
-    assert render_server_options(TcpOptions()) == ("check", "inter", "2000ms", "fall", "3", "rise", "2")
+    assert render_server_options(TcpOptions(), "default/service-test") == ("check", "inter", "2000ms", "fall", "3", "rise", "2")
+
+
+def test_haproxy_cfg_of_load_balancers_is_rendered_as_in_the_golden_file():
+    named = {"name": "loadbalancer", "service": "default/web", "port": "http", "mode": "loadbalancer", "haproxy": {"fall": 2}}
+    settings = decode(frontends=[FRONTEND, named])
+    services = {
+        "default/web": balanced(
+            externalTrafficPolicy="Local", healthCheckNodePort=30500, loadBalancerSourceRanges=["198.18.0.0/25", "10.0.0.0/8"]
+        ),
+        "default/other": balanced("other", annotations={EXTERNAL_IP: "198.18.0.129"}),
+    }
+    balancers = find_load_balancers(services, settings.services)
+    frontends = (*settings.frontends, *(frontend for item in balancers for frontend in item.frontends))
+    assert render_config(settings, PATHS, frontends, {}) == (GOLDEN / "load-balancers.cfg").read_text()
+
+
+def test_load_balancer_s_entry_has_no_address_of_its_own():
+    entry = {"name": "lb", "service": "default/web", "port": None, "mode": "loadbalancer", "haproxy": {"check": "tcp"}}
+    settings = decode(frontends=[entry])
+    (named,) = settings.services
+    assert settings.frontends == ()
+    assert (named.name, named.service, named.port, named.options) == ("lb", "default/web", None, TcpOptions(check=Check.TCP))
 
 
 @pytest.mark.parametrize(
@@ -127,14 +173,17 @@ def test_defaults_are_haproxy_s_own():
         (lambda: decode(frontends=[FRONTEND, FRONTEND]), "settings.frontends: names must be unique"),
         (lambda: decode(threads=0), "settings.threads: must be an integer above 0, got 0"),
         (lambda: decode(restart_haproxy="yes"), "settings.restart_haproxy: must be true or false, got 'yes'"),
-        (lambda: decode_with(mode="http"), "settings.frontends[0].mode: must be one of ['tcp'], got 'http'"),
+        (lambda: decode_with(mode="http"), "settings.frontends[0].mode: must be one of ['loadbalancer', 'tcp'], got 'http'"),
         (lambda: decode_with(name="a b"), "settings.frontends[0].name: must consist of letters, digits and _.:-"),
         (lambda: decode_with(bind="198.18.0.3"), "settings.frontends[0].bind: must be IPv4:port, got '198.18.0.3'"),
         (lambda: decode_with(bind="198.18.0.3:0"), "settings.frontends[0].bind: must be IPv4:port"),
         (lambda: decode_with(service="service-test"), "settings.frontends[0].service: must be namespace/name"),
         (lambda: decode_with(port=1.5), "settings.frontends[0].port: must be the name or number of a service port"),
         (lambda: decode_with(color="red"), "settings.frontends[0]: unknown keys ['color']"),
-        (lambda: decode_haproxy(intr_ms=5), "settings.frontends[0].haproxy: unknown keys ['intr_ms']; allowed: ['balance'"),
+        (
+            lambda: decode_haproxy(intr_ms=5),
+            "settings.frontends[0].haproxy: unknown keys ['intr_ms']; allowed: ['agent_inter_ms'",
+        ),
         (lambda: decode_haproxy(inter_ms="5"), "settings.frontends[0].haproxy.inter_ms: must be an integer, got '5'"),
         (lambda: decode_haproxy(inter_ms=True), "settings.frontends[0].haproxy.inter_ms: must be an integer, got True"),
         (lambda: decode_haproxy(checks=1), "settings.frontends[0].haproxy.checks: must be true or false, got 1"),
@@ -142,6 +191,15 @@ def test_defaults_are_haproxy_s_own():
         (lambda: decode_haproxy(fall=0), "settings.frontends[0].haproxy: fall must be at least 1, got 0"),
         (lambda: decode_haproxy(redispatch=-2), "settings.frontends[0].haproxy: redispatch must be at least -1, got -2"),
         (lambda: decode_haproxy(balance="static-rr"), "haproxy.balance: must be one of ['roundrobin', 'leastconn', 'first'"),
+        (lambda: decode_haproxy(check="ping"), "haproxy.check: must be one of ['tcp', 'http-healthz'"),
+        (lambda: decode_haproxy(observe="layer7"), "haproxy.observe: must be one of ['none', 'layer4'], got 'layer7'"),
+        (lambda: decode_haproxy(observe="layer4", checks=False), "settings.frontends[0].haproxy: observe needs checks"),
+        (lambda: decode_haproxy(error_limit=0), "settings.frontends[0].haproxy: error_limit must be at least 1, got 0"),
+        (lambda: decode_with(mode="loadbalancer"), "settings.frontends[0]: unknown keys ['bind']"),
+        (
+            lambda: decode(frontends=[FRONTEND, {"name": "nodeport", "service": "a/b", "mode": "loadbalancer"}]),
+            "settings.frontends: names must be unique",
+        ),
         (lambda: decode_settings("["), "config: not JSON"),
         (lambda: decode_settings("[]"), "config: must be an object, got []"),
         (lambda: decode_settings('{"container": "lb"}'), "settings: must be an object, got None"),

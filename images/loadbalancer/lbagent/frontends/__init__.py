@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from lbagent.decoding import SettingsError
-from lbagent.frontends import tcp
-from lbagent.frontends.seam import Backend, Frontend
+from lbagent.frontends import service, tcp
+from lbagent.frontends.seam import Backend, Check, Frontend
 
-KINDS: Mapping[str, Callable[[object, str], Frontend]] = {"tcp": tcp.decode}
+KINDS: Mapping[str, Callable[[object, str], Frontend | service.ServiceFrontend]] = {
+    "tcp": tcp.decode,
+    "loadbalancer": service.decode,
+}
 
-__all__ = ["KINDS", "Backend", "Frontend", "decode_frontend"]
+__all__ = ["KINDS", "Backend", "Check", "Frontend", "decode_frontend"]
 
 
-def decode_frontend(raw: object, where: str) -> Frontend:
+def decode_frontend(raw: object, where: str) -> Frontend | service.ServiceFrontend:
     """Decode one entry of `settings.frontends`.
 
     Raises:

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from lbagent.servers import Server
+
+
+class Check(StrEnum):
+    """What a health check asks."""
+
+    TCP = "tcp"
+    """A connection to the node port, which ends at a pod on any node."""
+    HTTP_HEALTHZ = "http-healthz"
+    """kube-proxy's /healthz on the node: 503 while its rules are stale or the node is about to be deleted (KEP-3836)."""
+    HEALTH_CHECK_NODE_PORT = "health-check-node-port"
+    """The Service's healthCheckNodePort: 200 only where the node has a ready endpoint of its own (policy Local)."""
+    AGENT = "agent"
+    """A connection to the node port, and the node's own word besides (`agent-check`): up, drain or down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +37,7 @@ class Backend:
     checks: bool
     starts_down: bool
     """A server takes its first connection only after a passed check."""
+    check: Check = Check.TCP
 
 
 class Frontend(Protocol):

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from lbagent.connection_log import LOG_FORMAT_TCP
 from lbagent.decoding import SettingsError, decode_flat, expect_object
-from lbagent.frontends.seam import Backend, Frontend
+from lbagent.frontends.seam import Backend, Check, Frontend
 from lbagent.servers import Server, render_server
 
 NAME = re.compile(r"[A-Za-z0-9_.:-]+")
@@ -25,6 +25,24 @@ class Balance(StrEnum):
     FIRST = "first"
     RANDOM = "random"
     SOURCE = "source"
+
+
+class Observe(StrEnum):
+    """Which traffic counts as a check besides (`observe`); layer 7 is for proxies that read HTTP."""
+
+    NONE = "none"
+    LAYER4 = "layer4"
+
+
+class OnError(StrEnum):
+    """What `error_limit` consecutive errors of observed traffic do; each also brings the next check forward (`fastinter`)."""
+
+    FASTINTER = "fastinter"
+    FAIL_CHECK = "fail-check"
+    """Count as a failed check."""
+    SUDDEN_DEATH = "sudden-death"
+    """Count as all failed checks but the last."""
+    MARK_DOWN = "mark-down"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +63,15 @@ class TcpOptions:
     rise: int = 2
     checks: bool = True
     """False: servers are taken for healthy for ever."""
+    check: Check | None = None
+    """None: `tcp`, or for a load balancer's Service with externalTrafficPolicy Local its health check node port."""
+    agent_inter_ms: int = 2000
+    """From one agent check to the next."""
+    agent_port: int = 10257
+    """Where the nodes' agents answer."""
+    observe: Observe = Observe.NONE
+    error_limit: int = 10
+    on_error: OnError = OnError.FAIL_CHECK
     starts_down: bool = True
     """A new server is down until a check has passed, as a cloud's target group has it; False: up at once."""
     check_timeout_ms: int | None = None
@@ -66,6 +93,8 @@ class TcpOptions:
             value = getattr(self, name)
             if value is not None and value < lowest:
                 raise ValueError(f"{name} must be at least {lowest}, got {value}")
+        if self.observe is not Observe.NONE and not self.checks:
+            raise ValueError("observe needs checks: what it observes is added to their verdict")
 
 
 LOWEST: Mapping[str, int] = {
@@ -75,6 +104,9 @@ LOWEST: Mapping[str, int] = {
     "fall": 1,
     "rise": 1,
     "check_timeout_ms": 1,
+    "agent_inter_ms": 1,
+    "agent_port": 1,
+    "error_limit": 1,
     "connect_timeout_ms": 1,
     "client_timeout_ms": 1,
     "server_timeout_ms": 1,
@@ -92,6 +124,17 @@ class TcpFrontend:
     service: str
     port: str | int | None
     options: TcpOptions
+    sources: tuple[str, ...] = ()
+    """Networks that may connect (`loadBalancerSourceRanges`); none: everybody.
+
+    HAProxy must enforce it: the nodes see HAProxy's address, and their rules filter by the external address, which nothing
+    that HAProxy forwards carries any more.
+    """
+
+    @property
+    def check(self) -> Check:
+        """What its servers are asked."""
+        return self.options.check or Check.TCP
 
     def backends(self) -> tuple[Backend, ...]:
         """The one backend."""
@@ -100,9 +143,10 @@ class TcpFrontend:
                 name=self.name,
                 service=self.service,
                 port=self.port,
-                server_options=render_server_options(self.options),
+                server_options=render_server_options(self.options, self.service),
                 checks=self.options.checks,
                 starts_down=self.options.checks and self.options.starts_down,
+                check=self.check,
             ),
         )
 
@@ -115,6 +159,7 @@ class TcpFrontend:
             "    mode tcp",
             f"    timeout client {options.client_timeout_ms}ms",
             f"    log-format {LOG_FORMAT_TCP}",
+            *([f"    tcp-request connection reject unless {{ src {' '.join(self.sources)} }}"] if self.sources else []),
             f"    default_backend {self.name}",
             "",
             f"backend {self.name}",
@@ -125,6 +170,7 @@ class TcpFrontend:
             f"    timeout connect {options.connect_timeout_ms}ms",
             f"    timeout server {options.server_timeout_ms}ms",
             *([f"    timeout check {options.check_timeout_ms}ms"] if options.check_timeout_ms is not None else []),
+            *HTTP_CHECKS.get(self.check if options.checks else Check.TCP, ()),
             f"    retries {options.retries}",
             f"    option redispatch {options.redispatch}" if options.redispatch else "    no option redispatch",
             *(f"    server {render_server(server, self.backends()[0].server_options)}" for server in servers.get(self.name, ())),
@@ -132,8 +178,14 @@ class TcpFrontend:
         return "".join(f"{line}\n" for line in lines)
 
 
-def render_server_options(options: TcpOptions) -> tuple[str, ...]:
-    """The words after a server's address."""
+HTTP_CHECKS: Mapping[Check, tuple[str, ...]] = {
+    Check.HTTP_HEALTHZ: ("    option httpchk GET /healthz", "    http-check expect status 200"),
+    Check.HEALTH_CHECK_NODE_PORT: ("    option httpchk GET /", "    http-check expect status 200"),
+}
+
+
+def render_server_options(options: TcpOptions, service: str) -> tuple[str, ...]:
+    """The words after a server's address; `service` is what an agent is asked about."""
     words: list[str] = []
     if options.checks:
         words += ["check", "inter", f"{options.inter_ms}ms", "fall", str(options.fall), "rise", str(options.rise)]
@@ -141,6 +193,12 @@ def render_server_options(options: TcpOptions) -> tuple[str, ...]:
             words += ["fastinter", f"{options.fastinter_ms}ms"]
         if options.downinter_ms is not None:
             words += ["downinter", f"{options.downinter_ms}ms"]
+        if options.check is Check.AGENT:
+            words += ["agent-check", "agent-port", str(options.agent_port), "agent-inter", f"{options.agent_inter_ms}ms"]
+            # HAProxy's own escapes differ between file and Runtime API; a comma is none, and no name has one.
+            words += ["agent-send", f"{service},"]
+        if options.observe is not Observe.NONE:
+            words += ["observe", options.observe, "error-limit", str(options.error_limit), "on-error", options.on_error]
         if options.shutdown_sessions_on_down:
             words += ["on-marked-down", "shutdown-sessions"]
     if options.send_proxy_v2:

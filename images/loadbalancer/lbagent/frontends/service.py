@@ -1,0 +1,47 @@
+"""Layer 4 at the external address of a Service of type LoadBalancer: the plan gives name and settings, the cluster the address.
+
+No TLS, no host and no path: what a load balancer of this layer cannot see it cannot route by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lbagent.decoding import SettingsError, decode_flat, expect_object
+from lbagent.frontends.tcp import NAME, TcpOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFrontend:
+    """What one service port's frontend is called, and its settings; it is served once the Service has an address."""
+
+    name: str
+    service: str
+    port: str | int | None
+    options: TcpOptions
+
+    def is_for(self, service: str, port: Mapping[str, Any], *, alone: bool) -> bool:
+        """Whether it means this port of this Service; `alone`: the Service has no other."""
+        if self.service != service:
+            return False
+        return alone if self.port is None else self.port in (port.get("name"), port["port"])
+
+
+def decode(raw: object, where: str) -> ServiceFrontend:
+    """Decode an entry of mode `loadbalancer`.
+
+    Raises:
+        SettingsError: unknown or missing keys, a name HAProxy would refuse.
+    """
+    given = expect_object(raw, where, {"name", "service", "port", "mode", "haproxy"})
+    name, service, port = (given.get(key) for key in ("name", "service", "port"))
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise SettingsError(f"{where}.name: must consist of letters, digits and _.:-, got {name!r}")
+    if not isinstance(service, str) or service.count("/") != 1:
+        raise SettingsError(f"{where}.service: must be namespace/name, got {service!r}")
+    if port is not None and (isinstance(port, bool) or not isinstance(port, str | int)):
+        raise SettingsError(f"{where}.port: must be the name or number of a service port or null, got {port!r}")
+    options = decode_flat(TcpOptions, given.get("haproxy", {}), f"{where}.haproxy")
+    return ServiceFrontend(name=name, service=service, port=port, options=options)

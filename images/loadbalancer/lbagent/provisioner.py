@@ -1,0 +1,158 @@
+"""Brings HAProxy's frontends and the interface's addresses to what the Services of type LoadBalancer ask for.
+
+Only a frontend that comes, goes or changes needs a new HAProxy (a seamless reload); nodes and node ports never do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from lbagent.addresses import AddressError, Addresses
+from lbagent.api import Api, ApiError
+from lbagent.cluster import Object
+from lbagent.frontends import Backend, Frontend
+from lbagent.load_balancers import SERVED_IP, LoadBalancer, find_load_balancers
+from lbagent.process import HaproxyError
+from lbagent.reconciler import Reconciler
+from lbagent.render import Paths, render_config
+from lbagent.runtime import RuntimeApi, RuntimeApiError
+from lbagent.settings import Settings
+from testbed_init.events import EventSink
+
+RETRY_S = 0.25
+
+
+class Haproxy(Protocol):
+    """The process, as far as it is replaced."""
+
+    pid: int | None
+
+    async def start(self, config: str) -> str:
+        """See `HaproxyProcess`."""
+
+
+class Provisioner:
+    """Level-triggered: whatever changed, the whole is compared with what runs."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        paths: Paths,
+        haproxy: Haproxy,
+        runtime: RuntimeApi,
+        reconciler: Reconciler,
+        addresses: Addresses,
+        events: EventSink,
+    ) -> None:
+        self._settings = settings
+        self._paths = paths
+        self._haproxy = haproxy
+        self._runtime = runtime
+        self._reconciler = reconciler
+        self._addresses = addresses
+        self._events = events
+        self._balancers: tuple[LoadBalancer, ...] | None = None
+        """None before the first list of services: then nothing is taken away."""
+        self._wanted = asyncio.Event()
+        self._reload_asked = False
+
+    def on_services(self, services: Mapping[str, Object]) -> None:
+        """The services changed."""
+        self._balancers = find_load_balancers(services, self._settings.services)
+        self._wanted.set()
+
+    def ask_reload(self) -> None:
+        """Replace HAProxy by a successor whatever it serves, or start it if it does not run."""
+        self._reload_asked = True
+        self._wanted.set()
+
+    async def start(self) -> None:
+        """Start HAProxy with the frontends that need no cluster.
+
+        Raises:
+            HaproxyError
+        """
+        await self._start("haproxy-started", self._settings.frontends)
+
+    async def run(self, api: Api) -> None:
+        """Provision for ever."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self.provision(api)
+            except (AddressError, ApiError, HaproxyError, RuntimeApiError) as error:
+                # The running HAProxy, if any, goes on with the configuration it has.
+                sys.stderr.write(f"lbagent: {error}\n")
+                await asyncio.sleep(RETRY_S)
+                self._wanted.set()
+
+    async def provision(self, api: Api) -> None:
+        """Addresses first, since HAProxy cannot bind one that is not there; then frontends; then tell the API; then tidy up.
+
+        Raises:
+            AddressError, ApiError, HaproxyError, RuntimeApiError: what was done stays, and the next attempt goes on from there.
+        """
+        balancers, reload_asked = self._balancers or (), self._reload_asked
+        if self._haproxy.pid is None and not reload_asked:
+            return  # it stays dead until it is asked for
+        frontends = (*self._settings.frontends, *(item for balancer in balancers for item in balancer.frontends))
+        wanted = {balancer.address for balancer in balancers}
+        await self._addresses.add(wanted)
+        if reload_asked or (self._balancers is not None and not self._is_running(frontends)):
+            self._reload_asked = False
+            event = "haproxy-started" if self._haproxy.pid is None else "haproxy-reloaded"
+            if self._haproxy.pid is not None:
+                await self._retire(frontends)
+            await self._start(event, frontends)
+        if self._balancers is None:
+            return
+        if self._reconciler.backends != (backends := backends_of(frontends)):
+            self._reconciler.serve(backends)  # a HAProxy that was taken over serves more than the plan's own frontends
+        await self._addresses.keep_only(wanted)
+        for balancer in balancers:
+            if not balancer.is_told:
+                await api.patch(service_path(balancer), {"metadata": {"annotations": {SERVED_IP: str(balancer.address)}}})
+
+    async def _start(self, event: str, frontends: tuple[Frontend, ...]) -> None:
+        # Backends that are new take their servers at run time, after a passed check, as every new server does.
+        known = {backend.name for backend in self._reconciler.backends}
+        backends = backends_of(frontends)
+        servers = self._reconciler.servers_of(backend for backend in backends if backend.name in known)
+        version = await self._haproxy.start(render_config(self._settings, self._paths, frontends, servers))
+        self._events.emit(event, version=version, pid=self._haproxy.pid)
+        self._reconciler.serve(backends)
+
+    def _is_running(self, frontends: tuple[Frontend, ...]) -> bool:
+        """Whether HAProxy was started with these, by this agent or the one before it: the file tells."""
+        try:
+            running = self._paths.config.read_text()
+        except FileNotFoundError:
+            return False
+        wanted = render_config(self._settings, self._paths, frontends, {})
+        return "".join(line for line in running.splitlines(keepends=True) if not line.startswith("    server ")) == wanted
+
+    async def _retire(self, frontends: tuple[Frontend, ...]) -> None:
+        """Cut what is connected through frontends that go: their address goes too, and a connection would hang there.
+
+        Source: HAProxy 2.6 management manual, section 9.3: `shutdown frontend`, `shutdown sessions server`.
+        """
+        staying = {backend.name for backend in backends_of(frontends)}
+        for server in await self._reconciler.read_servers():
+            if server.backend not in staying:
+                await self._runtime.ask(f"shutdown frontend {server.backend}")
+                await self._runtime.ask(f"shutdown sessions server {server.backend}/{server.name}")
+
+
+def backends_of(frontends: Iterable[Frontend]) -> tuple[Backend, ...]:
+    """In the order of their frontends."""
+    return tuple(backend for frontend in frontends for backend in frontend.backends())
+
+
+def service_path(balancer: LoadBalancer) -> str:
+    """Where the API has the Service."""
+    return f"/api/v1/namespaces/{balancer.namespace}/services/{balancer.name}"

@@ -1,0 +1,184 @@
+"""The order in which a load balancer's address, frontend and report come and go, over a HAProxy in memory."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_lb_cluster import node
+from test_lb_load_balancers import ADDRESS, HTTP, balanced
+from test_lb_settings import SETTINGS
+
+from lbagent.addresses import AddressError
+from lbagent.api import ApiError
+from lbagent.fake_runtime import FakeHaproxy, FakeServer
+from lbagent.load_balancers import EXTERNAL_IP, SERVED_IP
+from lbagent.process import HaproxyError
+from lbagent.provisioner import Provisioner
+from lbagent.reconciler import Reconciler
+from lbagent.render import Paths
+from lbagent.settings import decode_settings
+from testbed_init.events import RecordedEvents
+
+TOLD = {EXTERNAL_IP: ADDRESS, SERVED_IP: ADDRESS}
+
+
+class Process:
+    """HAProxy's process: writes down its configuration as the real one does."""
+
+    def __init__(self, config: Path, acts: list[str]) -> None:
+        self.pid: int | None = None
+        self.refuses = False
+        self._config = config
+        self._acts = acts
+
+    async def start(self, config: str) -> str:
+        if self.refuses:
+            raise HaproxyError("refused")
+        names = [line.split()[1] for line in config.splitlines() if line.startswith("frontend")]
+        self._acts.append("start " + " ".join(names))
+        self._config.write_text(config)
+        self.pid = (self.pid or 100) + 1
+        return "2.6.12"
+
+
+class Link:
+    """Addresses in memory."""
+
+    def __init__(self, acts: list[str]) -> None:
+        self.addresses: set = set()
+        self.fails = False
+        self._acts = acts
+
+    async def add(self, wanted) -> None:
+        if self.fails:
+            raise AddressError("no")
+        self._acts.extend(f"add {address}" for address in sorted(set(wanted) - self.addresses))
+        self.addresses |= set(wanted)
+
+    async def keep_only(self, wanted) -> None:
+        self._acts.extend(f"delete {address}" for address in sorted(self.addresses - set(wanted)))
+        self.addresses &= set(wanted)
+
+
+class Api:
+    """Patches in memory."""
+
+    def __init__(self, acts: list[str]) -> None:
+        self.fails = False
+        self._acts = acts
+
+    async def patch(self, path, body) -> None:
+        if self.fails:
+            raise ApiError("away")
+        self._acts.append(f"tell {path.rpartition('/')[2]} {body['metadata']['annotations'][SERVED_IP]}")
+
+
+class Bench:
+    """A provisioner and everything that it acts on; `acts` is what it did since it was last asked."""
+
+    def __init__(self, directory: Path, **settings) -> None:
+        self.acts: list[str] = []
+        self.paths = Paths.under(directory)
+        self.runtime = FakeHaproxy(backends=("nodeport", "default:web:80"))
+        self.process = Process(self.paths.config, self.acts)
+        self.link, self.api, self.events = Link(self.acts), Api(self.acts), RecordedEvents()
+        self._settings = decode_settings(json.dumps({"container": "loadbalancer", "settings": SETTINGS | settings}))
+        self.take_over()
+
+    def take_over(self) -> None:
+        """A new agent."""
+        self.reconciler = Reconciler(backends=self._settings.backends(), runtime=self.runtime, events=self.events)
+        self.provisioner = Provisioner(
+            settings=self._settings,
+            paths=self.paths,
+            haproxy=self.process,
+            runtime=self.runtime,
+            reconciler=self.reconciler,
+            addresses=self.link,
+            events=self.events,
+        )
+
+    async def provision(self, *services: dict) -> list[str]:
+        self.reconciler.on_services(services)
+        self.provisioner.on_services(self.reconciler.services or {})
+        return await self.again()
+
+    async def again(self) -> list[str]:
+        self.acts.clear()
+        await self.provisioner.provision(self.api)
+        return list(self.acts)
+
+
+@pytest.fixture
+async def bench(tmp_path):
+    bench = Bench(tmp_path)
+    await bench.provisioner.start()
+    bench.reconciler.on_nodes([node()])
+    return bench
+
+
+async def test_address_comes_before_the_frontend_and_is_told_when_haproxy_listens(bench):
+    assert await bench.provision(balanced()) == [f"add {ADDRESS}", "start nodeport default:web:80", f"tell web {ADDRESS}"]
+    assert [name for name, _ in bench.events.seen] == ["haproxy-started", "haproxy-reloaded"]
+
+
+async def test_what_is_served_and_told_needs_nothing_more(bench):
+    await bench.provision(balanced())
+    assert await bench.provision(balanced(annotations=TOLD)) == []
+    moved = balanced(annotations=TOLD, ports=({**HTTP, "nodePort": 30001},))
+    bench.reconciler.on_nodes([node(), node("node-2", "10.100.0.3")])
+    assert await bench.provision(moved) == [], "nodes and node ports change at run time, without a reload"
+
+
+async def test_service_that_goes_is_cut_and_leaves_neither_frontend_nor_address(bench):
+    await bench.provision(balanced(annotations=TOLD))
+    bench.runtime.servers["default:web:80/node-1"] = FakeServer(address="10.100.0.2", port=32213, weight=1, connections=2)
+    assert await bench.provision() == ["start nodeport", f"delete {ADDRESS}"]
+    assert bench.runtime.closed == ["default:web:80"]
+    assert bench.runtime.servers["default:web:80/node-1"].connections == 0
+
+
+async def test_new_frontend_begins_without_servers_and_an_old_one_keeps_them(bench):
+    await bench.provision(balanced())
+    assert bench.paths.config.read_text().count("server node-1") == 0
+    bench.provisioner.ask_reload()
+    await bench.again()
+    assert bench.paths.config.read_text().count("server node-1 10.100.0.2:32213") == 1
+
+
+async def test_changed_source_ranges_are_a_reload(bench):
+    await bench.provision(balanced(annotations=TOLD))
+    changed = balanced(annotations=TOLD, loadBalancerSourceRanges=["198.18.0.0/25"])
+    assert await bench.provision(changed) == ["start nodeport default:web:80"]
+    assert "tcp-request connection reject unless { src 198.18.0.0/25 }" in bench.paths.config.read_text()
+
+
+async def test_agent_that_takes_over_keeps_what_its_predecessor_serves(bench):
+    await bench.provision(balanced(annotations=TOLD))
+    bench.take_over()
+    assert await bench.again() == [], "before the services are known, nothing is taken away"
+    assert await bench.provision(balanced(annotations=TOLD)) == []
+    assert [backend.name for backend in bench.reconciler.backends] == ["nodeport", "default:web:80"]
+
+
+async def test_dead_haproxy_is_not_started_by_a_service_and_serves_it_when_asked(bench):
+    bench.process.pid = None
+    assert await bench.provision(balanced()) == []
+    bench.provisioner.ask_reload()
+    assert await bench.again() == [f"add {ADDRESS}", "start nodeport default:web:80", f"tell web {ADDRESS}"]
+
+
+@pytest.mark.parametrize(("part", "error"), [("link", AddressError), ("api", ApiError)])
+async def test_what_failed_is_taken_up_again(bench, part, error):
+    getattr(bench, part).fails = True
+    with pytest.raises(error):
+        await bench.provision(balanced())
+    getattr(bench, part).fails = False
+    assert (await bench.again())[-1] == f"tell web {ADDRESS}"
+
+
+async def test_refused_configuration_is_not_told_as_served(bench):
+    bench.process.refuses = True
+    with pytest.raises(HaproxyError):
+        await bench.provision(balanced())
+    assert bench.acts == [f"add {ADDRESS}"]
