@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from nodeagent.proxy.nftables import NftablesError
 from nodeagent.proxy.ruleset import Network, Ruleset, render_ruleset, render_transaction
-from nodeagent.proxy.services import ServicePort, read_service_ports
+from nodeagent.proxy.services import ServicePort, ServicePortReader
 from testbed_init.events import Clock, EventSink
 
 Object = Mapping[str, Any]
@@ -48,6 +48,7 @@ class Proxy:
         self._sync_period_s = sync_period_s
         self._after_commit = after_commit
         self._sleep = sleep
+        self._reader = ServicePortReader(node)
         self._services: Collection[Object] | None = None
         self._slices: Collection[Object] | None = None
         self._revision = 0
@@ -87,7 +88,7 @@ class Proxy:
         assert self._slices is not None
         began_ns = self._clock()
         revision = self._revision
-        ports = read_service_ports(self._services, self._slices, self._node)
+        ports = self._reader.read(self._services, self._slices)
         desired = render_ruleset(ports, self._network)
         transaction = render_transaction(self._applied, desired)
         try:
@@ -109,7 +110,7 @@ class Proxy:
         self, before: tuple[ServicePort, ...], after: tuple[ServicePort, ...], revision: int, t_mono_ns: int, duration_ms: float
     ) -> None:
         old = {port.key: port for port in before}
-        changed = [port for port in after if old.pop(port.key, None) != port]
+        changed = [port for port in after if (known := old.pop(port.key, None)) is not port and known != port]
         endpoints = {port.key: sorted(item.target for item in port.usable.cluster) for port in changed}
         endpoints.update({key: [] for key in old})
         if not endpoints and self.synced.is_set():
