@@ -15,6 +15,7 @@ from nodeagent.kubelet.node import NodeStatus
 from nodeagent.kubelet.pod import Pod
 from nodeagent.kubelet.pod_spec import PodSpec
 from nodeagent.kubelet.pods import Addresses, Pods
+from nodeagent.observer.observer import RulesObserver
 from nodeagent.proxy.duties import ProxyDuties
 from nodeagent.proxy.nftables import Nftables
 from nodeagent.proxy.proxy import Proxy
@@ -43,6 +44,50 @@ class Agent:
     async def run(self) -> None:
         """Until cancelled."""
         settings = self._settings
+        duties: ProxyDuties | None = None
+        rules: Proxy | RulesObserver
+        if settings.rule_writer == "agent":
+            duties, rules = self._make_proxy()
+        else:
+            rules = RulesObserver(node=settings.node, mode=settings.mode, events=self._events, clock=self._clock)
+        async with open_session(api_url=settings.api_url, token=settings.token, ca_file=self._ca_file) as session:
+            api = Api(session)
+            status = NodeStatus(settings=settings, api=api, events=self._events, now=now, ready=rules.synced.is_set)
+
+            def watch(path: str, resource: str, on_change: Any) -> ResourceWatch:
+                return ResourceWatch(
+                    session=session, path=path, resource=resource, on_change=on_change, events=self._events, clock=self._clock
+                )
+
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(rules.run())
+                if duties is not None and isinstance(rules, Proxy):
+                    tasks.create_task(duties.run())
+                    services = "/api/v1/services?labelSelector=!service.kubernetes.io/service-proxy-name"
+                    tasks.create_task(watch(services, "services", duties.noting(rules.on_services)).run())
+                    slices = "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=!service.kubernetes.io/headless"
+                    tasks.create_task(watch(slices, "endpointslices", duties.noting(rules.on_slices)).run())
+                node = await status.register()
+                tasks.create_task(status.keep_lease())
+                pod_cidr = IPv4Network(node["spec"]["podCIDR"])
+                await self._network.make_bridge(pod_cidr)
+                pods = Pods(addresses=Addresses(pod_cidr), make_pod=self._pod_factory(pod_cidr, api))
+
+                def on_nodes(nodes: Collection[Object]) -> None:
+                    if duties is not None:
+                        duties.on_nodes(nodes)
+                    self._on_nodes(nodes)
+
+                tasks.create_task(watch("/api/v1/nodes", "nodes", on_nodes).run())
+                tasks.create_task(self._keep_routes())
+                mine = f"/api/v1/pods?fieldSelector=spec.nodeName={settings.node}"
+                tasks.create_task(watch(mine, "pods", pods.on_pods).run())
+                await rules.synced.wait()
+                await forget_untranslated(settings.service_cidr)
+                tasks.create_task(status.keep_status())
+
+    def _make_proxy(self) -> tuple[ProxyDuties, Proxy]:
+        settings = self._settings
         duties = ProxyDuties(
             node=settings.node,
             mode="nftables",
@@ -52,7 +97,7 @@ class Agent:
             clock=self._clock,
             now=now,
         )
-        proxy = Proxy(
+        return duties, Proxy(
             node=settings.node,
             network=Network(
                 node_ip=str(settings.internal_ip),
@@ -66,39 +111,6 @@ class Agent:
             sync_period_s=settings.sync_period_s,
             after_commit=duties.after_commit,
         )
-        async with open_session(api_url=settings.api_url, token=settings.token, ca_file=self._ca_file) as session:
-            api = Api(session)
-            status = NodeStatus(settings=settings, api=api, events=self._events, now=now, ready=proxy.synced.is_set)
-
-            def watch(path: str, resource: str, on_change: Any) -> ResourceWatch:
-                return ResourceWatch(
-                    session=session, path=path, resource=resource, on_change=on_change, events=self._events, clock=self._clock
-                )
-
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(proxy.run())
-                tasks.create_task(duties.run())
-                services = "/api/v1/services?labelSelector=!service.kubernetes.io/service-proxy-name"
-                tasks.create_task(watch(services, "services", duties.noting(proxy.on_services)).run())
-                slices = "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=!service.kubernetes.io/headless"
-                tasks.create_task(watch(slices, "endpointslices", duties.noting(proxy.on_slices)).run())
-                node = await status.register()
-                tasks.create_task(status.keep_lease())
-                pod_cidr = IPv4Network(node["spec"]["podCIDR"])
-                await self._network.make_bridge(pod_cidr)
-                pods = Pods(addresses=Addresses(pod_cidr), make_pod=self._pod_factory(pod_cidr, api))
-
-                def on_nodes(nodes: Collection[Object]) -> None:
-                    duties.on_nodes(nodes)
-                    self._on_nodes(nodes)
-
-                tasks.create_task(watch("/api/v1/nodes", "nodes", on_nodes).run())
-                tasks.create_task(self._keep_routes())
-                mine = f"/api/v1/pods?fieldSelector=spec.nodeName={settings.node}"
-                tasks.create_task(watch(mine, "pods", pods.on_pods).run())
-                await proxy.synced.wait()
-                await forget_untranslated(settings.service_cidr)
-                tasks.create_task(status.keep_status())
 
     def _pod_factory(self, pod_cidr: IPv4Network, api: Api) -> Any:
         def make(spec: PodSpec, address: IPv4Address) -> Pod:

@@ -8,6 +8,9 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
+MODES = {"agent": ("nftables",), "kube-proxy": ("nftables", "iptables")}
+"""Modes of each rule writer: the agent itself, or a kube-proxy of the user's own, at which the agent only looks on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -23,6 +26,8 @@ class Settings:
     lease_duration_s: int
     status_update_s: float
     labels: dict[str, str]
+    mode: str = "nftables"
+    rule_writer: str = "agent"
 
 
 class SettingsError(Exception):
@@ -35,8 +40,11 @@ def read_settings(file: Path) -> Settings:
     try:
         found = config["settings"]
         proxy, kubelet = found["kube_proxy"], found["kubelet"]
-        if proxy["mode"] != "nftables":
-            raise SettingsError(f"settings.kube_proxy.mode: {proxy['mode']!r}; allowed: nftables")
+        writer, mode = proxy.get("writer", "agent"), proxy["mode"]
+        if writer not in MODES:
+            raise SettingsError(f"settings.kube_proxy.writer: {writer!r}; allowed: {', '.join(MODES)}")
+        if mode not in MODES[writer]:
+            raise SettingsError(f"settings.kube_proxy.mode: {mode!r}; allowed: {', '.join(MODES[writer])}")
         return Settings(
             node=found["node"],
             internal_ip=IPv4Address(found["internal_ip"]),
@@ -50,6 +58,8 @@ def read_settings(file: Path) -> Settings:
             lease_duration_s=int(kubelet["lease_duration_s"]),
             status_update_s=float(kubelet["status_update_s"]),
             labels=dict(found.get("labels", {})),
+            mode=mode,
+            rule_writer=writer,
         )
     except KeyError as error:
         raise SettingsError(f"{file}: settings: {error} is required") from None

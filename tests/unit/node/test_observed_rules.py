@@ -1,0 +1,97 @@
+"""Rules of a kube-proxy that is not ours, read back from the kernel: commits told, chains understood."""
+
+import json
+
+import pytest
+
+from nodeagent.observer.generations import HEADER, NEW_GENERATION, count_commits
+from nodeagent.observer.tables import read_iptables, read_nftables
+
+NEW_RULE = 10 << 8 | 6
+WEB, WEB_KEY = "service-ULMVA6XW-default/web/tcp/http", "default/web:http"
+
+
+def message(kind: int, content: bytes = b"") -> bytes:
+    length = HEADER.size + len(content)
+    return HEADER.pack(length, kind, 0, 0, 0) + content.ljust((len(content) + 3) & ~3, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("received", "commits"),
+    [
+        (b"", 0),
+        (message(NEW_RULE, b"rules"), 0),
+        (message(NEW_RULE, b"rules") + message(NEW_GENERATION, b"generation"), 1),
+        (message(NEW_GENERATION) + message(NEW_RULE) + message(NEW_GENERATION), 2),
+        (message(NEW_GENERATION)[:-1], 0),
+        (HEADER.pack(0, NEW_GENERATION, 0, 0, 0), 0),
+    ],
+)
+def test_each_generation_that_is_told_ends_one_commit(received: bytes, commits: int) -> None:
+    assert count_commits(received) == commits
+
+
+def rule(chain: str, *expressions: object) -> dict:
+    return {"rule": {"family": "ip", "table": "kube-proxy", "chain": chain, "handle": 7, "expr": list(expressions)}}
+
+
+def spread(*targets: tuple[str, int]) -> dict:
+    elements = [[index, {"concat": list(target)}] for index, target in enumerate(targets)]
+    return {"dnat": {"family": "ip", "addr": {"map": {"key": {"numgen": {"mode": "random"}}, "data": {"set": elements}}}}}
+
+
+def choose(*endpoints: str) -> dict:
+    elements = [[index, {"goto": {"target": f"endpoint-{name}"}}] for index, name in enumerate(endpoints)]
+    return {"vmap": {"key": {"numgen": {"mode": "random"}}, "data": {"set": elements}}}
+
+
+def listing(*rules: dict) -> str:
+    chain = {"chain": {"family": "ip", "table": "kube-proxy", "name": "services", "handle": 1}}
+    return json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, chain, *rules]})
+
+
+@pytest.mark.parametrize(
+    ("rules", "programmed"),
+    [
+        ([], {}),
+        ([rule(WEB, spread(("10.0.1.2", 8080), ("10.0.2.2", 8080)))], {WEB_KEY: {"10.0.1.2:8080", "10.0.2.2:8080"}}),
+        (
+            [rule(WEB, choose("ULMVA6XW-default/web/tcp/http__10.0.1.2/8080"))],
+            {WEB_KEY: {"10.0.1.2:8080"}},
+        ),
+        ([rule("service-ABCDEFGH-a/b/udp/", spread(("10.0.1.2", 53)))], {"a/b:": {"10.0.1.2:53"}}),
+        ([rule("external-ULMVA6XW-default/web/tcp/http", {"goto": {"target": WEB}})], {}),
+    ],
+    ids=["nothing yet", "addresses in a map", "affinity: chains of endpoints", "port without a name", "external chain"],
+)
+def test_endpoints_are_read_from_the_service_chains_of_nftables(rules: list, programmed: dict) -> None:
+    assert read_nftables(listing(*rules)) == programmed
+
+
+def test_a_table_that_kube_proxy_has_not_filled_yet_says_nothing() -> None:
+    assert read_nftables(json.dumps({"nftables": [{"table": {"name": "kube-proxy"}}]})) is None
+    assert read_iptables("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n") is None
+
+
+SAVED = """\
+*nat
+:KUBE-SERVICES - [0:0]
+-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A KUBE-SERVICES -d 10.3.240.10/32 -p tcp -m comment --comment "default/web:http cluster IP" -m tcp --dport 80 -j KUBE-SVC-AAAA
+-A KUBE-SERVICES -d 10.3.240.11/32 -p udp -m comment --comment "default/dns cluster IP" -m udp --dport 53 -j KUBE-SVL-BBBB
+-A KUBE-SERVICES -d 198.18.0.9/32 -p tcp -m comment --comment "default/web:http external IP" -m tcp --dport 80 -j KUBE-EXT-AAAA
+-A KUBE-EXT-AAAA -j KUBE-SVC-AAAA
+-A KUBE-SVC-AAAA ! -s 10.0.0.0/16 -d 10.3.240.10/32 -p tcp -m tcp --dport 80 -j KUBE-MARK-MASQ
+-A KUBE-SVC-AAAA -m comment --comment "default/web:http -> 10.0.1.2:8080" -m statistic --mode random --probability 0.5 -j KUBE-SEP-1
+-A KUBE-SVC-AAAA -m comment --comment "default/web:http -> 10.0.2.2:8080" -j KUBE-SEP-2
+-A KUBE-SVC-BBBB -j KUBE-SEP-3
+-A KUBE-SEP-1 -s 10.0.1.2/32 -m comment --comment "default/web:http" -j KUBE-MARK-MASQ
+-A KUBE-SEP-1 -p tcp -m comment --comment "default/web:http" -m tcp -j DNAT --to-destination 10.0.1.2:8080
+-A KUBE-SEP-2 -p tcp -m tcp -j DNAT --to-destination 10.0.2.2:8080
+-A KUBE-SEP-3 -p udp -m udp -j DNAT --to-destination 10.0.1.2:53
+COMMIT
+"""
+
+
+def test_endpoints_are_read_from_the_chains_of_iptables_with_and_without_comments() -> None:
+    assert read_iptables(SAVED) == {"default/web:http": {"10.0.1.2:8080", "10.0.2.2:8080"}, "default/dns:": {"10.0.1.2:53"}}
