@@ -39,7 +39,7 @@ class ProxyDuties:
         # nodePortAddresses: the primary address by default with nftables, every address with iptables.
         address = "0.0.0.0" if mode == "iptables" else node_ip
         self._checks = HealthCheckServers(node=node, address=address, health=self._health, events=events)
-        self._servers = ProxyServers(mode=mode, health=self._health, metrics=self._metrics)
+        self._servers = ProxyServers(node=node, mode=mode, health=self._health, metrics=self._metrics)
 
     def noting(self, on_change: OnChange) -> OnChange:
         """The same, with the change noted as queued first."""

@@ -99,9 +99,10 @@ class HealthCheckServers:
 
 
 class ProxyServers:
-    """The two servers that are there from the start."""
+    """The two servers that are there from the start; `metrics` is also where they report."""
 
-    def __init__(self, *, mode: str, health: ProxyHealth, metrics: ProxyMetrics) -> None:
+    def __init__(self, *, node: str, mode: str, health: ProxyHealth, metrics: ProxyMetrics) -> None:
+        self._node = node
         self._mode = mode
         self._health = health
         self._metrics = metrics
@@ -109,8 +110,22 @@ class ProxyServers:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_keep(self._answer_health, "0.0.0.0", HEALTHZ_PORT))
-            tasks.create_task(_keep(self._answer_metrics, "127.0.0.1", METRICS_PORT))
+            tasks.create_task(self._keep(self._answer_health, "0.0.0.0", HEALTHZ_PORT))
+            tasks.create_task(self._keep(self._answer_metrics, "127.0.0.1", METRICS_PORT))
+
+    async def _keep(self, handler: Handler, host: str, port: int) -> None:
+        """Serve until cancelled; while another has the port, try again."""
+        while True:
+            try:
+                runner = await serve(handler, host, port)
+                break
+            except OSError as error:
+                self._metrics.emit("health-check-failed", node=self._node, service=None, port=port, error=str(error))
+                await asyncio.sleep(RETRY_S)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
 
     async def _answer_health(self, request: web.BaseRequest) -> web.Response:
         if request.path == "/healthz":
@@ -134,17 +149,3 @@ class ProxyServers:
 
 def _not_found() -> web.Response:
     return web.Response(status=404, headers=TEXT, body=b"404 page not found\n")
-
-
-async def _keep(handler: Handler, host: str, port: int) -> None:
-    """Serve until cancelled; while another has the port, try again."""
-    while True:
-        try:
-            runner = await serve(handler, host, port)
-            break
-        except OSError:
-            await asyncio.sleep(RETRY_S)
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
