@@ -32,6 +32,10 @@ class ServiceFacts:
     service_type: str
     cluster_ip: IPv4Address | None
     ports: tuple["ServicePortFacts", ...]
+    external_ip: IPv4Address | None = None
+    """Of a Service of type LoadBalancer that the testbed's own load balancer serves: the address that the plan asks for."""
+    is_local: bool = False
+    """externalTrafficPolicy Local: a node forwards to its own pods only."""
 
     @property
     def key(self) -> str:

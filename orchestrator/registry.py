@@ -8,6 +8,7 @@ from orchestrator.faults.no_op import NoOp
 from orchestrator.faults.node_kill import NodeKill
 from orchestrator.faults.node_pause import NodePause
 from orchestrator.faults.scale import Scale
+from orchestrator.ingress.loadbalancer import LoadBalancer
 from orchestrator.ingress.nodeport import NodePort
 from orchestrator.ingress.service_port_on_node import ServicePortOnNode
 from orchestrator.ingress.static_route import StaticRoute
@@ -17,7 +18,7 @@ from orchestrator.report.markdown import Markdown
 from orchestrator.report.outcome_json import OutcomeJson
 from orchestrator.slo import parse_objective
 
-PATHS: Mapping[str, IngressPath] = {path.kind: path for path in (StaticRoute(), NodePort(), ServicePortOnNode())}
+PATHS: Mapping[str, IngressPath] = {path.kind: path for path in (StaticRoute(), NodePort(), LoadBalancer(), ServicePortOnNode())}
 
 ACTIONS: Mapping[str, Action] = {action.kind: action for action in (NodeKill(), NodePause(), LinkDown(), NoOp(), Scale())}
 

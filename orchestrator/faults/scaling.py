@@ -8,7 +8,7 @@ from orchestrator.contracts import World
 from orchestrator.errors import InternalError
 from orchestrator.model.plan import StepPlan
 from orchestrator.runner.manifests import deployments_of, replicas_of, wanted_endpoints
-from orchestrator.runner.view import ClusterView, backends_of
+from orchestrator.runner.view import BackendNeeds, ClusterView, backends_of
 from orchestrator.runner.waiting import await_state
 
 READY_DEADLINE_S = 60.0
@@ -24,7 +24,7 @@ class Rescale:
     """`namespace/name`; None when the number of pods stays."""
     drain: bool
     drain_period_s: float
-    backends: Mapping[str, bool]
+    backends: Mapping[str, BackendNeeds]
     replicas: Mapping[str, int]
     """Every planned Deployment -> how many pods it has afterwards."""
 

@@ -1,5 +1,6 @@
 """Decides everything of a run, in one order: addresses, paths, timeline, load, objectives, containers."""
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from orchestrator.contracts import Kinds, PathParts, PlanContext, ServiceFacts
 from orchestrator.model.plan import Plan
 from orchestrator.planner import roles
 from orchestrator.planner.complaints import Complaints
+from orchestrator.planner.external_ips import with_external_ips
 from orchestrator.planner.load import CONTROL_PATH, plan_load
 from orchestrator.planner.objectives import plan_objectives
 from orchestrator.planner.services import read_services
@@ -33,7 +35,7 @@ def plan_run(
     complaints = Complaints(file)
     cluster = scenario.cluster
     addresses = _plan_addresses(cluster, slot, complaints)
-    services = read_services(manifests, cluster.service_network)
+    services = read_services(manifests, cluster.service_network, addresses.external_pool)
     context = _context(scenario, addresses, services)
 
     parts = _plan_paths(scenario, kinds, context, complaints)
@@ -78,7 +80,7 @@ def plan_run(
                 for name in (*context.nodes, *(name for name in added if name not in context.nodes))
             ),
         ),
-        objects=tuple(manifest.body for manifest in manifests),
+        objects=with_external_ips((manifest.body for manifest in manifests), services),
         paths=paths,
         control_path=CONTROL_PATH,
         load=load,
@@ -140,6 +142,21 @@ def _context(scenario: Scenario, addresses: SlotAddresses, services: dict[str, S
     )
 
 
+def _check_frontends(parts: Sequence[PathParts]) -> None:
+    """Raises ValueError when the last path would share the frontend of a Service's address with an earlier one."""
+    earlier = {_served(item): part.path.name for part in parts[:-1] for item in part.frontends}
+    for item in parts[-1].frontends:
+        if item.get("mode") == "loadbalancer" and _served(item) in earlier:
+            raise ValueError(
+                f"service: its external address has one frontend for each port, and path {earlier[_served(item)]!r} has it; "
+                "allowed: another port, another Service, or a path of kind nodeport"
+            )
+
+
+def _served(frontend: Mapping[str, object]) -> tuple[object, ...]:
+    return tuple(frontend.get(key) for key in ("mode", "service", "port"))
+
+
 def _plan_paths(scenario: Scenario, kinds: Kinds, context: PlanContext, complaints: Complaints) -> tuple[PathParts, ...]:
     parts: list[PathParts] = []
     counts: dict[str, int] = {}
@@ -160,5 +177,6 @@ def _plan_paths(scenario: Scenario, kinds: Kinds, context: PlanContext, complain
             continue
         with complaints.at("paths", name):
             parts.append(path.plan(name, decoded, context, counts.get(kind, 0)))
+            _check_frontends(parts)
         counts[kind] = counts.get(kind, 0) + 1
     return tuple(parts)

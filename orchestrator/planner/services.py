@@ -1,6 +1,7 @@
 """What the plan needs to know of the Services and Deployments in the manifests. The control plane validates the rest."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal, NoReturn
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.contracts import ServiceFacts, ServicePortFacts
 from orchestrator.errors import Problem, ScenarioError
+from orchestrator.planner.external_ips import PoolFullError, assign_external_ips
 from orchestrator.scenario.loading import Manifest, describe_problems
 
 NODE_PORTS = (30000, 32767)  # kube-apiserver --service-node-port-range, default
@@ -35,6 +37,14 @@ class _ServiceSpec(_Part):
     type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = "ClusterIP"
     cluster_ip: IPv4Address | Literal["None", ""] | None = Field(default=None, alias="clusterIP")
     ports: tuple[_Port, ...] = ()
+    external_traffic_policy: str | None = Field(default=None, alias="externalTrafficPolicy")
+    load_balancer_class: str | None = Field(default=None, alias="loadBalancerClass")
+    load_balancer_ip: IPv4Address | None = Field(default=None, alias="loadBalancerIP")
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the testbed's load balancer serves it."""
+        return self.type == "LoadBalancer" and not self.load_balancer_class
 
 
 class _Service(_Part):
@@ -42,10 +52,13 @@ class _Service(_Part):
     spec: _ServiceSpec
 
 
-def read_services(manifests: tuple[Manifest, ...], service_network: IPv4Network) -> dict[str, ServiceFacts]:
+def read_services(
+    manifests: tuple[Manifest, ...], service_network: IPv4Network, external_pool: IPv4Network
+) -> dict[str, ServiceFacts]:
     """Services by `namespace/name`, and by `name` where only one has it. Raises ScenarioError naming the manifest file."""
     facts: dict[str, ServiceFacts] = {}
     owners: dict[object, str] = {}
+    wanted: dict[str, IPv4Address | None] = {}
     for manifest in manifests:
         if manifest.body["kind"] != "Service":
             continue
@@ -61,6 +74,16 @@ def read_services(manifests: tuple[Manifest, ...], service_network: IPv4Network)
         for place, port in enumerate(service.spec.ports):
             if port.node_port is not None:
                 _claim(owners, port.node_port, key, manifest, f"spec.ports[{place}].nodePort")
+        if service.spec.is_ours:
+            wanted[key] = address = service.spec.load_balancer_ip
+            if address is not None:
+                if address not in external_pool:
+                    _refuse(manifest, "spec.loadBalancerIP", "outside the external pool", str(address), str(external_pool))
+                _claim(owners, address, key, manifest, "spec.loadBalancerIP")
+            try:
+                assign_external_ips(wanted, external_pool)
+            except PoolFullError as error:
+                _refuse(manifest, "spec.type", f"no external address is left: {error}", service.spec.type)
         facts[key] = ServiceFacts(
             name=service.metadata.name,
             namespace=service.metadata.namespace,
@@ -70,7 +93,10 @@ def read_services(manifests: tuple[Manifest, ...], service_network: IPv4Network)
                 ServicePortFacts(name=port.name, port=port.port, node_port=port.node_port, protocol=port.protocol)
                 for port in service.spec.ports
             ),
+            is_local=service.spec.external_traffic_policy == "Local",
         )
+    for key, address in assign_external_ips(wanted, external_pool).items():
+        facts[key] = replace(facts[key], external_ip=address)
     return {**facts, **_by_short_name(facts)}
 
 

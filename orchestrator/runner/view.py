@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.model.history import Event
@@ -121,28 +122,45 @@ class ClusterView:
                     lacking.append(f"rules of {node} lack {', '.join(sorted(missing))} of {service}")
         return lacking
 
-    def lacking_servers(self, nodes: Iterable[str], backends: Mapping[str, bool]) -> list[str]:
+    def lacking_servers(self, nodes: Iterable[str], backends: Mapping[str, "BackendNeeds"]) -> list[str]:
         """What keeps these nodes from getting connections of these backends (see `backends_of`)."""
         asked = tuple(nodes)
         lacking: list[str] = []
-        for backend, is_checked in backends.items():
+        for backend, needs in backends.items():
             for node in asked:
+                if needs.local_to is not None and not self._has_ready_endpoint(node, needs.local_to):
+                    continue
                 state = self.servers[backend].get(node)
                 if self.is_draining(backend, node):
                     lacking.append(f"server {node} of backend {backend} is draining")
-                elif state is None or (is_checked and state is not ServerState.UP):
+                elif state is None or (needs.is_checked and state is not ServerState.UP):
                     lacking.append(f"server {node} of backend {backend} is {state or 'not there'}")
         return lacking
+
+    def _has_ready_endpoint(self, node: str, service: str) -> bool:
+        return any(entry == (EndpointState.READY, node) for entry in self._endpoints[service].values())
 
     def is_draining(self, backend: str, server: str) -> bool:
         return (backend, server) in self._draining
 
 
-def backends_of(paths: Iterable[PathPlan]) -> Mapping[str, bool]:
-    """HAProxy backends of these paths -> whether their servers are checked."""
-    backends: dict[str, bool] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendNeeds:
+    """When a server of one HAProxy backend is as it should be."""
+
+    is_checked: bool = True
+    local_to: str | None = None
+    """The service of which a node must have a ready endpoint of its own to be up; None: any node is."""
+
+
+def backends_of(paths: Iterable[PathPlan]) -> Mapping[str, BackendNeeds]:
+    """HAProxy backends of these paths."""
+    backends: dict[str, BackendNeeds] = {}
     for path in paths:
         if path.frontend is not None:
             settings = path.settings.get("haproxy")
-            backends[path.frontend] = bool(settings.get("checks", True)) if isinstance(settings, Mapping) else True
+            backends[path.frontend] = BackendNeeds(
+                is_checked=bool(settings.get("checks", True)) if isinstance(settings, Mapping) else True,
+                local_to=path.service if path.settings.get("needs_local_endpoint") else None,
+            )
     return backends

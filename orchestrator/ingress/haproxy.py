@@ -1,0 +1,101 @@
+"""HAProxy's settings as a path's options: what a user may write, and how the load balancer's agent is told."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from orchestrator.contracts import ServiceFacts
+from orchestrator.scenario.quantities import DurationS, PositiveDurationS
+
+HEALTH_CHECK_NODE_PORT = "health-check-node-port"
+_ENDS_AT_A_POD = (None, "tcp", "agent", HEALTH_CHECK_NODE_PORT)
+"""Checks that fail on a node without endpoints of its own where the policy is Local."""
+
+
+class HaproxyOptions(BaseModel):
+    """HAProxy's settings, under the names of its configuration manual (2.6); the defaults are HAProxy's own where it has one.
+
+    `retry-on` is not among them: HAProxy reads it in mode http only (manual section 4.2), and these paths forward TCP.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checks: bool = Field(default=True, description="false: servers are never taken out (the classic mistake)")
+    check: Literal["tcp", "http-healthz", "health-check-node-port", "agent"] | None = Field(
+        default=None,
+        description="what a check asks: the node port, kube-proxy's healthz, the Service's healthCheckNodePort, or the node "
+        "port and the node's agent; by default the node port, or the healthCheckNodePort for a load balancer with policy Local",
+    )
+    inter: PositiveDurationS = Field(default=2.0, validate_default=False)
+    fastinter: PositiveDurationS | None = None
+    downinter: PositiveDurationS | None = None
+    agent_inter: PositiveDurationS = Field(default=2.0, validate_default=False)
+    rise: int = Field(default=2, ge=1)
+    fall: int = Field(default=3, ge=1)
+    observe: Literal["none", "layer4"] = Field(default="none", description="layer4: errors of real connections count as checks")
+    error_limit: int = Field(default=10, ge=1, description="consecutive errors until on_error")
+    on_error: Literal["fastinter", "fail-check", "sudden-death", "mark-down"] = "fail-check"
+    connect_timeout: PositiveDurationS = Field(default=1.0, validate_default=False)
+    check_timeout: PositiveDurationS | None = None
+    client_timeout: PositiveDurationS = Field(default=60.0, validate_default=False)
+    server_timeout: PositiveDurationS = Field(default=60.0, validate_default=False)
+    retries: int = Field(default=3, ge=0)
+    redispatch: int = Field(default=1, description="0: off; N: to another server at every Nth retry; -1: at the last")
+    balance: Literal["roundrobin", "leastconn", "first", "random", "source"] = Field(
+        default="roundrobin", description="the algorithms that take servers at run time"
+    )
+    shutdown_sessions_on_down: bool = Field(default=False, description="on-marked-down shutdown-sessions")
+    send_proxy_v2: bool = Field(default=False, description="PROXY protocol to the pods, which must accept it")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.observe != "none" and not self.checks:
+            raise ValueError("observe needs checks: what it observes is added to their verdict")
+        return self
+
+    def to_settings(self) -> dict[str, object]:
+        """The frontend's `haproxy` settings of docs/contracts.md: durations in ms."""
+        durations: dict[str, DurationS | None] = {
+            "inter_ms": self.inter,
+            "fastinter_ms": self.fastinter,
+            "downinter_ms": self.downinter,
+            "agent_inter_ms": self.agent_inter,
+            "connect_timeout_ms": self.connect_timeout,
+            "check_timeout_ms": self.check_timeout,
+            "client_timeout_ms": self.client_timeout,
+            "server_timeout_ms": self.server_timeout,
+        }
+        return {
+            "checks": self.checks,
+            "check": self.check,
+            "rise": self.rise,
+            "fall": self.fall,
+            "observe": self.observe,
+            "error_limit": self.error_limit,
+            "on_error": self.on_error,
+            "retries": self.retries,
+            "redispatch": self.redispatch,
+            "balance": self.balance,
+            "shutdown_sessions_on_down": self.shutdown_sessions_on_down,
+            "send_proxy_v2": self.send_proxy_v2,
+            **{key: round(value * 1000) for key, value in durations.items() if value is not None},
+        }
+
+
+def check_service(options: HaproxyOptions, service: ServiceFacts) -> None:
+    """Raises ValueError where the Service has not what the check asks."""
+    has_port = service.service_type == "LoadBalancer" and service.is_local
+    if options.check == HEALTH_CHECK_NODE_PORT and not has_port:
+        raise ValueError(
+            f"haproxy.check: {service.key} has no healthCheckNodePort; "
+            "allowed: a Service of type LoadBalancer with externalTrafficPolicy Local"
+        )
+
+
+def plan_settings(options: HaproxyOptions, service: ServiceFacts) -> dict[str, object]:
+    """`settings` of the path: HAProxy's own, and what decides which nodes are up behind it."""
+    return {
+        "haproxy": options.to_settings(),
+        "external_traffic_policy": "Local" if service.is_local else "Cluster",
+        "needs_local_endpoint": service.is_local and options.checks and options.check in _ENDS_AT_A_POD,
+    }

@@ -1,0 +1,43 @@
+"""Addresses of Services of type LoadBalancer: asked for by the plan, so that it holds every URL before anything runs."""
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Network
+
+from orchestrator.contracts import ServiceFacts
+
+Object = Mapping[str, object]
+
+
+class PoolFullError(ValueError):
+    """More Services than addresses."""
+
+
+def assign_external_ips(wanted: Mapping[str, IPv4Address | None], pool: IPv4Network) -> Mapping[str, IPv4Address]:
+    """An address for each Service: the one that its manifest asks for, or else the lowest that none asks for, in order.
+
+    Raises PoolFullError.
+    """
+    taken = {address for address in wanted.values() if address is not None}
+    free = (address for address in pool if address not in taken)
+    assigned: dict[str, IPv4Address] = {}
+    for service, address in wanted.items():
+        chosen = address if address is not None else next(free, None)
+        if chosen is None:
+            raise PoolFullError(f"{len(wanted)} Services of type LoadBalancer; allowed: {pool.num_addresses}, all of {pool}")
+        assigned[service] = chosen
+    return assigned
+
+
+def with_external_ips(objects: Iterable[Object], services: Mapping[str, ServiceFacts]) -> tuple[Object, ...]:
+    """The manifests, with `spec.loadBalancerIP` in every Service that has an external address."""
+    return tuple(_with_external_ip(item, services) for item in objects)
+
+
+def _with_external_ip(item: Object, services: Mapping[str, ServiceFacts]) -> Object:
+    metadata, spec = item.get("metadata"), item.get("spec")
+    if item["kind"] != "Service" or not isinstance(metadata, Mapping) or not isinstance(spec, Mapping):
+        return item
+    facts = services.get(f"{metadata.get('namespace', 'default')}/{metadata['name']}")
+    if facts is None or facts.external_ip is None:
+        return item
+    return {**item, "spec": {**spec, "loadBalancerIP": str(facts.external_ip)}}
