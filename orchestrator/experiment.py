@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import platform
 import secrets
 import signal
 import string
@@ -16,11 +17,13 @@ from orchestrator.errors import TestbedError
 from orchestrator.loadgen.locust import LocustLoad, fetch_samples, start_load
 from orchestrator.loadgen.probe import probe_paths
 from orchestrator.model.history import Event
-from orchestrator.model.plan import Plan, Role
+from orchestrator.model.plan import Plan, ProgramPlan, Role
 from orchestrator.planner import plan_run
+from orchestrator.planner.kube_proxy import PROGRAM
 from orchestrator.registry import ACTIONS, KINDS
 from orchestrator.runner import run_timeline
 from orchestrator.scenario.loading import Manifest, load_manifests, load_scenario
+from orchestrator.scenario.programs import read_program
 from orchestrator.scenario.schema import Scenario
 from orchestrator.store import NOTES, SAMPLES, VERSIONS, RunDirectory, create_run_directory
 from orchestrator.testbed.bring_up import bring_up
@@ -46,17 +49,35 @@ class Loaded:
     scenario: Scenario
     manifests: tuple[Manifest, ...]
     seed: int | None
+    kube_proxy: ProgramPlan | None = None
 
     def plan(self, *, slot: int = 0, trial: int = 1) -> Plan:
-        return plan_run(self.scenario, self.manifests, KINDS, file=self.file, slot=slot, trial=trial, seed=self.seed)
+        return plan_run(
+            self.scenario,
+            self.manifests,
+            KINDS,
+            file=self.file,
+            slot=slot,
+            trial=trial,
+            seed=self.seed,
+            kube_proxy=self.kube_proxy,
+        )
 
 
 def load_request(file: Path, overrides: Mapping[str, object], seed: int | None) -> Loaded:
     """Reads and checks everything that the user wrote. Raises ScenarioError, UsageError."""
     scenario = load_scenario(file, overrides)
-    loaded = Loaded(file=file, scenario=scenario, manifests=load_manifests(file, scenario.manifests), seed=seed)
+    manifests = load_manifests(file, scenario.manifests)
+    loaded = Loaded(file=file, scenario=scenario, manifests=manifests, seed=seed, kube_proxy=_read_kube_proxy(file, scenario))
     loaded.plan()
     return loaded
+
+
+def _read_kube_proxy(file: Path, scenario: Scenario) -> ProgramPlan | None:
+    binary = scenario.cluster.kube_proxy.binary
+    if binary is None:
+        return None
+    return read_program(file, binary, key="cluster.kube_proxy.binary", into=PROGRAM, machine=platform.machine())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

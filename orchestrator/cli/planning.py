@@ -71,6 +71,8 @@ def print_plan(planned: Plan, *, as_json: bool) -> None:
         f"seed {planned.seed}, address slot {planned.slot}, timings {planned.timings.profile}, "
         f"{planned.load.duration_s:g} s of load\n"
     )
+    if planned.cluster.get("kube_proxy_binary"):
+        console.print(f"rules by a kube-proxy of your own ({planned.cluster['kube_proxy_mode']}): {_program(planned)}\n")
     console.print(
         _table(("container", "role", "addresses", "from"), (_container_row(planned, item) for item in planned.containers))
     )
@@ -95,6 +97,11 @@ def print_plan(planned: Plan, *, as_json: bool) -> None:
     if planned.kernel_features:
         console.print(f"needs of the kernel: {', '.join(planned.kernel_features)}\n")
     console.print(_table(("objective", "of", "must be"), ((slo.kind, slo.subject, slo.text) for slo in planned.slos)))
+
+
+def _program(planned: Plan) -> str:
+    program = planned.of_role(Role.NODE)[0].programs[0]
+    return f"{program.source}, sha256 {program.sha256}"
 
 
 def _container_row(planned: Plan, item: Any) -> tuple[str, ...]:

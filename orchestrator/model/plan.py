@@ -37,6 +37,17 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramPlan:
+    """A program of the user's own that is put into a container. The plan holds its fingerprint, the file its content."""
+
+    path: str
+    """In the container."""
+    source: str
+    """On the user's machine."""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerPlan:
     """One container. `config` is its /etc/testbed/config.json less run id, token and expiry, which the run adds."""
 
@@ -46,6 +57,7 @@ class ContainerPlan:
     config: Mapping[str, object]
     at_bring_up: bool = True
     """False: created later, by a step that adds nodes."""
+    programs: tuple[ProgramPlan, ...] = ()
 
     @property
     def address(self) -> IPv4Address:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestrator.addresses import MAX_NODES, MGMT_POOL, SlotAddresses, node_name, slot_addresses
 from orchestrator.contracts import Kinds, PathParts, PlanContext, ServiceFacts
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, ProgramPlan
 from orchestrator.planner import roles
 from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.external_ips import with_external_ips
@@ -29,8 +29,12 @@ def plan_run(
     slot: int = 0,
     trial: int = 1,
     seed: int | None = None,
+    kube_proxy: ProgramPlan | None = None,
 ) -> Plan:
-    """The plan of one trial. Raises ScenarioError with every problem of the first stage that has one."""
+    """The plan of one trial. `kube_proxy`: what the scenario's `cluster.kube_proxy.binary` names.
+
+    Raises ScenarioError with every problem of the first stage that has one.
+    """
     seed = scenario.seed if seed is None else seed
     complaints = Complaints(file)
     cluster = scenario.cluster
@@ -65,6 +69,7 @@ def plan_run(
         timings=timings,
         cluster={
             "kube_proxy_mode": cluster.kube_proxy.mode,
+            "kube_proxy_binary": None if kube_proxy is None else {"source": kube_proxy.source, "sha256": kube_proxy.sha256},
             "pod_network": str(cluster.pod_network),
             "service_network": str(cluster.service_network),
             "nodes": cluster.nodes,
@@ -76,7 +81,15 @@ def plan_run(
             roles.plan_loadbalancer(addresses, frontends),
             roles.plan_client(addresses),
             *(
-                roles.plan_node(name, context.all_nodes[name], addresses, cluster, timings, at_bring_up=name in context.nodes)
+                roles.plan_node(
+                    name,
+                    context.all_nodes[name],
+                    addresses,
+                    cluster,
+                    timings,
+                    at_bring_up=name in context.nodes,
+                    kube_proxy=kube_proxy,
+                )
                 for name in (*context.nodes, *(name for name in added if name not in context.nodes))
             ),
         ),

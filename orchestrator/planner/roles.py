@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 
 from orchestrator.addresses import ROUTER_HOST, SlotAddresses
-from orchestrator.model.plan import Attachment, ContainerPlan, NetworkName, NetworkPlan, Role, TimingsPlan
+from orchestrator.model.plan import Attachment, ContainerPlan, NetworkName, NetworkPlan, ProgramPlan, Role, TimingsPlan
+from orchestrator.planner.kube_proxy import KUBE_PROXY, kube_proxy_argv
 from orchestrator.planner.load import CONTROL_PORT
 from orchestrator.scenario.schema import Cluster
 
@@ -95,17 +96,30 @@ def plan_controlplane(slot: SlotAddresses, cluster: Cluster, timings: TimingsPla
 
 
 def plan_node(
-    name: str, address: IPv4Address, slot: SlotAddresses, cluster: Cluster, timings: TimingsPlan, *, at_bring_up: bool
+    name: str,
+    address: IPv4Address,
+    slot: SlotAddresses,
+    cluster: Cluster,
+    timings: TimingsPlan,
+    *,
+    at_bring_up: bool,
+    kube_proxy: ProgramPlan | None = None,
 ) -> ContainerPlan:
+    """`kube_proxy`: the user's own, which then writes the rules in the agent's place."""
     values = timings.values
+    mode, pods = cluster.kube_proxy.mode, str(cluster.pod_network)
+    processes = [_process("agent", ["python3", "-m", "nodeagent"])]
+    if kube_proxy is not None:
+        processes.append(_process(KUBE_PROXY, kube_proxy_argv(node=name, mode=mode, cluster_cidr=pods, timings=values)))
     settings = {
         "node": name,
         "internal_ip": str(address),
         "api_url": api_url(slot),
-        "cluster_cidr": str(cluster.pod_network),
+        "cluster_cidr": pods,
         "service_cidr": str(cluster.service_network),
         "kube_proxy": {
-            "mode": cluster.kube_proxy.mode,
+            "mode": mode,
+            "writer": "agent" if kube_proxy is None else KUBE_PROXY,
             "min_sync_period_s": values["min_sync_period_s"],
             "sync_period_s": values["sync_period_s"],
         },
@@ -124,10 +138,11 @@ def plan_node(
             name,
             Role.NODE,
             slot.gateway_on_nodes,
-            processes=[_process("agent", ["python3", "-m", "nodeagent"])],
+            processes=processes,
             settings=settings,
         ),
         at_bring_up=at_bring_up,
+        programs=() if kube_proxy is None else (kube_proxy,),
     )
 
 

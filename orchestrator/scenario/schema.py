@@ -20,7 +20,10 @@ class Strict(BaseModel):
 class KubeProxy(Strict):
     """The node's rule writer."""
 
-    mode: Literal["nftables"] = "nftables"
+    mode: Literal["nftables", "iptables"] = "nftables"
+    binary: str | None = Field(
+        default=None, min_length=1, description="a kube-proxy of your own, beside the scenario, that writes the nodes' rules"
+    )
     min_sync_period: DurationS | None = Field(default=None, description="overrides the timings profile")
     sync_period: PositiveDurationS | None = Field(default=None, description="overrides the timings profile")
 

@@ -9,17 +9,18 @@ OWN_DIRECTORIES = ("/etc/testbed", "/run/testbed", "/var/log/testbed", "/run/loa
 """Parents that an archive may bring with it; every other parent is the image's, and its mode is left alone."""
 
 
-def pack(files: Mapping[str, bytes]) -> bytes:
-    """Absolute paths and their content, mode 0600 and root's, as an archive for the container's root."""
+def pack(files: Mapping[str, bytes], *, programs: Mapping[str, bytes] | None = None) -> bytes:
+    """Absolute paths and their content, mode 0600 (programs 0755) and root's, as an archive for the container's root."""
+    executable = dict(programs or {})
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for directory in _parents(files):
             entry = tarfile.TarInfo(directory.lstrip("/"))
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(entry)
-        for path, content in files.items():
+        for path, content in {**files, **executable}.items():
             entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size, entry.mode = len(content), 0o600
+            entry.size, entry.mode = len(content), 0o755 if path in executable else 0o600
             archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 

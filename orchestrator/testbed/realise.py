@@ -6,7 +6,9 @@ from ipaddress import IPv4Address
 
 from orchestrator.errors import InternalError
 from orchestrator.model.plan import ContainerPlan, NetworkName, NetworkPlan, Role
+from orchestrator.planner.kube_proxy import KUBECONFIG, PROGRAM
 from orchestrator.render.guard import bridge_name, render_guard
+from orchestrator.render.kubeconfig import render_kubeconfig
 from orchestrator.testbed.compose import ComposeFile, ComposeService
 from orchestrator.testbed.engine import ContainerSpec, NetworkSpec, Ulimit
 from orchestrator.testbed.pki import Secrets
@@ -73,9 +75,19 @@ def container_files(plan: ContainerPlan, run: Run, secrets: Secrets) -> Mapping[
         settings = config.get("settings", {})
         config["settings"] = {**(settings if isinstance(settings, Mapping) else {}), "token": secrets.token}
     files = {CONFIG: json.dumps(config).encode(), CA: secrets.ca_pem}
+    if any(program.path == PROGRAM for program in plan.programs):
+        files[KUBECONFIG] = render_kubeconfig(
+            run_id=run.run_id, server=_api_url(plan), ca_pem=secrets.ca_pem, token=secrets.token
+        ).encode()
     if plan.role is Role.CONTROLPLANE:
         files |= {SERVER_CERTIFICATE: secrets.server_pem, SERVER_KEY: secrets.server_key_pem}
     return files
+
+
+def _api_url(plan: ContainerPlan) -> str:
+    settings = plan.config["settings"]
+    assert isinstance(settings, Mapping)
+    return str(settings["api_url"])
 
 
 def _spec(

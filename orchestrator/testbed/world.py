@@ -19,6 +19,7 @@ from orchestrator.testbed.commands import Capture, RunningCommand
 from orchestrator.testbed.engine import Attachment
 from orchestrator.testbed.output import follow_output
 from orchestrator.testbed.pki import Secrets
+from orchestrator.testbed.programs import read_programs
 from orchestrator.testbed.realise import container_files, container_spec
 
 CONTROL_DEADLINE_S = 10.0
@@ -92,9 +93,10 @@ class Testbed:
         if self._stop.is_set():
             raise InterruptedRunError(f"interrupted before {container} was created")
         plan = self._plan.container(container)
+        programs = read_programs(plan.programs)
         identity = self._engine.create_container(container_spec(plan, self._claim.compose, self._claim.run))
         self._ids[container] = identity
-        self._engine.put_archive(identity, pack(container_files(plan, self._claim.run, self._secrets)))
+        self._engine.put_archive(identity, pack(container_files(plan, self._claim.run, self._secrets), programs=programs))
         self._attach_and_start(container)
 
     def start(self, container: str) -> None:

@@ -1,0 +1,36 @@
+"""A kube-proxy of the user's own: where it stands in a node, and its command line. Pure."""
+
+from collections.abc import Mapping
+
+KUBE_PROXY = "kube-proxy"
+PROGRAM = "/usr/local/bin/kube-proxy"
+KUBECONFIG = "/etc/testbed/kubeconfig"
+HEALTHZ_PORT, METRICS_PORT = 10256, 10249
+
+
+def kube_proxy_argv(*, node: str, mode: str, cluster_cidr: str, timings: Mapping[str, float]) -> list[str]:
+    """Source: kubernetes.io, reference of kube-proxy's flags."""
+    return [
+        PROGRAM,
+        f"--kubeconfig={KUBECONFIG}",
+        f"--hostname-override={node}",
+        f"--proxy-mode={mode}",
+        f"--cluster-cidr={cluster_cidr}",
+        # There are no flags of nftables' own: these two hold in both modes.
+        f"--iptables-min-sync-period={_duration(timings['min_sync_period_s'])}",
+        f"--iptables-sync-period={_duration(timings['sync_period_s'])}",
+        # 0 leaves the sysctls alone: those of conntrack's size are the host's, and read-only in a container.
+        "--conntrack-max-per-core=0",
+        "--conntrack-min=0",
+        "--conntrack-tcp-timeout-established=0",
+        "--conntrack-tcp-timeout-close-wait=0",
+        f"--healthz-bind-address=0.0.0.0:{HEALTHZ_PORT}",
+        f"--metrics-bind-address=127.0.0.1:{METRICS_PORT}",
+        # Its events would come as protobuf otherwise, which our API does not read.
+        "--kube-api-content-type=application/json",
+    ]
+
+
+def _duration(seconds: float) -> str:
+    """As Go's time.ParseDuration reads it: in whole milliseconds, since it knows no exponents."""
+    return f"{round(seconds * 1000)}ms"
