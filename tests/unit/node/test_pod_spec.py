@@ -134,3 +134,17 @@ def test_no_address_is_given_twice_and_the_end_of_them_is_told() -> None:
         addresses.take()
     addresses.release(IPv4Address("10.0.1.5"))
     assert addresses.take() == IPv4Address("10.0.1.5")
+
+
+def test_pod_that_expects_proxy_headers_listens_for_them_and_believes_them() -> None:
+    text = render_nginx(pod="p", node="n", pod_ip="10.0.1.2", ports=(80,), directory="/d", proxy_protocol=True)
+    assert "listen 0.0.0.0:80 backlog=4096 proxy_protocol;" in text
+    assert re.search(r"set_real_ip_from 0\.0\.0\.0/0;\n  real_ip_header proxy_protocol;\n  server {", text)
+
+
+@pytest.mark.parametrize(("annotation", "expects"), [({}, False), ({"ingress-testbed.io/proxy-protocol": "true"}, True)])
+def test_annotation_makes_pod_and_probe_speak_the_proxy_protocol(annotation: dict[str, str], expects: bool) -> None:
+    container = {"name": "a", "readinessProbe": {"httpGet": {"port": 80}}}
+    spec = read_pod({"metadata": {"name": "p", "uid": "u", "annotations": annotation}, "spec": {"containers": [container]}})
+    assert spec.readiness is not None
+    assert (spec.proxy_protocol, spec.readiness.proxy_protocol) == (expects, expects)

@@ -28,16 +28,37 @@ http {{
 """
 SERVER = """\
   server {{
-    listen {address}:{port} backlog=4096;
+    listen {address}:{port} backlog=4096{protocol};
     location / {{ return 200 '{body}'; }}
   }}
 """
 
 
-def render_nginx(*, pod: str, node: str, pod_ip: str, ports: Iterable[int], directory: str, address: str = "0.0.0.0") -> str:
-    """One server for each port; `$remote_addr` is filled in by nginx."""
-    servers = ""
+PROXY_PROTOCOL = """\
+  # The client's address is what the PROXY header says, whoever sent it (ngx_http_realip_module).
+  set_real_ip_from 0.0.0.0/0;
+  real_ip_header proxy_protocol;
+"""
+
+
+def render_nginx(
+    *,
+    pod: str,
+    node: str,
+    pod_ip: str,
+    ports: Iterable[int],
+    directory: str,
+    address: str = "0.0.0.0",
+    proxy_protocol: bool = False,
+) -> str:
+    """One server for each port; `$remote_addr` is filled in by nginx.
+
+    `proxy_protocol`: every connection must begin with a PROXY header, version 1 or 2; one that does not is closed.
+    """
+    servers = PROXY_PROTOCOL if proxy_protocol else ""
     for port in ports:
         fields = {"pod": pod, "node": node, "pod_ip": pod_ip, "client": "$remote_addr", "port": port}
-        servers += SERVER.format(address=address, port=port, body=json.dumps(fields))
+        servers += SERVER.format(
+            address=address, port=port, body=json.dumps(fields), protocol=" proxy_protocol" if proxy_protocol else ""
+        )
     return TEMPLATE.format(directory=directory, servers=servers)

@@ -135,6 +135,7 @@ class Pod:
             ports=self.spec.ports or (80,),
             directory=str(self._directory),
             address=listen,
+            proxy_protocol=self.spec.proxy_protocol,
         )
         (self._directory / "nginx.conf").write_text(text, encoding="utf-8")
         (self._directory / ADDRESS).write_text(str(self.address), encoding="ascii")
@@ -281,7 +282,9 @@ async def _answers(address: str, readiness: Readiness) -> bool:
             try:
                 if readiness.path is None:
                     return True
-                request = f"GET {readiness.path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: kube-probe/1.36\r\n\r\n"
+                # UNKNOWN: the connection speaks for itself, without addresses of somebody else's (PROXY protocol, section 2.1).
+                header = "PROXY UNKNOWN\r\n" if readiness.proxy_protocol else ""
+                request = f"{header}GET {readiness.path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: kube-probe/1.36\r\n\r\n"
                 writer.write(request.encode())
                 line = await reader.readline()
             finally:

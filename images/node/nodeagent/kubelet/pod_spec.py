@@ -8,6 +8,9 @@ from typing import Any
 
 Object = Mapping[str, Any]
 
+PROXY_PROTOCOL = "ingress-testbed.io/proxy-protocol"
+"""Annotation of a pod whose program expects a PROXY header on every connection: `true`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
@@ -20,6 +23,8 @@ class Readiness:
     timeout_s: float
     success_threshold: int
     failure_threshold: int
+    proxy_protocol: bool = False
+    """The probe says who it is like everybody else: a program that expects PROXY headers closes what has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,7 @@ class PodSpec:
     pre_stop_s: float
     grace_s: float
     containers: tuple[str, ...]
+    proxy_protocol: bool = False
 
     @property
     def key(self) -> str:
@@ -55,20 +61,22 @@ def read_pod(item: Object) -> PodSpec:
         for container in containers
     ]
     grace = spec.get("terminationGracePeriodSeconds")
+    proxy_protocol = (metadata.get("annotations") or {}).get(PROXY_PROTOCOL) == "true"
     return PodSpec(
         namespace=metadata.get("namespace", "default"),
         name=metadata["name"],
         uid=metadata["uid"],
         ports=ports,
         host_network=bool(spec.get("hostNetwork")),
-        readiness=_read_probe(probe, names) if probe else None,
+        readiness=_read_probe(probe, names, proxy_protocol=proxy_protocol) if probe else None,
         pre_stop_s=float(max(sleeps, default=0)),
         grace_s=float(30 if grace is None else grace),
         containers=tuple(container["name"] for container in containers),
+        proxy_protocol=proxy_protocol,
     )
 
 
-def _read_probe(probe: Object, names: Mapping[str, int]) -> Readiness | None:
+def _read_probe(probe: Object, names: Mapping[str, int], *, proxy_protocol: bool) -> Readiness | None:
     http = probe.get("httpGet")
     action = http or probe.get("tcpSocket")
     if action is None:
@@ -82,4 +90,5 @@ def _read_probe(probe: Object, names: Mapping[str, int]) -> Readiness | None:
         timeout_s=float(probe.get("timeoutSeconds") or 1),
         success_threshold=int(probe.get("successThreshold") or 1),
         failure_threshold=int(probe.get("failureThreshold") or 3),
+        proxy_protocol=proxy_protocol,
     )
