@@ -1,4 +1,4 @@
-"""What kube-proxy does beside writing rules, put together: stale UDP flows, health check node ports, healthz, metrics."""
+"""What kube-proxy does beside writing rules, put together: stale UDP flows, health checks, healthz, metrics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import datetime
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from nodeagent.proxy.agent_check import AgentCheckServer
 from nodeagent.proxy.flow_cleaner import FlowCleaner
 from nodeagent.proxy.flow_table import FlowTable
 from nodeagent.proxy.health import ProxyHealth
@@ -39,6 +40,7 @@ class ProxyDuties:
         # nodePortAddresses: the primary address by default with nftables, every address with iptables.
         address = "0.0.0.0" if mode == "iptables" else node_ip
         self._checks = HealthCheckServers(node=node, address=address, health=self._health, events=events)
+        self._agent = AgentCheckServer(node=node, address=node_ip, health=self._health, events=events)
         self._servers = ProxyServers(node=node, mode=mode, health=self._health, metrics=self._metrics)
 
     def noting(self, on_change: OnChange) -> OnChange:
@@ -59,10 +61,12 @@ class ProxyDuties:
         self._metrics.count_synced()
         self._flows.after_commit(before, after)
         self._checks.after_commit(after)
+        self._agent.after_commit(after)
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._flows.run())
             tasks.create_task(self._checks.run())
+            tasks.create_task(self._agent.run())
             tasks.create_task(self._servers.run())
