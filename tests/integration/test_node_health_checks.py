@@ -30,6 +30,16 @@ except urllib.error.URLError as error:
     print(type(error.reason).__name__)
 """
 
+# A table that belongs to a process: nobody else may write it, and it goes with the process (nft(8), flag owner).
+OWN_THE_TABLE = """
+import nftables, time
+library = nftables.Nftables()
+for command in ("delete table ip kube-proxy", "add table ip kube-proxy { flags owner; }"):
+    assert library.cmd(command)[0] == 0
+print("on", flush=True)
+time.sleep(3)
+"""
+
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[ClusterLab]:
@@ -139,6 +149,22 @@ def test_healthz_says_that_the_node_is_leaving_and_livez_and_health_checks_do_no
     assert status(lab, port) == 200
     lab.patch(NODE_PATH, {"spec": {"taints": None}})
     until(lambda: status(lab, 10256, "/healthz"), 200)
+
+
+def test_proxy_that_cannot_write_its_rules_is_unhealthy_until_it_can() -> None:
+    client = docker.from_env()
+    with cluster(client, kube_proxy={"sync_period_s": 0.25}) as lab:
+        port = make_service(lab, "stuck")
+        lab.node.background("python3", "-c", OWN_THE_TABLE).line(1)
+        lab.patch(f"{SLICES}/stuck-x", {"endpoints": [endpoint("10.0.0.6")]})
+        lab.node.wait_event("rules-failed")
+        for asked, path in ((10256, "/healthz"), (10256, "/livez"), (port, "/")):
+            until(lambda asked=asked, path=path: status(lab, asked, path), 503)
+        assert httpx.get(f"http://{lab.node_ip}:{port}/", trust_env=False).json()["serviceProxyHealthy"] is False
+        lab.node.wait_event("rules-committed", endpoints={"default/stuck:http": ["10.0.0.6:8080"]})
+        until(lambda: status(lab, port), 200)
+        assert status(lab, 10256, "/healthz") == 200
+    client.close()
 
 
 def test_mode_and_metrics_are_told_on_the_node_only(lab: ClusterLab) -> None:

@@ -90,7 +90,7 @@ class Agent:
         settings = self._settings
         duties = ProxyDuties(
             node=settings.node,
-            mode="nftables",
+            mode=settings.mode,
             node_ip=str(settings.internal_ip),
             sync_period_s=settings.sync_period_s,
             events=self._events,
