@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from node_world import GONE, LEAVING, LOCAL, NODE, READY, UNREADY, service, slic
 
 from nodeagent.proxy.health import TO_BE_DELETED, ProxyHealth
 from nodeagent.proxy.health_check import HealthCheck, plan_health_checks, render_answer
+from nodeagent.proxy.health_servers import HealthCheckServers
 from nodeagent.proxy.metrics import ProxyMetrics
 from nodeagent.proxy.services import read_service_ports
 from testbed_init.events import RecordedEvents
@@ -231,3 +233,51 @@ def test_metrics_count_what_the_proxy_reports_and_hand_it_on() -> None:
     assert f"# HELP kubeproxy_sync_proxy_rules_last_queued{rest}" == EXPOSITION
     assert [name for name, _ in events.seen] == ["rules-committed"] * 3 + ["rules-failed"]
     assert events.named("rules-committed")[0] == {"t_mono_ns": 5, "duration_ms": 1.0}
+
+
+class Loopback:
+    """Health check servers on this machine's loopback addresses, of which each world has one of its own."""
+
+    def __init__(self, address: str) -> None:
+        self.events = RecordedEvents()
+        self.servers = HealthCheckServers(node=NODE, address=address, health=World().health, events=self.events)
+        self.address = address
+
+    def commit(self, *, port: int | None) -> None:
+        services = [] if port is None else [service(**{**CHECKED, "healthCheckNodePort": port})]
+        self.servers.after_commit(read_service_ports(services, [slice_of(("10.0.1.2", NODE, READY))], NODE))
+
+    async def status(self, port: int) -> int | None:
+        """None: refused."""
+        try:
+            reader, writer = await asyncio.open_connection(self.address, port)
+        except ConnectionRefusedError:
+            return None
+        writer.write(b"POST /any HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")
+        line = await reader.readline()
+        writer.close()
+        return int(line.split()[1])
+
+
+async def test_service_that_goes_while_its_port_is_being_opened_leaves_none_open() -> None:
+    """Commits in one turn of the event loop, and one in the middle of the work for another."""
+    node = Loopback("127.77.0.1")
+    running = asyncio.create_task(node.servers.run())
+    try:
+        node.commit(port=31000)
+        await asyncio.sleep(0)
+        node.commit(port=31001)
+        await asyncio.sleep(0)
+        node.commit(port=None)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert [await node.status(port) for port in (31000, 31001)] == [None, None]
+        node.commit(port=31001)
+        while (status := await node.status(31001)) is None:
+            await asyncio.sleep(0)
+        assert status == 200
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert await node.status(31001) is None
+    assert node.events.seen == []

@@ -32,11 +32,6 @@ class Serving:
     by_destination: Mapping[Target, frozenset[Target]] = field(default_factory=dict)
     by_node_port: Mapping[int, frozenset[Target]] = field(default_factory=dict)
 
-    @property
-    def ports(self) -> frozenset[int]:
-        """Destination ports of every flow that may be stale."""
-        return frozenset(self.by_node_port) | {port for _, port in self.by_destination}
-
     def is_stale(self, flow: Flow) -> bool:
         """Whether the flow leads to a service and not to one of its serving endpoints.
 
@@ -54,8 +49,10 @@ def read_serving(ports: Iterable[ServicePort]) -> Serving:
     by_destination: dict[Target, frozenset[Target]] = {}
     by_node_port: dict[int, frozenset[Target]] = {}
     for port in ports:
+        if port.protocol != "udp":
+            continue
         endpoints = frozenset((item.ip, item.port) for item in port.usable.every if item.serving)
-        if port.protocol != "udp" or not endpoints:
+        if not endpoints:
             continue
         for address in (port.cluster_ip, *port.load_balancer_ips, *port.external_ips):
             by_destination[address, port.port] = endpoints

@@ -1,4 +1,4 @@
-"""Whether the proxy keeps up and the node should get traffic (kube-proxy's pkg/proxy/healthcheck, proxy_health). Pure."""
+"""Whether the proxy keeps up and the node should get traffic (kube-proxy's pkg/proxy/healthcheck, proxy_health)."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ async def serve(handler: Handler, host: str, port: int) -> web.ServerRunner:
     return runner
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Open:
     port: int
     runner: web.ServerRunner
@@ -56,11 +56,7 @@ class HealthCheckServers:
 
     def after_commit(self, ports: Collection[ServicePort]) -> None:
         self._wanted = plan_health_checks(ports)
-        # One that could not be opened is tried again after every commit.
-        if {service: check.port for service, check in self._wanted.items()} != {
-            service: server.port for service, server in self._open.items()
-        }:
-            self._due.set()
+        self._due.set()  # always: what an earlier commit asked for may be half done, and what failed is tried again
 
     async def run(self) -> None:
         """Until cancelled; then all are closed."""
@@ -82,7 +78,8 @@ class HealthCheckServers:
         for service in wanted.keys() - self._open.keys():
             port = wanted[service].port
             try:
-                self._open[service] = _Open(port, await serve(self._answer_for(service), self._address, port))
+                runner = await serve(self._answer_for(service), self._address, port)
+                self._open[service] = _Open(port=port, runner=runner)
             except OSError as error:
                 name = "/".join(service)
                 self._events.emit("health-check-failed", node=self._node, service=name, port=port, error=str(error))
