@@ -1,0 +1,169 @@
+"""A node whose rules a kube-proxy of the user's own writes: the program by init, the API by our control plane, rules in the kernel.
+
+The program is a stand-in that holds a real kube-proxy's conversation; everything else is what a run has.
+"""
+
+import datetime
+import json
+import uuid
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import docker
+import pytest
+
+from orchestrator.model.plan import Role
+from orchestrator.planner.kube_proxy import KUBECONFIG, PROGRAM, kube_proxy_argv
+from orchestrator.render.kubeconfig import render_kubeconfig
+from orchestrator.testbed.archive import pack
+from orchestrator.testbed.pki import make_secrets
+from tests.integration.kube_proxy_standin import LOG, render_executable
+from tests.integration.role_container import RoleContainer, find_image
+from tests.unit.testbed.scripted_cluster import compose_file
+
+pytestmark = pytest.mark.integration
+
+HERE = Path(__file__).parent
+IMAGES = HERE.parents[1] / "images"
+SOURCES = ("node/nodeagent", "controlplane/controlplane", "base/testbed_init", "base/testbed_kube")
+API = "https://127.0.0.1:6443"
+SERVE = """
+import sys
+from pathlib import Path
+from controlplane.__main__ import main
+sys.exit(main(Path("/lab/api.json"), Path("/lab/pki"), Path("/lab/state")))
+"""
+ASK = """
+import json, ssl, sys, urllib.request
+method, path, body = sys.argv[1:4]
+settings = json.load(open("/etc/testbed/config.json"))["settings"]
+headers = {"Authorization": "Bearer " + settings["token"]}
+headers["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
+request = urllib.request.Request(settings["api_url"] + path, method=method, headers=headers, data=body.encode() or None)
+tls = ssl.create_default_context(cafile="/etc/testbed/pki/ca.crt")
+sys.stdout.write(urllib.request.urlopen(request, context=tls, timeout=5).read().decode())
+"""
+SERVICES = "/api/v1/namespaces/default/services"
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+
+
+class Node:
+    def __init__(self, container: RoleContainer) -> None:
+        self.container = container
+
+    def ask(self, method: str, path: str, body: object = None) -> dict:
+        text = "" if body is None else json.dumps(body)
+        return json.loads(self.container.run("python3", "-c", ASK, method, path, text))
+
+    def requests(self, resource: str) -> list[str]:
+        lines = [json.loads(line) for line in self.container.run("cat", str(LOG)).splitlines()]
+        return [line["request"] for line in lines if line["resource"] == resource]
+
+    def committed(self, **endpoints: list[str]) -> dict:
+        """The event of a commit after which the ports of `web` had these endpoints."""
+        found = self.container.wait_event(
+            "rules-committed", endpoints={f"default/web:{port}": items for port, items in endpoints.items()}
+        )
+        return found["fields"]
+
+
+@pytest.fixture(scope="module", params=["nftables", "iptables"])
+def node(request: pytest.FixtureRequest) -> Iterator[Node]:
+    mode = request.param
+    now = datetime.datetime.now(datetime.UTC)
+    secrets = make_secrets(addresses=[IPv4Address("127.0.0.1")], now=now, lifetime=datetime.timedelta(hours=1))
+    networks = {"token": secrets.token, "cluster_cidr": "10.0.0.0/16", "service_cidr": "10.3.240.0/20"}
+    common = {"run_id": "test", "default_via": None}
+    api = {**common, "container": "controlplane", "settings": {"bind": "127.0.0.1:6443", **networks}}
+    timings = {"min_sync_period_s": 0.0, "sync_period_s": 3.0}
+    settings = {
+        **networks,
+        "node": "node-1",
+        "internal_ip": "10.100.0.2",
+        "api_url": API,
+        "kube_proxy": {"mode": mode, "writer": "kube-proxy", **timings},
+        "kubelet": {"lease_renew_s": 1.0, "lease_duration_s": 4, "status_update_s": 1.0},
+    }
+    argv = kube_proxy_argv(node="node-1", mode=mode, cluster_cidr="10.0.0.0/16", timings=timings)
+    processes = [
+        {"name": "api", "argv": ["python3", "-c", SERVE], "restart": True},
+        {"name": "agent", "argv": ["python3", "-m", "nodeagent"], "restart": True},
+        {"name": "kube-proxy", "argv": argv, "restart": True},
+    ]
+    config = {**common, "container": "node-1", "role": "node", "expires_in_s": 120, "routes": [], "processes": processes}
+    files = {
+        f"/lab/{Path(name).name}/{file.relative_to(IMAGES / name)}": file.read_bytes()
+        for name in SOURCES
+        for file in (IMAGES / name).rglob("*.py")
+    }
+    files |= {
+        "/lab/kube_proxy_client.py": (HERE / "kube_proxy_client.py").read_bytes(),
+        "/lab/api.json": json.dumps(api).encode(),
+        "/lab/pki/server.crt": secrets.server_pem,
+        "/lab/pki/server.key": secrets.server_key_pem,
+        "/etc/testbed/pki/ca.crt": secrets.ca_pem,
+        "/etc/testbed/config.json": json.dumps({**config, "settings": settings}).encode(),
+        KUBECONFIG: render_kubeconfig(run_id="test", server=API, ca_pem=secrets.ca_pem, token=secrets.token).encode(),
+    }
+    program = render_executable({"__main__.py": (HERE / "kube_proxy_standin.py").read_bytes()})
+    client = docker.from_env()
+    compose = compose_file().services[Role.NODE]
+    container = client.containers.create(
+        find_image(client, "node"),
+        name=f"itb-test-{uuid.uuid4().hex[:12]}",
+        network="none",
+        cap_drop=list(compose.cap_drop),
+        cap_add=list(compose.cap_add),
+        sysctls=dict(compose.sysctls),
+        security_opt=list(compose.security_opt),
+        environment={"PYTHONPATH": "/lab"},
+        labels={"ingress-testbed.test": "1"},
+    )
+    try:
+        container.put_archive("/", pack(files, programs={PROGRAM: program}))
+        container.start()
+        yield Node(RoleContainer(container))
+    finally:
+        container.remove(force=True)
+        client.close()
+
+
+def test_own_kube_proxy_makes_its_node_ready_and_its_commits_are_told_from_the_kernel(node: Node) -> None:
+    node.container.wait_event("node-ready", node="node-1")
+    ports = [{"name": "http", "port": 80, "targetPort": 8080}]
+    node.ask("POST", SERVICES, {"metadata": {"name": "web"}, "spec": {"ports": ports}})
+    made = {
+        "metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [ip]} for ip in ("10.0.1.2", "10.0.2.2")],
+        "ports": [{"name": "http", "port": 8080}],
+    }
+    node.ask("POST", SLICES, made)
+    told = node.committed(http=["10.0.1.2:8080", "10.0.2.2:8080"])
+    assert (told["writer"], told["revision"], told["duration_ms"]) == ("kube-proxy", None, None)
+    node.ask("PATCH", f"{SLICES}/web-1", {"endpoints": [{"addresses": ["10.0.2.2"]}]})
+    node.committed(http=["10.0.2.2:8080"])
+
+
+def test_own_kube_proxy_asks_for_its_node_first_then_streams_and_watches_again_after_the_time_out(node: Node) -> None:
+    node.container.wait_event("node-ready", node="node-1")
+    for resource in ("services", "endpointslices", "servicecidrs", "nodes"):
+        asked = node.requests(resource)
+        assert next(item for item in asked if item != "get") == "stream"
+        assert "list" not in asked
+    assert node.requests("nodes")[0] == "get"
+    told = node.ask("GET", "/apis/events.k8s.io/v1/namespaces/default/events")["items"]
+    assert "kube-proxy" in {event.get("reportingController") for event in told}
+
+
+def test_own_kube_proxy_that_was_killed_comes_back_and_rules_stayed_meanwhile(node: Node) -> None:
+    ready = node.container.wait_event("node-ready", node="node-1")
+    assert node.container.ctl(op="signal", process="kube-proxy", signal="KILL")["ok"]
+    node.container.wait_event("process-exited", process="kube-proxy", status=-9)
+    node.ask("PATCH", f"{SLICES}/web-1", {"endpoints": [{"addresses": ["10.0.1.9"]}]})
+    node.committed(http=["10.0.1.9:8080"])
+    assert node.container.events("node-not-ready") == []
+    assert ready["source"] == "controlplane/api"
+    assert "watch" in node.requests("services") or node.requests("services").count("stream") == 2
+    node.ask("DELETE", f"{SERVICES}/web")
