@@ -17,13 +17,13 @@ import docker
 import pytest
 
 from cluster_lab import SLICES, ClusterLab, cluster, endpoint, endpoint_slice, service
+from nodeagent.settings import MODES
 
 CHANGES = 30
 REPETITIONS = 3
 SPACING_S = 0.15
 MIN_SYNC_PERIOD_S = 0.05
 SERVICES, ENDPOINTS = 1000, 10
-MODES = ("nftables", "iptables")
 
 # One chain that spreads connections over endpoints, rewritten as often as there are changes; prints milliseconds.
 BARE = """
@@ -89,7 +89,7 @@ def summary(values_ms: Sequence[float]) -> str:
     return f"min {min(values_ms):.1f}, median {statistics.median(values_ms):.1f}, max {max(values_ms):.1f} ms"
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MODES["agent"])
 def test_isolated_change_against_bare_commands(engine: docker.DockerClient, mode: str) -> None:
     objects = [service("web"), endpoint_slice("web", *addresses(0, 2, 1))]
     with cluster(engine, objects=objects, kube_proxy=kube_proxy(mode)) as lab:
@@ -99,7 +99,7 @@ def test_isolated_change_against_bare_commands(engine: docker.DockerClient, mode
     assert len(ours) == CHANGES
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MODES["agent"])
 def test_a_thousand_services(engine: docker.DockerClient, mode: str) -> None:
     objects: list[dict[str, Any]] = []
     for number in range(SERVICES):
