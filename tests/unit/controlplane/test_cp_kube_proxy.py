@@ -7,6 +7,9 @@ import aiohttp
 from cp_http import Api, serve
 from cp_world import World, deployment, service
 
+from controlplane.store.history import History
+from kube_proxy_client import RESOURCES, GoneError, Reflector
+
 ACCEPT = {"Accept": "application/vnd.kubernetes.protobuf, */*"}
 STREAMING = {
     "allowWatchBookmarks": "true",
@@ -73,7 +76,7 @@ async def list_and_watch(api: Api, path: str, selectors: dict, kind: str) -> Non
     assert listed["items"]
     version = listed["metadata"]["resourceVersion"]
     async with api.watch(path, resourceVersion=version, timeoutSeconds="1", **selectors) as watch:
-        assert await watch.next() is None
+        assert watch.response.status == 200
 
 
 async def test_plain_list_and_watch_of_an_older_client() -> None:
@@ -102,3 +105,74 @@ async def test_events_in_protobuf_are_refused_and_that_is_all() -> None:
         path = "/apis/events.k8s.io/v1/namespaces/default/events"
         status, answer = await api.ask("POST", path, b"k8s\x00\n", headers=headers)
         assert (status, answer["reason"]) == (415, "UnsupportedMediaType")
+
+
+class Follower:
+    """A reflector at work, what it asked for, and the services that it knew after each change."""
+
+    def __init__(self, api: Api, *, timeout_s: int = 1, streams: bool = True) -> None:
+        self.asked: list[str] = []
+        self.known: list[set[str]] = []
+        self.changed = asyncio.Event()
+        self.reflector = Reflector(
+            api.client,
+            RESOURCES["services"],
+            on_change=self._note,
+            asked=self.asked.append,
+            timeout_s=timeout_s,
+            streams=streams,
+        )
+        api.client.headers["Authorization"] = "Bearer secret"
+
+    def _note(self, objects: dict) -> None:
+        self.known.append({name for _, name in objects})
+        self.changed.set()
+
+    async def knows(self, *names: str) -> None:
+        async with asyncio.timeout(10):
+            while not self.known or self.known[-1] != set(names):
+                self.changed.clear()
+                await self.changed.wait()
+
+
+async def test_client_follows_changes_over_the_end_of_its_watch() -> None:
+    async with serve(make()) as api, asyncio.TaskGroup() as tasks:
+        follower = Follower(api)
+        task = tasks.create_task(follower.reflector.run())
+        await follower.knows("kubernetes", "web")
+        while follower.asked != ["stream", "watch"]:
+            await asyncio.sleep(0.01)
+        api.world.create(service("later"))
+        await follower.knows("kubernetes", "web", "later")
+        assert follower.known == [{"kubernetes", "web"}, {"kubernetes", "web", "later"}]
+        task.cancel()
+
+
+async def test_older_client_lists_in_place_of_a_stream_and_sees_the_same() -> None:
+    async with serve(make()) as api, asyncio.TaskGroup() as tasks:
+        follower = Follower(api, timeout_s=60, streams=False)
+        task = tasks.create_task(follower.reflector.run())
+        await follower.knows("kubernetes", "web")
+        while follower.asked != ["list", "watch"]:
+            await asyncio.sleep(0.01)
+        api.world.delete("services", "web")
+        await follower.knows("kubernetes")
+        task.cancel()
+
+
+async def test_client_whose_place_is_gone_is_told_so_and_lists_anew() -> None:
+    world = make()
+    async with serve(world) as api, asyncio.TaskGroup() as tasks:
+        follower = Follower(api)
+        place = str(world.store.version)
+        world.store._histories["services"] = History(capacity=2, resumable_from=world.store.version)
+        for number in range(10):
+            world.create(service(f"s{number}"))
+        try:
+            await follower.reflector._watch("watch", {"resourceVersion": place})
+        except GoneError:
+            follower.asked.append("gone")
+        task = tasks.create_task(follower.reflector.run())
+        await follower.knows("kubernetes", "web", *(f"s{number}" for number in range(10)))
+        assert follower.asked == ["watch", "gone", "stream"]
+        task.cancel()
