@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime
 import json
 import ssl
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
 import docker
 import httpx
+import pytest
 
 from orchestrator.testbed.pki import make_secrets
 from role_container import RoleContainer, private_network, render_config, started
@@ -93,6 +95,15 @@ def cluster(
             )
         )
         assert controlplane.address == str(controlplane_ip)
+        api = stack.enter_context(
+            httpx.Client(
+                base_url=api_url,
+                headers={"Authorization": f"Bearer {secrets.token}"},
+                verify=ssl.create_default_context(cadata=secrets.ca_pem.decode()),
+                trust_env=False,
+            )
+        )
+        wait_ready(api)
         proxy = {"mode": "nftables", "min_sync_period_s": 0.1, "sync_period_s": 3.0, **(kube_proxy or {})}
         kubelet = {"lease_renew_s": 1.0, "lease_duration_s": 4, "status_update_s": 1.0}
         settings = {"node": NODE, "internal_ip": str(node_ip), "api_url": api_url, "kube_proxy": proxy, "kubelet": kubelet}
@@ -109,16 +120,20 @@ def cluster(
             )
         )
         assert node.address == str(node_ip)
-        api = stack.enter_context(
-            httpx.Client(
-                base_url=api_url,
-                headers={"Authorization": f"Bearer {secrets.token}"},
-                verify=ssl.create_default_context(cadata=secrets.ca_pem.decode()),
-                trust_env=False,
-            )
-        )
         node.wait_event("rules-committed")
         yield ClusterLab(controlplane, node, str(node_ip), api)
+
+
+def wait_ready(api: httpx.Client, *, deadline_s: float = 30.0) -> None:
+    """Until the API answers: then all objects of the configuration are there."""
+    end_s = time.monotonic() + deadline_s
+    while True:
+        with suppress(httpx.TransportError):
+            if api.get("/readyz").is_success:
+                return
+        if time.monotonic() > end_s:
+            pytest.fail(f"the API did not answer within {deadline_s:g} s")
+        time.sleep(0.02)
 
 
 def _config(container: str, process: str, module: str, settings: Mapping[str, Any]) -> str:
