@@ -84,8 +84,8 @@ class Agent:
                 mine = f"/api/v1/pods?fieldSelector=spec.nodeName={settings.node}"
                 tasks.create_task(watch(mine, "pods", pods.on_pods).run())
                 await rules.synced.wait()
-                # What is there now stays, and a collection that walks it is a pause in the middle of a later sync: 25 to 50 ms with
-                # 1,000 Services.
+                # What is there now stays; a collection that walks it is a pause in the middle of a sync, 25 to 50 ms with 1,000
+                # Services.
                 gc.freeze()
                 await forget_untranslated(settings.service_cidr)
                 tasks.create_task(status.keep_status())
