@@ -2,7 +2,7 @@
 
 Commands come as one JSON object per connection to 127.0.0.1:9000 and are answered with the instant (CLOCK_MONOTONIC, ns) at
 which they were done. `python3 lb_lab.py tell '<json>'` sends one,
-`python3 lb_lab.py connect RATE SECONDS` opens connections through HAProxy at a steady rate and prints what became of them.
+`python3 lb_lab.py connect RATE SECONDS [ADDRESS]` opens connections through HAProxy at a steady rate and prints what became of them.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ class Lab:
         self.hanging = {}
 
     async def carry_out(self, request):
+        """Returns what was asked for, None where something was done."""
         match request.pop("op"):
             case "node":
                 self.put_node(**request)
@@ -34,6 +35,12 @@ class Lab:
             case "service":
                 ports = [{"name": "http", "port": 80, "nodePort": request["node_port"]}]
                 self.api.put("/api/v1/services", "service-test", spec={"ports": ports})
+            case "balancer":
+                self.put_balancer(**request)
+            case "delete-service":
+                self.api.delete("/api/v1/services", request["name"])
+            case "annotations":
+                return self.api.objects["/api/v1/services"][request["name"]]["metadata"].get("annotations", {})
             case "listen":
                 await self.listen(request["address"], request["port"])
             case "close":
@@ -44,6 +51,7 @@ class Lab:
                 self.api.version += 5
                 self.api.compact()
                 self.api.send(None)
+        return None
 
     def put_node(self, name, address, ready=True, labels=None, taints=None):
         self.api.put(
@@ -56,6 +64,14 @@ class Lab:
             },
         )
         self.api.objects["/api/v1/nodes"][name]["metadata"]["labels"] = labels or {}
+
+    def put_balancer(self, name, external_ip, node_port, **spec):
+        """As the control plane leaves it: with an address, and what was told about it before."""
+        path = "/api/v1/services"
+        before = self.api.objects[path].get(name, {"metadata": {}})["metadata"].get("annotations", {})
+        annotations = before | {"ingress-testbed.io/external-ip": external_ip}
+        ports = [{"name": "http", "port": 80, "nodePort": node_port, "protocol": "TCP"}]
+        self.api.put(path, name, annotations=annotations, spec={"type": "LoadBalancer", "ports": ports, **spec})
 
     async def listen(self, address, port):
         async def greet(reader, writer):
@@ -97,6 +113,7 @@ async def serve():
     lab = Lab(FakeApi())
     application = web.Application()
     application.router.add_get("/api/v1/{resource}", lab.api.answer)
+    application.router.add_patch("/api/v1/namespaces/default/{resource}/{name}", lab.api.patch)
     runner = web.AppRunner(application)
     await runner.setup()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -105,8 +122,8 @@ async def serve():
 
     async def control(reader, writer):
         try:
-            await lab.carry_out(json.loads(await reader.readline()))
-            writer.write(str(time.monotonic_ns()).encode())
+            found = await lab.carry_out(json.loads(await reader.readline()))
+            writer.write((str(time.monotonic_ns()) if found is None else json.dumps(found)).encode())
         except (KeyError, TypeError, ValueError, OSError) as error:
             writer.write(repr(error).encode())
         writer.close()
@@ -120,13 +137,13 @@ def tell(text):
         stream.sendall(text.encode() + b"\n")
         answer = stream.recv(4096).decode()
     sys.stdout.write(answer)
-    return 0 if answer.isdigit() else 1
+    return 0 if answer.isdigit() or answer.startswith("{") else 1
 
 
-async def connect_once(outcomes):
+async def connect_once(outcomes, host):
     try:
         async with asyncio.timeout(3):
-            reader, writer = await asyncio.open_connection(*FRONTEND)
+            reader, writer = await asyncio.open_connection(host, FRONTEND[1])
             greeting = (await reader.readline()).decode().strip()
             writer.close()
             outcomes[greeting or "closed"] += 1
@@ -134,13 +151,13 @@ async def connect_once(outcomes):
         outcomes[type(error).__name__] += 1
 
 
-async def connect(rate_rps, duration_s):
+async def connect(rate_rps, duration_s, host=FRONTEND[0]):
     outcomes = collections.Counter()
     start_s = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         for i in range(int(rate_rps * duration_s)):
             await asyncio.sleep(max(0.0, start_s + i / rate_rps - time.monotonic()))
-            tasks.create_task(connect_once(outcomes))
+            tasks.create_task(connect_once(outcomes, host))
     sys.stdout.write(json.dumps(outcomes) + "\n")
 
 
@@ -150,5 +167,5 @@ if __name__ == "__main__":
             asyncio.run(serve())
         case ["tell", text]:
             sys.exit(tell(text))
-        case ["connect", rate_rps, duration_s]:
-            asyncio.run(connect(float(rate_rps), float(duration_s)))
+        case ["connect", rate_rps, duration_s, *host]:
+            asyncio.run(connect(float(rate_rps), float(duration_s), *host))

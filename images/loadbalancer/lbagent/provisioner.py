@@ -19,6 +19,7 @@ from lbagent.process import HaproxyError
 from lbagent.reconciler import Reconciler
 from lbagent.render import Paths, render_config
 from lbagent.runtime import RuntimeApi, RuntimeApiError
+from lbagent.servers import LiveServer
 from lbagent.settings import Settings
 from testbed_init.events import EventSink
 
@@ -76,7 +77,7 @@ class Provisioner:
         Raises:
             HaproxyError
         """
-        await self._start("haproxy-started", self._settings.frontends)
+        await self._start("haproxy-started", self._settings.frontends, None)
 
     async def run(self, api: Api) -> None:
         """Provision for ever."""
@@ -106,9 +107,10 @@ class Provisioner:
         if reload_asked or (self._balancers is not None and not self._is_running(frontends)):
             self._reload_asked = False
             event = "haproxy-started" if self._haproxy.pid is None else "haproxy-reloaded"
-            if self._haproxy.pid is not None:
-                await self._retire(frontends)
-            await self._start(event, frontends)
+            live = await self._reconciler.read_servers() if self._haproxy.pid is not None else None
+            if live is not None:
+                await self._retire(frontends, live)
+            await self._start(event, frontends, live)
         if self._balancers is None:
             return
         if self._reconciler.backends != (backends := backends_of(frontends)):
@@ -118,11 +120,15 @@ class Provisioner:
             if not balancer.is_told:
                 await api.patch(service_path(balancer), {"metadata": {"annotations": {SERVED_IP: str(balancer.address)}}})
 
-    async def _start(self, event: str, frontends: tuple[Frontend, ...]) -> None:
-        # Backends that are new take their servers at run time, after a passed check, as every new server does.
+    async def _start(self, event: str, frontends: tuple[Frontend, ...], live: Iterable[LiveServer] | None) -> None:
+        """`live`: what the predecessor has; None where there is none, and every server that is known starts as healthy."""
         known = {backend.name for backend in self._reconciler.backends}
         backends = backends_of(frontends)
         servers = self._reconciler.servers_of(backend for backend in backends if backend.name in known)
+        if live is not None:
+            # A server in the file starts as healthy. The others, and new backends', come at run time: after a passed check.
+            up = {(server.backend, server.name) for server in live if server.up and not server.maintenance}
+            servers = {name: tuple(server for server in group if (name, server.name) in up) for name, group in servers.items()}
         version = await self._haproxy.start(render_config(self._settings, self._paths, frontends, servers))
         self._events.emit(event, version=version, pid=self._haproxy.pid)
         self._reconciler.serve(backends)
@@ -136,13 +142,13 @@ class Provisioner:
         wanted = render_config(self._settings, self._paths, frontends, {})
         return "".join(line for line in running.splitlines(keepends=True) if not line.startswith("    server ")) == wanted
 
-    async def _retire(self, frontends: tuple[Frontend, ...]) -> None:
+    async def _retire(self, frontends: tuple[Frontend, ...], live: Iterable[LiveServer]) -> None:
         """Cut what is connected through frontends that go: their address goes too, and a connection would hang there.
 
         Source: HAProxy 2.6 management manual, section 9.3: `shutdown frontend`, `shutdown sessions server`.
         """
         staying = {backend.name for backend in backends_of(frontends)}
-        for server in await self._reconciler.read_servers():
+        for server in live:
             if server.backend not in staying:
                 await self._runtime.ask(f"shutdown frontend {server.backend}")
                 await self._runtime.ask(f"shutdown sessions server {server.backend}/{server.name}")

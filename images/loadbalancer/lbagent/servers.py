@@ -9,6 +9,8 @@ from ipaddress import IPv4Address
 MAINTENANCE = 0x01 | 0x02 | 0x04 | 0x20
 DRAIN = 0x08 | 0x10
 """Masks of `srv_admin_state` (management manual 2.6, `show servers state`)."""
+RUNNING = "2"
+"""A value of `srv_op_state`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -36,6 +38,8 @@ class LiveServer:
     weight: int
     connections: int
     check_port: int = 0
+    up: bool = False
+    """By its checks, or because it has none."""
 
 
 def render_server(server: Server, options: Sequence[str]) -> str:
@@ -64,6 +68,7 @@ def parse_servers(states: str, connections: str) -> tuple[LiveServer, ...]:
             drain=bool(int(row["srv_admin_state"]) & DRAIN),
             weight=int(row["srv_uweight"]),
             check_port=int(row["srv_check_port"]),
+            up=row["srv_op_state"] == RUNNING,
             connections=in_use.get(f"{row['be_name']}/{row['srv_name']}", 0),
         )
         for row in _rows(states, "# be_id")

@@ -19,11 +19,12 @@ class FakeApi:
         self.authorizations: set[str | None] = set()
         self._watchers: set[asyncio.Queue] = set()
 
-    def put(self, path: str, name: str, **content: object) -> None:
+    def put(self, path: str, name: str, *, annotations: dict[str, str] | None = None, **content: object) -> None:
         """Create or change an object."""
         kind = "MODIFIED" if name in self.objects[path] else "ADDED"
         self.version += 1
-        item = {"metadata": {"name": name, "resourceVersion": str(self.version)}, **content}
+        metadata = {"name": name, "resourceVersion": str(self.version), **({"annotations": annotations} if annotations else {})}
+        item = {"metadata": metadata, **content}
         self.objects[path][name] = item
         self._publish(path, {"type": kind, "object": item})
 
@@ -33,6 +34,17 @@ class FakeApi:
         item = self.objects[path].pop(name)
         item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self.version)}}
         self._publish(path, {"type": "DELETED", "object": item})
+
+    async def patch(self, request: web.Request) -> web.Response:
+        """Merge annotations into an object."""
+        path, name = f"/api/v1/{request.match_info['resource']}", request.match_info["name"]
+        item = self.objects[path].get(name)
+        if item is None:
+            return web.json_response({"kind": "Status", "code": 404}, status=404)
+        annotations = item["metadata"].get("annotations", {}) | (await request.json())["metadata"]["annotations"]
+        content = {key: value for key, value in item.items() if key != "metadata"}
+        self.put(path, name, annotations=annotations, **content)
+        return web.json_response(self.objects[path][name])
 
     def bookmark(self, path: str) -> None:
         """Move the watchers' version on without a change."""

@@ -222,7 +222,7 @@ nodeport/node-3 3/3 127.0.1.3 32213 - 0 2 2 2 0 0 0 1 1
 
 def test_live_servers_are_read_from_haproxy_2_6_s_answers():
     assert parse_servers(STATES, CONNECTIONS) == (
-        live(address=IPv4Address("127.0.1.1"), drain=True),
+        live(address=IPv4Address("127.0.1.1"), drain=True, up=True),
         live(name="node-3", address=IPv4Address("127.0.1.3"), maintenance=True, connections=3),
     )
 

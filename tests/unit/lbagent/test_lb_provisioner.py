@@ -138,12 +138,17 @@ async def test_service_that_goes_is_cut_and_leaves_neither_frontend_nor_address(
     assert bench.runtime.servers["default:web:80/node-1"].connections == 0
 
 
-async def test_new_frontend_begins_without_servers_and_an_old_one_keeps_them(bench):
+async def test_successor_starts_with_the_servers_that_are_up_and_no_others(bench):
     await bench.provision(balanced())
-    assert bench.paths.config.read_text().count("server node-1") == 0
+    assert bench.paths.config.read_text().count("    server ") == 0, "a new backend's servers wait for their first check"
+    for name, is_up in (("node-1", True), ("node-2", False)):
+        server = FakeServer(address="10.100.0.2", port=32213, weight=1, admin=0, up=is_up)
+        bench.runtime.servers[f"default:web:80/{name}"] = server
+    bench.reconciler.on_nodes([node(), node("node-2", "10.100.0.3")])
     bench.provisioner.ask_reload()
     await bench.again()
-    assert bench.paths.config.read_text().count("server node-1 10.100.0.2:32213") == 1
+    lines = [line.split()[1] for line in bench.paths.config.read_text().splitlines() if line.startswith("    server ")]
+    assert lines == ["node-1"]
 
 
 async def test_changed_source_ranges_are_a_reload(bench):

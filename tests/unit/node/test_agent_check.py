@@ -21,10 +21,10 @@ def word(*endpoints: Endpoint, asked: str = "default/web", healthy: bool = True,
     ("endpoints", "cluster", "local"),
     [
         ((HERE,), "up", "up"),
-        ((THERE,), "up", "down#no ready endpoint here"),
-        ((HERE_LEAVING, THERE), "up", "down#no ready endpoint here"),
-        ((HERE_GONE,), "down#no ready endpoint", "down#no ready endpoint here"),
-        ((), "down#no ready endpoint", "down#no ready endpoint here"),
+        ((THERE,), "up", "down #no ready endpoint here"),
+        ((HERE_LEAVING, THERE), "up", "down #no ready endpoint here"),
+        ((HERE_GONE,), "down #no ready endpoint", "down #no ready endpoint here"),
+        ((), "down #no ready endpoint", "down #no ready endpoint here"),
     ],
 )
 def test_policy_decides_whose_endpoints_count(endpoints: tuple[Endpoint, ...], cluster: str, local: str) -> None:
@@ -34,9 +34,9 @@ def test_policy_decides_whose_endpoints_count(endpoints: tuple[Endpoint, ...], c
 @pytest.mark.parametrize(
     ("state", "told"),
     [
-        ({"healthy": False}, "down#rules are stale"),
-        ({"eligible": False}, "down#node is leaving"),
-        ({"asked": "default/other"}, "down#no such service"),
+        ({"healthy": False}, "down #rules are stale"),
+        ({"eligible": False}, "down #node is leaving"),
+        ({"asked": "default/other"}, "down #no such service"),
     ],
 )
 def test_node_that_should_get_no_connections_says_why(state: dict[str, object], told: str) -> None:

@@ -1,7 +1,8 @@
 """What the node tells a HAProxy that asks its agent (`agent-check`): whether a Service can be reached through this node.
 
-The question is `<namespace>/<service>,` (`agent-send`), the answer one line: `up`, or `down#` and the reason. Never `drain` or
-`maint`: those would change the server's administrative state, which is the load balancer's own to decide.
+The question is `<namespace>/<service>,` (`agent-send`), the answer one line: `up`, or `down #` and the reason; HAProxy 2.6 takes
+`down#` for no answer. Never `drain` or `maint`: those would change the server's administrative state, which is the load
+balancer's own to decide.
 
 Source: HAProxy configuration manual 2.6, section 5.2, agent-check.
 """
@@ -24,15 +25,15 @@ RETRY_S = 5.0
 def render_word(service: str, ports: Iterable[ServicePort], *, proxy_healthy: bool, node_eligible: bool) -> str:
     """The answer, without its newline. With externalTrafficPolicy Local only the node's own ready endpoints count."""
     if not proxy_healthy:
-        return "down#rules are stale"
+        return "down #rules are stale"
     if not node_eligible:
-        return "down#node is leaving"
+        return "down #node is leaving"
     own = [port for port in ports if f"{port.namespace}/{port.name}" == service]
     if not own:
-        return "down#no such service"
+        return "down #no such service"
     if any(item.ready and (item.local or not port.external_local) for port in own for item in port.usable.every):
         return "up"
-    return "down#no ready endpoint here" if any(port.external_local for port in own) else "down#no ready endpoint"
+    return "down #no ready endpoint here" if any(port.external_local for port in own) else "down #no ready endpoint"
 
 
 class AgentCheckServer:
