@@ -100,7 +100,6 @@ class FakeHaproxy:
                 server.weight = int(weight)
             case ["check-port", number]:
                 server.check_port = int(number)
-                return "health check port updated."
             case ["addr", address, "port", port]:
                 before, server.address, server.port = (server.address, server.port), address, int(port)
                 return f"IP changed from '{before[0]}' to '{address}', port changed from '{before[1]}' to '{port}'"

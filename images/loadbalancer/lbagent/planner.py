@@ -104,10 +104,6 @@ class SetCheckPort(Command):
         """See `Command`."""
         return f"set server {self.key} check-port {self.check_port}"
 
-    def accepts(self, answer: str) -> bool:
-        """See `Command`."""
-        return answer == "health check port updated."
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainServer(Command):

@@ -16,7 +16,7 @@ CONVERSATION: tuple[tuple[str, str], ...] = (
     ("enable health nodeport/a; set server nodeport/a state ready; set server nodeport/a health down", ""),
     ("set server nodeport/a weight 1", ""),
     ("del server nodeport/a", "Only servers in maintenance mode can be deleted."),
-    ("set server nodeport/a check-port 10256", "health check port updated."),
+    ("set server nodeport/a check-port 10256", ""),
     ("set server nodeport/a state drain", ""),
     ("set server nodeport/a state maint; shutdown sessions server nodeport/a", ""),
     ("del server nodeport/a", "Server deleted."),

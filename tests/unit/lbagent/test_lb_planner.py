@@ -187,7 +187,7 @@ def test_a_command_is_one_line_for_the_runtime_api(command, line):
         (ADD, "Already exists a server with the same name in backend.", False),
         (ENABLE, "", True),
         (ENABLE, "No such server.", False),
-        (SetCheckPort(**AT, check_port=1), "health check port updated.", True),
+        (SetCheckPort(**AT, check_port=1), "No such server.", False),
         (DeleteServer(**AT), "Server deleted.", True),
         (DeleteServer(**AT), "No such server.", True),
         (DeleteServer(**AT), "Server still has connections attached to it, cannot remove it.", False),
