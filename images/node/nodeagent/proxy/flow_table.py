@@ -28,11 +28,9 @@ class FlowTable:
         """
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, NETLINK_NETFILTER) as kernel:
             kernel.bind((0, 0))
-            async with asyncio.timeout(ANSWER_DEADLINE_S):
-                stale = await _find(kernel, is_stale)
+            stale = await _find(kernel, is_stale)
             for first in range(0, len(stale), BATCH):
-                async with asyncio.timeout(ANSWER_DEADLINE_S):
-                    await _delete(kernel, stale[first : first + BATCH])
+                await _delete(kernel, stale[first : first + BATCH])
         return len(stale)
 
 
@@ -61,4 +59,5 @@ async def _delete(kernel: socket.socket, flows: list[Flow]) -> None:
 async def _receive(kernel: socket.socket) -> bytes:
     # The kernel has its answer ready whenever it is asked, so that nothing here would ever wait: give way to others by hand.
     await asyncio.sleep(0)
-    return await asyncio.get_running_loop().sock_recv(kernel, RECEIVE_BYTES)
+    async with asyncio.timeout(ANSWER_DEADLINE_S):
+        return await asyncio.get_running_loop().sock_recv(kernel, RECEIVE_BYTES)
