@@ -14,6 +14,7 @@ from controlplane.clock import Clock
 from controlplane.cluster import Cluster
 from controlplane.controllers.announcer import Announcer
 from controlplane.controllers.deployments import DeploymentController
+from controlplane.controllers.disruption import DisruptionController
 from controlplane.controllers.endpoints import EndpointsController
 from controlplane.controllers.endpointslices import EndpointSliceController
 from controlplane.controllers.garbage import GarbageCollector, NamespaceCollector, PodCollector
@@ -98,6 +99,7 @@ def _make_controllers(cluster: Cluster, settings: Settings, events: EventSink) -
         DeploymentController(cluster=cluster, pods=pods, recorder=recorder("deployment-controller")),
         Scheduler(cluster=cluster, pods=pods, recorder=recorder("default-scheduler")),
         TaintEviction(cluster=cluster, pods=pods, recorder=recorder("taint-eviction-controller"), events=events),
+        DisruptionController(cluster=cluster, pods=pods, recorder=recorder("controllermanager")),
         LoadBalancerController(cluster=cluster, recorder=recorder("service-controller"), pool=settings.external_ip_pool),
         PodCollector(cluster=cluster, pods=pods),
         GarbageCollector(cluster=cluster, dependents=DependentIndex(cluster.store)),

@@ -154,6 +154,11 @@ def too_large(limit_bytes: int) -> StatusError:
     return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit_bytes}")
 
 
+def too_many_requests(message: str, cause: str, why: str) -> StatusError:
+    details: Object = {"causes": [{"reason": cause, "message": why}]}
+    return StatusError(429, "TooManyRequests", message, details)
+
+
 def unsupported_media_type(accepted: Iterable[str]) -> StatusError:
     message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
     return StatusError(415, "UnsupportedMediaType", message)

@@ -21,8 +21,9 @@ from controlplane.errors import (
     required,
     unsupported_media_type,
 )
+from controlplane.eviction import evict_pod
 from controlplane.kinds.columns import show_selector
-from controlplane.kinds.pod import BINDING, EVICTION, PODS
+from controlplane.kinds.pod import BINDING, EVICTION
 from controlplane.kinds.workloads import SCALE
 from controlplane.objects import Object, spec_of, status_of, with_spec
 from controlplane.patching.json_patch import PatchError, apply_json_patch
@@ -103,10 +104,10 @@ async def bind(cluster: Cluster, target: Target, request: web.BaseRequest) -> we
 
 
 async def evict(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
-    """A deletion that the Eviction API asks for. There are no disruption budgets here, so none can refuse it."""
+    """A deletion that disruption budgets may refuse."""
     if request.method != "POST":
         raise method_not_allowed()
     eviction = decode_schema(EVICTION, await read_object(request), "v1", "Ignore").item
     options = decode_delete_options(eviction.get("deleteOptions") or {}, request)
-    cluster.delete(PODS, target.key, options)
+    evict_pod(cluster, target.key, options)
     return answer_json(SUCCESS, 201)

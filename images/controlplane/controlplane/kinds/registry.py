@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from controlplane.kinds.configuration import CONFIG_MAPS, NAMESPACES, SECRETS
+from controlplane.kinds.disruption import POD_DISRUPTION_BUDGETS
 from controlplane.kinds.endpoints import ENDPOINT_SLICES, ENDPOINTS
 from controlplane.kinds.event import CORE_EVENTS, EVENTS
 from controlplane.kinds.ingress import INGRESS_CLASSES, INGRESSES, SERVICE_CIDRS
+from controlplane.kinds.legacy_ingress import LEGACY_INGRESSES
 from controlplane.kinds.node import LEASES, NODES
 from controlplane.kinds.pod import PODS
 from controlplane.kinds.resource import Resource
@@ -31,8 +33,20 @@ RESOURCES: tuple[Resource, ...] = (
     INGRESS_CLASSES,
     INGRESSES,
     SERVICE_CIDRS,
+    POD_DISRUPTION_BUDGETS,
+    LEGACY_INGRESSES,
 )
-GROUP_ORDER = ("", "apps", "coordination.k8s.io", "discovery.k8s.io", "events.k8s.io", "networking.k8s.io")
+# Of two groups with the same resource, kubectl takes the one that comes first.
+GROUP_ORDER = (
+    "",
+    "apps",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "extensions",
+)
 STORED = tuple(dict.fromkeys(resource.stored for resource in RESOURCES))
 SUBRESOURCES: Mapping[str, tuple[str, ...]] = {
     "pods": ("binding", "eviction"),

@@ -1,0 +1,96 @@
+"""PodDisruptionBudget (policy/v1): how many pods of a set evictions may take away at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from controlplane.errors import FieldError, invalid_value
+from controlplane.kinds.columns import AGE, NAME
+from controlplane.kinds.names import check_choice, check_selector
+from controlplane.kinds.resource import Column, Resource
+from controlplane.objects import Object, spec_of, status_of
+from controlplane.schema.meta import CONDITIONS, LABEL_SELECTOR, kind
+from controlplane.schema.types import INT32, INT64, INT_OR_STRING, STRING, STRING_MAP, struct
+
+BUDGET = kind(
+    "PodDisruptionBudget",
+    spec=struct(
+        "PodDisruptionBudgetSpec",
+        minAvailable=INT_OR_STRING,
+        maxUnavailable=INT_OR_STRING,
+        selector=LABEL_SELECTOR,
+        unhealthyPodEvictionPolicy=STRING,
+    ),
+    status=struct(
+        "PodDisruptionBudgetStatus",
+        observedGeneration=INT64,
+        disruptedPods=STRING_MAP,
+        **dict.fromkeys(("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), INT32),
+        conditions=CONDITIONS,
+    ),
+)
+BOUNDS = ("minAvailable", "maxUnavailable")
+POLICIES = ("AlwaysAllow", "IfHealthyBudget")
+PERCENT = re.compile("[0-9]+%")
+
+
+def default_budget(budget: Object) -> None:
+    budget.setdefault("spec", {})
+
+
+def check_budget(budget: Object, before: Object | None) -> Iterable[FieldError]:
+    """Source: kubernetes, pkg/apis/policy/validation."""
+    spec = spec_of(budget)
+    if all(spec.get(name) is not None for name in BOUNDS):
+        yield invalid_value("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+    for name in BOUNDS:
+        if spec.get(name) is not None:
+            yield from _check_bound(spec[name], f"spec.{name}")
+    if spec.get("selector") is not None:
+        yield from check_selector(spec["selector"], "spec.selector")
+    if spec.get("unhealthyPodEvictionPolicy") is not None:
+        yield from check_choice(spec["unhealthyPodEvictionPolicy"], POLICIES, "spec.unhealthyPodEvictionPolicy")
+
+
+def _check_bound(value: Any, field: str) -> Iterator[FieldError]:
+    if isinstance(value, str):
+        if not PERCENT.fullmatch(value):
+            why = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%' or '93%')"
+            yield invalid_value(field, value, why)
+        elif int(value[:-1]) > 100:
+            yield invalid_value(field, value, "must not be greater than 100%")
+    elif value < 0:
+        yield invalid_value(field, value, "must be greater than or equal to 0")
+
+
+def _bound(name: str) -> Any:
+    def show(budget: Object, _: datetime) -> str:
+        value = spec_of(budget).get(name)
+        return "N/A" if value is None else str(value)
+
+    return show
+
+
+POD_DISRUPTION_BUDGETS = Resource(
+    group="policy",
+    kind="PodDisruptionBudget",
+    plural="poddisruptionbudgets",
+    short_names=("pdb",),
+    schema=BUDGET,
+    has_status=True,
+    has_generation=True,
+    default=default_budget,
+    validate=check_budget,
+    columns=(
+        NAME,
+        Column(name="Min Available", cell=_bound("minAvailable")),
+        Column(name="Max Unavailable", cell=_bound("maxUnavailable")),
+        Column(
+            name="Allowed Disruptions", cell=lambda budget, _: status_of(budget).get("disruptionsAllowed") or 0, type="integer"
+        ),
+        AGE,
+    ),
+)
