@@ -1,10 +1,19 @@
 """What becomes of UDP flows and TCP connections when endpoints change: real sockets, real kernel (`conntrack_lab.py`)."""
 
+import docker
 import pytest
 
+from cluster_lab import SERVICES, SLICES, cluster, endpoint, endpoint_slice, service
 from lab_container import run_lab
 
 pytestmark = pytest.mark.integration
+
+SEND = """
+import socket, sys
+flow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+flow.bind(("", 20000))
+flow.sendto(b"?", (sys.argv[1], 80))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +61,18 @@ def test_tcp_connection_survives_the_removal_of_its_endpoint_and_of_all(seen):
 def test_all_of_many_flows_are_given_up_at_once(seen):
     assert seen["many"] == [1000]
     assert seen["failed"] == []
+
+
+def test_agent_gives_up_flows_when_the_api_replaces_their_endpoint():
+    client = docker.from_env()
+    udp = {"name": "echo", "port": 80, "protocol": "UDP"}
+    endpoints = {**endpoint_slice("echo", endpoint("10.0.0.9")), "ports": [{**udp, "port": 8080}]}
+    with cluster(client, objects=[service("echo", ports=[udp]), endpoints]) as lab:
+        address = lab.api.get(f"{SERVICES}/echo").json()["spec"]["clusterIP"]
+        lab.node.run("ip", "route", "add", "default", "via", lab.controlplane.address)  # looked up before the translation
+        lab.node.run("python3", "-c", SEND, address)
+        assert "src=10.0.0.9" in lab.node.run("conntrack", "-L", "-p", "udp", "-d", address)
+        lab.patch(f"{SLICES}/echo-x", {"endpoints": [endpoint("10.0.0.10")]})
+        assert lab.node.wait_event("flows-deleted")["fields"]["flows"] == 1
+        assert lab.node.run("conntrack", "-L", "-p", "udp", "-d", address) == ""
+    client.close()
