@@ -146,27 +146,6 @@ def test_one_node_port_may_serve_tcp_and_udp_of_a_service_but_not_tcp_twice() ->
     assert "provided port is already allocated" in refusal(world, service("other", type="NodePort", ports=udp)).message
 
 
-def test_all_node_ports_are_given_and_then_the_range_is_full() -> None:
-    world = World(node_port_range="30000-30063")
-    for number in range(4):
-        ports = [{"name": f"p{index}", "port": index + 1} for index in range(16)]
-        world.create(service(f"s{number}", type="NodePort", ports=ports))
-    error = refusal(world, service("last", type="NodePort"))
-    assert (error.code, error.reason) == (500, "InternalError")
-    assert error.message == "Internal error occurred: failed to allocate a nodePort: range is full"
-    world.delete("services", "s2")
-    world.create(service("last", type="NodePort"))
-
-
-def test_all_2768_node_ports_of_the_default_range_can_be_given() -> None:
-    world = World()
-    for number in range(28):
-        count = min(100, 2768 - number * 100)
-        ports = [{"name": f"p{index}", "port": index + 1} for index in range(count)]
-        world.create(service(f"s{number}", type="NodePort", ports=ports))
-    assert "range is full" in refusal(world, service("last", type="NodePort")).message
-
-
 def test_refused_service_holds_nothing() -> None:
     world = World()
     world.create(service("first", type="NodePort", ports=[{"port": 80, "nodePort": 30080}]))
