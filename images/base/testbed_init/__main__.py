@@ -11,11 +11,13 @@ from testbed_init.arming import Armoury
 from testbed_init.config import ConfigError, InitConfig, decode_config
 from testbed_init.control import Control
 from testbed_init.events import EventWriter
-from testbed_init.kernel import KernelError, LinuxKernel, has_net_admin, run_ip, run_tool
+from testbed_init.ground import lay_ground
+from testbed_init.kernel import LinuxKernel, has_net_admin, run_ip
 from testbed_init.loop import Loop
 from testbed_init.processes import PosixSpawner, Supervisor
 from testbed_init.resources import find_cgroup_files, read_conntrack_entries
 from testbed_init.routes import render_routes
+from testbed_init.tools import KernelError, run_tool
 
 CONFIG_PATH = Path("/etc/testbed/config.json")
 RUN_DIR = Path("/run/testbed")
@@ -33,7 +35,8 @@ def run(config: InitConfig) -> int:
     LOG_DIR.mkdir(parents=True, exist_ok=True)
     empty(RUN_DIR)
     supervisor = Supervisor(spawner=PosixSpawner(), clock=time.monotonic_ns, events=events)
-    armoury = Armoury(kernel=LinuxKernel(), events=events)
+    kernel = LinuxKernel(supervisor=supervisor, run_dir=RUN_DIR)
+    armoury = Armoury(kernel=kernel, events=events)
     cgroup = find_cgroup_files()
 
     def report_resources() -> None:
@@ -58,6 +61,8 @@ def run(config: InitConfig) -> int:
     if has_net_admin():
         run_tool(["nft", "flush", "ruleset"])
         run_tool(["conntrack", "-F"])
+    for ground in config.fault_ground:
+        lay_ground(ground, kernel)
     run_ip(["-batch", "-"], text=render_routes(config).encode())
     events.emit("booted", expires_in_s=config.expires_in_s)
     for process in config.processes:

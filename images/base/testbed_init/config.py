@@ -7,7 +7,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-KEYS = {"run_id", "container", "role", "expires_in_s", "default_via", "routes", "processes", "settings"}
+from testbed_init.ground import Ground
+
+KEYS = {"run_id", "container", "role", "expires_in_s", "default_via", "routes", "processes", "fault_ground", "settings"}
 
 
 class ConfigError(ValueError):
@@ -42,6 +44,8 @@ class InitConfig:
     default_via: ipaddress.IPv4Address | None
     routes: tuple[Route, ...]
     processes: tuple[ProcessConfig, ...]
+    fault_ground: tuple[Ground, ...] = ()
+    """What the run's faults will stand on in this container."""
 
 
 def decode_config(text: str | bytes) -> InitConfig:
@@ -70,6 +74,9 @@ def decode_config(text: str | bytes) -> InitConfig:
         default_via=None if default_via is None else _address(default_via, "default_via"),
         routes=tuple(_route(item, f"routes[{i}]") for i, item in enumerate(_list(document.get("routes", []), "routes"))),
         processes=processes,
+        fault_ground=tuple(
+            _ground(item, f"fault_ground[{i}]") for i, item in enumerate(_list(document.get("fault_ground", []), "fault_ground"))
+        ),
     )
 
 
@@ -92,6 +99,13 @@ def _process(value: object, where: str) -> ProcessConfig:
     if not isinstance(restart, bool):
         raise ConfigError(f"{where}.restart: must be true or false, got {restart!r}")
     return ProcessConfig(name=_text(raw, "name", where), argv=tuple(str(word) for word in argv), restart=restart)
+
+
+def _ground(value: object, where: str) -> Ground:
+    try:
+        return Ground(str(value))
+    except ValueError:
+        raise ConfigError(f"{where}: must be one of {[str(item) for item in Ground]}, got {value!r}") from None
 
 
 def _mapping(value: object, where: str, keys: set[str]) -> Mapping[str, object]:

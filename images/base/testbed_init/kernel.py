@@ -7,10 +7,16 @@ import os
 import signal
 import socket
 import struct
+import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+from testbed_init.packet_filter import PacketFilter
+from testbed_init.processes import Supervisor
+from testbed_init.tools import Helper, KernelError, StartedHelper, StartedTool, Tool, run_tool
 
 IFF_UP = 0x1
 SIOCGIFFLAGS = 0x8913
@@ -19,13 +25,17 @@ CAP_NET_ADMIN = 12
 IFREQ_SIZE_BYTES = 40
 """`struct ifreq` on 64-bit (netdevice(7)): 16 bytes of name, then a union of which the flags are the first 2 bytes."""
 
-
-class KernelError(OSError):
-    """A kernel request failed; the message says which and on what."""
+RESOLVE_NS = 100_000_000
+"""A neighbour on a bridge answers within a millisecond; one that has not by then is not there."""
+DISCARD_PORT = 9
 
 
 class Kernel(Protocol):
     """The effects that faults are made of."""
+
+    @property
+    def filter(self) -> PacketFilter:
+        """The rules of all faults in effect."""
 
     def clock(self) -> int:
         """CLOCK_MONOTONIC in ns."""
@@ -57,9 +67,50 @@ class Kernel(Protocol):
     def require_net_admin(self) -> None:
         """Raise where init may not configure interfaces."""
 
+    def start_tool(self, argv: Sequence[str]) -> Tool:
+        """Start a command that acts when it gets its input."""
+
+    def start_helper(self, module: str) -> Helper:
+        """Start a Python module of ours that takes orders."""
+
+    def neighbours(self, addresses: Sequence[str]) -> dict[str, str]:
+        """Link-layer address of each of these neighbours that answers."""
+
+    def process_pid(self, name: str) -> int | None:
+        """Pid of init's process of that name, or of the one with a pid file; None when it does not run. Raises ValueError."""
+
+    def send_signal(self, pid: int, number: int) -> None:
+        """kill(2); a process that has ended is not an error."""
+
+    def process_state(self, pid: int) -> str | None:
+        """State letter of a process (proc(5)), None when it is gone."""
+
+    def children(self, pid: int) -> tuple[int, ...]:
+        """Pids of the processes that have this parent."""
+
+    def hold(self, name: str) -> None:
+        """Init's process of that name is not restarted until it is released; any other is left to its own keeper."""
+
+    def release(self, name: str) -> None:
+        """Start it again if it does not run."""
+
+    def terminate(self) -> None:
+        """Tell init itself to end in order, as the engine's stop does."""
+
+    def read(self, path: str) -> str | None:
+        """Text of a file of the container, None when it is not there."""
+
+    def find(self, pattern: str) -> tuple[str, ...]:
+        """Paths that match (glob(7)), sorted."""
+
 
 class LinuxKernel:
     """The real one. Interfaces by ioctl (netdevice(7)): one system call each, nothing to import, nothing to fork."""
+
+    def __init__(self, *, supervisor: Supervisor, run_dir: Path) -> None:
+        self._supervisor = supervisor
+        self._run_dir = run_dir
+        self.filter = PacketFilter(kernel=self)
 
     def clock(self) -> int:
         """CLOCK_MONOTONIC in ns."""
@@ -112,21 +163,84 @@ class LinuxKernel:
             return  # init is alone
 
     def process_states(self) -> dict[int, str]:
-        """State letter of every other process (proc(5), third field of `stat`, after the name's closing bracket)."""
-        states = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                try:
-                    stat = (entry / "stat").read_text()
-                except OSError:
-                    continue  # gone between the listing and the reading
-                states[int(entry.name)] = stat[stat.rindex(")") + 2]
-        return states
+        """State letter of every other process."""
+        return {pid: state for pid, (state, _) in _processes().items() if pid != os.getpid()}
+
+    def process_state(self, pid: int) -> str | None:
+        """State letter of a process, None when it is gone."""
+        found = _read_stat(pid)
+        return None if found is None else found[0]
+
+    def children(self, pid: int) -> tuple[int, ...]:
+        """Pids of the processes that have this parent."""
+        return tuple(child for child, (_, parent) in _processes().items() if parent == pid)
 
     def require_net_admin(self) -> None:
         """Raise where init may not configure interfaces (capabilities(7))."""
         if not has_net_admin():
             raise KernelError("the container lacks CAP_NET_ADMIN: give its role `cap_add: [NET_ADMIN]`")
+
+    def start_tool(self, argv: Sequence[str]) -> Tool:
+        """Start a command that acts when it gets its input."""
+        return StartedTool(argv)
+
+    def start_helper(self, module: str) -> Helper:
+        """Start a Python module of ours that takes orders."""
+        return StartedHelper([sys.executable, "-m", module])
+
+    def neighbours(self, addresses: Sequence[str]) -> dict[str, str]:
+        """Link-layer addresses from the kernel's own table, asked for by a datagram to each that is not in it yet."""
+        until_ns = self.clock() + RESOLVE_NS
+        found = _arp_table()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+            for address in addresses:
+                if address not in found:
+                    with suppress(OSError):
+                        handle.sendto(b"", (address, DISCARD_PORT))
+        while not set(addresses) <= set(found) and self.clock() < until_ns:
+            time.sleep(0.005)
+            found = _arp_table()
+        return {address: found[address] for address in addresses if address in found}
+
+    def process_pid(self, name: str) -> int | None:
+        """Init's process, or one that stands for itself with a pid file (HAProxy outlives its agent)."""
+        if name in self._supervisor.processes:
+            return self._supervisor.processes[name].pid
+        pid_file = self._run_dir / f"{Path(name).name}.pid"
+        if not pid_file.exists():
+            raise ValueError(f"no process {name!r}; this container has {list(self._supervisor.processes)}")
+        text = pid_file.read_text().strip()
+        pid = int(text) if text else None
+        return pid if pid is not None and self.process_state(pid) not in (None, "Z", "X") else None
+
+    def send_signal(self, pid: int, number: int) -> None:
+        """kill(2); a process that has just ended is not an error."""
+        self._supervisor.spawner.signal(pid, number)
+
+    def hold(self, name: str) -> None:
+        """No restarts until it is released."""
+        if name in self._supervisor.processes:
+            self._supervisor.hold(name)
+
+    def release(self, name: str) -> None:
+        """Start it again if it does not run."""
+        if name in self._supervisor.processes:
+            self._supervisor.release(name)
+
+    def terminate(self) -> None:
+        """SIGTERM to init itself: the loop takes it like the engine's."""
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def read(self, path: str) -> str | None:
+        """Text of a file of the container, None when it is not there."""
+        try:
+            return Path(path).read_text()
+        except FileNotFoundError:
+            return None
+
+    def find(self, pattern: str) -> tuple[str, ...]:
+        """Paths that match (glob(7)), sorted."""
+        return tuple(sorted(str(path) for path in Path("/").glob(pattern.lstrip("/"))))
 
 
 def has_net_admin() -> bool:
@@ -141,29 +255,26 @@ def run_ip(arguments: Sequence[str], *, text: bytes = b"") -> bytes:
     return run_tool(["ip", *arguments], text=text)
 
 
-def run_tool(argv: Sequence[str], *, text: bytes = b"") -> bytes:
-    """Run a command with `text` on its standard input and return its output.
+def _processes() -> dict[int, tuple[str, int]]:
+    """State letter and parent of every process of the container."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return {pid: found for pid in pids if (found := _read_stat(pid)) is not None}
 
-    posix_spawn and files in memory: `subprocess` alone takes as long to import as the rest of init.
 
-    Raises:
-        KernelError: with the command line, the exit status and what it wrote to standard error.
-    """
-    with (
-        os.fdopen(os.memfd_create("stdin"), "w+b") as stdin,
-        os.fdopen(os.memfd_create("stdout"), "w+b") as stdout,
-        os.fdopen(os.memfd_create("stderr"), "w+b") as stderr,
-    ):
-        stdin.write(text)
-        stdin.seek(0)
-        streams = [(os.POSIX_SPAWN_DUP2, file.fileno(), fd) for fd, file in enumerate((stdin, stdout, stderr))]
-        pid = os.posix_spawnp(argv[0], list(argv), os.environ, file_actions=streams)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        stdout.seek(0)
-        stderr.seek(0)
-        if status != 0:
-            raise KernelError(f"`{' '.join(argv)}` gave {status}: {stderr.read().decode(errors='replace').strip()}")
-        return stdout.read()
+def _read_stat(pid: int) -> tuple[str, int] | None:
+    """proc(5), `stat`: after the name's closing bracket, the state and the parent; None when the process is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, parent = stat[stat.rindex(")") + 2 :].split()[:2]
+    return state, int(parent)
+
+
+def _arp_table() -> dict[str, str]:
+    """Resolved neighbours (proc(5), /proc/net/arp: address, type, flags, link-layer address; flag 2 is ATF_COM: complete)."""
+    rows = [line.split() for line in Path("/proc/net/arp").read_text().splitlines()[1:]]
+    return {row[0]: row[3] for row in rows if int(row[2], 16) & 2}
 
 
 def signal_number(name: str) -> int:

@@ -73,6 +73,8 @@ class Process:
     config: ProcessConfig
     pid: int | None = None
     wanted: bool = True
+    held: bool = False
+    """A fault wants it dead: it is not restarted until it is released."""
     restarts: int = 0
     start_at_ns: int | None = None
     kill_at_ns: int | None = None
@@ -100,7 +102,7 @@ class Supervisor:
     def start(self, name: str) -> None:
         """Start it if it does not run, with a fresh restart budget."""
         process = self._find(name)
-        process.wanted, process.restarts, process.kill_at_ns = True, 0, None
+        process.wanted, process.held, process.restarts, process.kill_at_ns = True, False, 0, None
         if process.pid is None:
             self._spawn(process)
 
@@ -113,6 +115,18 @@ class Supervisor:
             # A frozen process gets its SIGTERM only once it runs again.
             self.spawner.signal(process.pid, signal.SIGCONT)
             process.kill_at_ns = self.clock() + STOP_GRACE_NS
+
+    def hold(self, name: str) -> None:
+        """No restarts from now on, not even one that is due."""
+        process = self._find(name)
+        process.held, process.start_at_ns = True, None
+
+    def release(self, name: str) -> None:
+        """Restarts again; started at once if it was wanted and does not run."""
+        process = self._find(name)
+        process.held = False
+        if process.wanted and process.pid is None:
+            self._spawn(process)
 
     def stop_all(self) -> None:
         """Stop every process, the last started first."""
@@ -182,6 +196,6 @@ class Supervisor:
         )
 
     def _plan_restart(self, process: Process) -> None:
-        if process.wanted and process.config.restart and process.restarts < RESTART_LIMIT:
+        if process.wanted and not process.held and process.config.restart and process.restarts < RESTART_LIMIT:
             process.restarts += 1
             process.start_at_ns = self.clock() + RESTART_DELAY_NS

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from testbed_init.faults import link_down, no_op, pause, power_off
+from testbed_init.faults import delay, link_down, loss, no_op, partition, pause, power_off, process, rate, shutdown
 from testbed_init.faults.seam import Build, Effect, Fault, FaultError
 from testbed_init.kernel import Kernel
 
 FAULTS: Mapping[str, Build] = {
+    "delay": delay.build,
     "link-down": link_down.build,
+    "loss": loss.build,
     "no-op": no_op.build,
+    "partition": partition.build,
     "pause": pause.build,
     "power-off": power_off.build,
+    "process-kill": process.build_kill,
+    "process-pause": process.build_pause,
+    "process-signal": process.build_signal,
+    "rate": rate.build,
+    "shutdown": shutdown.build,
 }
 
 __all__ = ["FAULTS", "Effect", "Fault", "FaultError", "build_fault"]

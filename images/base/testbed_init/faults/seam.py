@@ -51,3 +51,27 @@ def refuse_unknown(parameters: Mapping[str, object], allowed: set[str], fault: s
 def render_states(states: Mapping[str, str]) -> str:
     """`eth0 down, eth1 down`."""
     return ", ".join(f"{name} {state}" for name, state in sorted(states.items())) or "none"
+
+
+def text_of(parameters: Mapping[str, object], key: str, fault: str) -> str:
+    """A parameter that must be a non-empty string."""
+    value = parameters.get(key)
+    if not isinstance(value, str) or not value:
+        raise FaultError(f"{fault}: {key} must be a non-empty string, got {value!r}")
+    return value
+
+
+def number_of(parameters: Mapping[str, object], key: str, fault: str) -> float:
+    """A parameter that must be a number."""
+    value = parameters.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise FaultError(f"{fault}: {key} must be a number, got {value!r}")
+    return float(value)
+
+
+def directions_of(parameters: Mapping[str, object], fault: str) -> tuple[str, ...]:
+    """`direction`: both (default), in or out."""
+    value = parameters.get("direction", "both")
+    if value not in ("both", "in", "out"):
+        raise FaultError(f"{fault}: direction must be both, in or out, got {value!r}")
+    return ("in", "out") if value == "both" else (str(value),)

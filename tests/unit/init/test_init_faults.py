@@ -1,0 +1,182 @@
+"""What each fault asks of the kernel, and what it leaves behind: nothing."""
+
+import pytest
+
+from testbed_init.arming import FaultState
+from testbed_init.faults import FAULTS, FaultError
+from testbed_init.ground import OPEN_RATE, Ground, lay_ground
+from testbed_init.packet_filter import Rule
+from tests.unit.init.test_init_arming import AT_NS, PARAMETERS, SECOND_NS, Bench
+
+FRAMES = "netdev testbed_faults"
+
+
+@pytest.fixture
+def bench() -> Bench:
+    bench = Bench()
+    for ground in Ground:
+        lay_ground(ground, bench.kernel)
+    return bench
+
+
+def state(bench: Bench) -> object:
+    """Everything that a fault could leave behind."""
+    kernel = bench.kernel
+    tables = {table: {chain: list(rules) for chain, rules in chains.items()} for table, chains in kernel.tables.items()}
+    processes = sorted(kernel.processes.values())
+    return (
+        tables,
+        dict(kernel.buckets),
+        list(kernel.iptables),
+        dict(kernel.bound),
+        set(kernel.held),
+        processes,
+        kernel.interfaces,
+    )
+
+
+@pytest.mark.parametrize("end", ["heal", "expiry"])
+@pytest.mark.parametrize("name", sorted(set(FAULTS) - {"power-off"}))
+def test_every_fault_changes_nothing_before_its_instant_and_leaves_nothing_after_its_end(bench, name, end):
+    before = state(bench)
+    bench.arm(name, **PARAMETERS.get(name, {}))
+    bench.advance_to(AT_NS - 1)
+    assert state(bench) == before
+    bench.advance_to(AT_NS)
+    assert bench.state() is FaultState.EFFECTIVE, bench.events.seen
+    if end == "heal":
+        bench.armoury.heal("step-1")
+    else:
+        bench.advance_to(AT_NS + 60 * SECOND_NS)
+    assert state(bench) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "chain", "rules"),
+    [
+        (
+            "partition",
+            {"neighbours": ["10.100.0.3"], "direction": "in"},
+            "in",
+            ['ether saddr { 02:42:0a:64:00:03 } counter packets 0 bytes 0 drop comment "fault-1"'],
+        ),
+        (
+            "partition",
+            {"addresses": ["198.18.0.3", "198.18.0.2"]},
+            "out",
+            ['ip daddr { 198.18.0.3, 198.18.0.2 } counter packets 0 bytes 0 drop comment "fault-1"'],
+        ),
+        (
+            "loss",
+            {"ratio": 0.1, "direction": "out"},
+            "out",
+            [
+                'counter packets 0 bytes 0 continue comment "fault-1"',
+                'numgen random mod 1000000 >= 900000 counter packets 0 bytes 0 drop comment "fault-1"',
+            ],
+        ),
+        (
+            "loss",
+            {"ratio": 1},
+            "in",
+            ['counter packets 0 bytes 0 continue comment "fault-1"', 'counter packets 0 bytes 0 drop comment "fault-1"'],
+        ),
+    ],
+)
+def test_a_fault_of_the_packet_filter_is_these_rules(bench, name, parameters, chain, rules):
+    bench.arm(name, **parameters)
+    bench.advance_to(AT_NS)
+    assert bench.kernel.tables[FRAMES][chain] == rules
+
+
+def test_one_way_faults_leave_the_other_way_alone(bench):
+    bench.arm("loss", ratio=0.1, direction="out")
+    bench.advance_to(AT_NS)
+    assert bench.kernel.tables[FRAMES]["in"] == []
+
+
+def test_a_partition_from_a_neighbour_that_is_not_there_fails_before_its_instant(bench):
+    bench.arm("partition", neighbours=["10.100.0.9"])
+    bench.advance_to(AT_NS)
+    assert bench.state() is FaultState.FAILED
+    assert bench.events.named("fault-failed")[0]["evidence"] == "prepare: partition: no neighbour answers at 10.100.0.9"
+
+
+def test_rules_that_somebody_else_removed_are_no_evidence(bench):
+    bench.kernel.filter.put("a", (Rule(chain="in", match="ip saddr 192.0.2.1"),), bench.kernel.filter.stage())
+    bench.kernel.tables[FRAMES]["in"].clear()
+    with pytest.raises(OSError, match="the kernel has 0 of the 1 rules of a"):
+        bench.kernel.filter.packets("a")
+
+
+def test_a_rate_changes_the_bucket_that_is_there_and_changes_it_back(bench):
+    bench.arm("rate", mbit_per_s=10)
+    bench.advance_to(AT_NS)
+    assert bench.kernel.buckets == {"eth0": "rate 10000000bit burst 5000b latency 50ms"}
+    assert bench.events.named("fault-effective")[0]["evidence"] == "token buckets: eth0 10 Mbit/s"
+    bench.armoury.heal("step-1")
+    assert bench.kernel.buckets == {"eth0": OPEN_RATE}
+
+
+def test_a_delay_binds_the_queue_of_each_direction(bench):
+    bench.arm("delay", delay_s=0.05, direction="in")
+    bench.advance_to(AT_NS)
+    assert bench.kernel.bound == {"61000": 50_000_000}
+
+
+def test_a_killed_process_is_held_dead_until_it_is_healed(bench):
+    bench.arm("process-kill", process="agent")
+    bench.advance_to(AT_NS)
+    assert bench.kernel.process_pid("agent") is None
+    assert bench.kernel.held == {"agent"}
+    bench.armoury.heal("step-1")
+    assert bench.kernel.process_pid("agent") is not None
+
+
+def test_a_frozen_process_is_proven_by_its_state(bench):
+    bench.arm("process-pause", process="haproxy")
+    bench.advance_to(AT_NS)
+    assert bench.kernel.processes[8] == "T"
+    assert bench.events.named("fault-effective")[0]["evidence"] == "haproxy (pid 8) is stopped"
+
+
+def test_a_process_that_does_not_run_cannot_be_killed(bench):
+    bench.kernel.named["agent"] = None
+    bench.arm("process-kill", process="agent")
+    bench.advance_to(AT_NS)
+    assert "agent does not run" in bench.events.named("fault-failed")[0]["evidence"]
+
+
+def test_laying_ground_twice_lays_it_once(bench):
+    rules = list(bench.kernel.iptables)
+    for ground in Ground:
+        lay_ground(ground, bench.kernel)
+    assert bench.kernel.iptables == rules
+    assert sorted(bench.kernel.tables) == ["inet testbed_faults", FRAMES]
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters", "message"),
+    [
+        ("partition", {}, "partition: cuts nothing off; allowed: neighbours, addresses, or both"),
+        ("partition", {"neighbours": ["node-2"]}, "partition: neighbours must be a list of IPv4 addresses, got ['node-2']"),
+        ("loss", {}, "loss: ratio must be a number, got None"),
+        ("loss", {"ratio": 1.1}, "loss: ratio must be from 1e-06 to 1, got 1.1"),
+        ("loss", {"ratio": 0.1, "direction": "up"}, "loss: direction must be both, in or out, got 'up'"),
+        ("rate", {"mbit_per_s": 0}, "rate: mbit_per_s must be from 0.01 to 10000, got 0.0"),
+        ("delay", {"delay_s": 11}, "delay: delay_s must be above 0 and at most 10, got 11.0"),
+        ("process-kill", {}, "process-kill: process must be a non-empty string, got None"),
+        ("process-pause", {"process": "x"}, "process-pause: no process 'x'; this container has ['agent', 'haproxy']"),
+    ],
+)
+def test_bad_parameters_are_refused_when_armed(bench, fault, parameters, message):
+    with pytest.raises(FaultError) as caught:
+        bench.arm(fault, **parameters)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("fault", ["partition", "loss", "rate", "delay"])
+def test_a_container_without_net_admin_refuses_faults_of_its_links(bench, fault):
+    bench.kernel.net_admin = False
+    with pytest.raises(OSError, match="lacks CAP_NET_ADMIN"):
+        bench.arm(fault, **PARAMETERS[fault])
