@@ -66,6 +66,8 @@ class PlanContext:
     gateway_on_nodes: IPv4Address
     loadbalancer: IPv4Address
     duration_s: float
+    controlplane: IPv4Address
+    client: IPv4Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,8 @@ class Host:
     engine: Engine
     compose: ComposeFile
     images: Images
+    require_features: Callable[[tuple[str, ...]], None]
+    """Raises EnvironmentUnmetError when the engine's kernel lacks one of them."""
 
 
 def run_trial(loaded: Loaded, host: Host, *, results: Path, trial: int, observer: Observer, keep: bool = False) -> RunDirectory:
@@ -129,9 +131,11 @@ def _started(
     """A run directory with the plan for a slot that is claimed; its history is saved on every way out."""
     cluster = loaded.scenario.cluster
     with stop_on_signals() as stop:
+        draft = loaded.plan(trial=trial)
+        host.require_features(draft.kernel_features)
         run_id = make_run_id(_now())
         directory = create_run_directory(results, loaded.scenario.name, run_id)
-        directory.save_plan(loaded.plan(trial=trial))
+        directory.save_plan(draft)
         directory.save_json(VERSIONS, dict(host.images.packages))
         lifetime_s = round(loaded.scenario.duration) + SETUP_ALLOWANCE_S
         run = Run(

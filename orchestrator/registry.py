@@ -3,10 +3,22 @@
 from collections.abc import Mapping
 
 from orchestrator.contracts import Action, IngressPath, Kinds, ReportFormat
+from orchestrator.faults.agent_kill import AgentKill
+from orchestrator.faults.agent_pause import AgentPause
+from orchestrator.faults.controlplane_down import ControlplaneDown
+from orchestrator.faults.delay import Delay
+from orchestrator.faults.gateway_reboot import GatewayReboot
+from orchestrator.faults.lb_kill import LbKill
+from orchestrator.faults.lb_pause import LbPause
+from orchestrator.faults.lb_reload import LbReload
 from orchestrator.faults.link_down import LinkDown
+from orchestrator.faults.loss import Loss
 from orchestrator.faults.no_op import NoOp
 from orchestrator.faults.node_kill import NodeKill
 from orchestrator.faults.node_pause import NodePause
+from orchestrator.faults.node_reboot import NodeReboot
+from orchestrator.faults.partition import Partition
+from orchestrator.faults.rate import Rate
 from orchestrator.faults.scale import Scale
 from orchestrator.ingress.loadbalancer import LoadBalancer
 from orchestrator.ingress.nodeport import NodePort
@@ -20,7 +32,28 @@ from orchestrator.slo import parse_objective
 
 PATHS: Mapping[str, IngressPath] = {path.kind: path for path in (StaticRoute(), NodePort(), LoadBalancer(), ServicePortOnNode())}
 
-ACTIONS: Mapping[str, Action] = {action.kind: action for action in (NodeKill(), NodePause(), LinkDown(), NoOp(), Scale())}
+ACTIONS: Mapping[str, Action] = {
+    action.kind: action
+    for action in (
+        NodeKill(),
+        NodeReboot(),
+        NodePause(),
+        LinkDown(),
+        Partition(),
+        Loss(),
+        Delay(),
+        Rate(),
+        AgentKill(),
+        AgentPause(),
+        LbKill(),
+        LbPause(),
+        LbReload(),
+        GatewayReboot(),
+        ControlplaneDown(),
+        NoOp(),
+        Scale(),
+    )
+}
 
 KINDS = Kinds(paths=PATHS, actions=ACTIONS, parse_objective=parse_objective)
 

@@ -26,9 +26,11 @@ def prepare_host(console: Console) -> Iterator["Host"]:
     Raises EnvironmentUnmetError, EngineError, CommandError.
     """
     from orchestrator.experiment import Host
+    from orchestrator.model.plan import Role
     from orchestrator.testbed.compose import load_compose
     from orchestrator.testbed.connection import ready_client
     from orchestrator.testbed.docker_engine import DockerEngine
+    from orchestrator.testbed.doctor import require_features
     from orchestrator.testbed.images import build_images
 
     def tell(text: str) -> None:
@@ -36,7 +38,12 @@ def prepare_host(console: Console) -> Iterator["Host"]:
 
     with closing(ready_client(tell=tell)) as client:
         images = build_images(client, repository=REPOSITORY, cache=CACHE, progress=tell)
-        yield Host(engine=DockerEngine(client), compose=load_compose(COMPOSE), images=images)
+        yield Host(
+            engine=DockerEngine(client),
+            compose=load_compose(COMPOSE),
+            images=images,
+            require_features=lambda names: require_features(client, images.tags[Role.NODE], names),
+        )
 
 
 @app.command()

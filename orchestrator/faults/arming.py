@@ -1,6 +1,8 @@
 """What faults share that strike inside a container: init holds them armed and fires them on the clock."""
 
 from collections.abc import Mapping
+from enum import StrEnum
+from typing import ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,12 +29,81 @@ class NodeFaultOptions(BaseModel):
     target: str = Field(description="a node that is there at the instant")
 
 
+class NoOptions(BaseModel):
+    """Options of a fault whose target is the only one of its kind."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Direction(StrEnum):
+    """Seen from the target."""
+
+    BOTH = "both"
+    IN = "in"
+    OUT = "out"
+
+
+class StruckInside:
+    """An action that init carries out alone: `fault` and `parameters` of the plan are what it is asked for."""
+
+    exclusive: ClassVar[bool] = False
+
+    def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
+        parameters = cast("Mapping[str, object]", step.parameters["parameters"])
+        arm(step, world, at_mono_ns, str(step.parameters["fault"]), parameters)
+
+    def inject(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
+        inject_and_tell(step, world)
+
+    def heal(self, step: StepPlan, world: World) -> None:
+        heal_and_tell(step, world)
+
+
+def plan_inside(
+    kind: str,
+    step: str,
+    at_s: float,
+    for_s: float | None,
+    target: str,
+    context: PlanContext,
+    *,
+    fault: str,
+    parameters: Mapping[str, object] | None = None,
+    ground: tuple[str, ...] = (),
+    features: tuple[str, ...] = (),
+) -> StepPlan:
+    """A step of `StruckInside`. The target is trusted: a node goes through `check_node` first."""
+    lasts_s = for_s if for_s is not None else context.duration_s - at_s
+    return StepPlan(
+        step=step,
+        kind=kind,
+        at_s=at_s,
+        for_s=for_s,
+        targets=(target,),
+        parameters={"fault": fault, "parameters": dict(parameters or {}), "ttl_s": lasts_s + TTL_MARGIN_S},
+        kernel_features=features,
+        fault_ground=ground,
+    )
+
+
+def check_node(target: str, context: PlanContext, *others: str) -> str:
+    """Raises ValueError for what is neither a node of that instant nor one of the others."""
+    if target not in context.nodes and target not in others:
+        raise ValueError(f"target: no node {target!r} at that instant; allowed: {', '.join((*context.nodes, *others))}")
+    return target
+
+
+def refuse_end(for_s: float | None, why: str) -> None:
+    """For what cannot be undone on time. Raises ValueError."""
+    if for_s is not None:
+        raise ValueError(f"for: {why}; allowed: no `for`")
+
+
 def plan_node_fault(
     kind: str, step: str, at_s: float, for_s: float | None, target: str, context: PlanContext, **parameters: object
 ) -> StepPlan:
     """Raises ValueError for a node that is not there."""
-    if target not in context.nodes:
-        raise ValueError(f"target: no node {target!r} at that instant; allowed: {', '.join(context.nodes)}")
+    check_node(target, context)
     lasts_s = for_s if for_s is not None else context.duration_s - at_s
     return StepPlan(
         step=step,

@@ -156,6 +156,10 @@ class StepPlan:
     group: str | None = None
     """Steps of one group strike together: their losses cannot be told apart and are measured as one."""
     after: TriggerPlan | None = None
+    kernel_features: tuple[str, ...] = ()
+    """What the engine's kernel must have for it, beyond what every testbed needs."""
+    fault_ground: tuple[str, ...] = ()
+    """What its targets put in place before the baseline (docs/contracts.md section 3)."""
 
     @property
     def until_s(self) -> float:

@@ -10,6 +10,7 @@ from orchestrator.model.plan import Plan, ProgramPlan
 from orchestrator.planner import roles
 from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.external_ips import with_external_ips
+from orchestrator.planner.fault_ground import features_of, on_ground
 from orchestrator.planner.load import CONTROL_PATH, plan_load
 from orchestrator.planner.objectives import plan_objectives
 from orchestrator.planner.services import read_services
@@ -75,7 +76,8 @@ def plan_run(
             "nodes": cluster.nodes,
         },
         networks=roles.plan_networks(addresses),
-        containers=(
+        containers=on_ground(
+            timeline,
             roles.plan_controlplane(addresses, cluster, timings),
             roles.plan_gateway(addresses, routes),
             roles.plan_loadbalancer(addresses, frontends),
@@ -101,6 +103,7 @@ def plan_run(
         slos=slos,
         stops=stops,
         convergence_validation_s=scenario.convergence_validation,
+        kernel_features=features_of(timeline),
     )
 
 
@@ -152,6 +155,8 @@ def _context(scenario: Scenario, addresses: SlotAddresses, services: dict[str, S
         gateway_on_nodes=addresses.gateway_on_nodes,
         loadbalancer=addresses.loadbalancer,
         duration_s=scenario.duration,
+        controlplane=addresses.controlplane,
+        client=addresses.client,
     )
 
 

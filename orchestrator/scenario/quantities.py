@@ -27,6 +27,18 @@ def parse_rate_rps(value: object) -> float:
     raise ValueError("is not a rate; allowed: requests per unit of time, such as 200/s, 30/m")
 
 
+def parse_ratio(value: object) -> float:
+    """0..1, written as such or as a percentage. Raises ValueError."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            value = float(value.strip()[:-1]) / 100
+        except ValueError:
+            value = None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise ValueError("is not a ratio; allowed: 0 to 1, or 0% to 100%")
+
+
 def format_duration(seconds: float) -> str:
     return f"{seconds * 1000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
 
@@ -43,4 +55,9 @@ RateRps = Annotated[
     BeforeValidator(parse_rate_rps, json_schema_input_type=str),
     PlainSerializer(lambda v: f"{v:g}/s", when_used="json"),
     Field(gt=0),
+]
+Ratio = Annotated[
+    float,
+    BeforeValidator(parse_ratio, json_schema_input_type=str | float),
+    PlainSerializer(lambda v: f"{v:g}", when_used="json"),
 ]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from ipaddress import IPv4Network
@@ -19,7 +19,7 @@ from orchestrator.testbed.border import engine_border
 from orchestrator.testbed.connection import open_client, plain_reason
 from orchestrator.testbed.helper import run_helper
 from orchestrator.testbed.images import plan_images
-from orchestrator.testbed.kernel_features import FEATURES
+from orchestrator.testbed.kernel_features import FEATURES, Feature
 from orchestrator.testbed.labels import RUN
 from orchestrator.testbed.prerequisites import (
     PROBED_FILES,
@@ -105,9 +105,25 @@ def read_engine(api: Any) -> EngineFacts:
     )
 
 
-def read_kernel(api: Any, image: str) -> KernelFacts:
-    """Tries every feature with the powers and settings that nodes have (compose/testbed.yaml says why they have them)."""
-    request = {"attempts": {feature.name: feature.attempt for feature in FEATURES}, "files": PROBED_FILES}
+def require_features(api: Any, image: str, names: Collection[str]) -> None:
+    """Try what a plan needs of the kernel beyond what every testbed does; asks nothing when there is nothing.
+
+    Raises EnvironmentUnmetError with what the kernel said, and what to use instead; EngineError.
+    """
+    wanted = tuple(feature for feature in FEATURES if feature.name in names)
+    if not wanted:
+        return
+    facts = read_kernel(api, image, wanted)
+    lacking = [feature for feature in wanted if facts.refusals[feature.name] is not None]
+    if lacking:
+        said = "; ".join(f"{feature.name} ({facts.refusals[feature.name]})" for feature in lacking)
+        hint = "; ".join(feature.cost for feature in lacking)
+        raise EnvironmentUnmetError(f"the timeline needs what this kernel lacks: {said}", hint=hint)
+
+
+def read_kernel(api: Any, image: str, features: Sequence[Feature] = FEATURES) -> KernelFacts:
+    """Tries features with the powers and settings that nodes have (compose/testbed.yaml says why they have them)."""
+    request = {"attempts": {feature.name: feature.attempt for feature in features}, "files": PROBED_FILES}
     answer = run_helper(
         api,
         image,

@@ -92,13 +92,35 @@ ip route add 198.51.100.0/24 nexthop via 192.0.2.2 nexthop via 192.0.2.3""",
         name="netem",
         attempt="""ip link add netem-a type veth peer name netem-b
 tc qdisc add dev netem-a root netem delay 1ms loss 1%""",
-        cost="no faults by delay or reordering (sch_netem); loss is made with nf_tables instead",
+        cost="no faults by reordering or corruption; delay is made with NFQUEUE, loss with nf_tables, rate with TBF",
+    ),
+    Feature(
+        name="nf_tables egress",
+        attempt="""ip link add edge type veth peer name edge-peer
+nft -f - <<'RULES'
+table netdev probe {
+    chain in {
+        type filter hook ingress devices = { "edge" } priority -500;
+        ether saddr { 02:00:00:00:00:01 } counter drop comment "a"
+    }
+    chain out {
+        type filter hook egress devices = { "edge" } priority -500;
+        numgen random mod 1000000 >= 900000 counter drop comment "b"
+    }
+}
+RULES""",
+        cost="no faults by partition or loss (Linux 5.16 has it); use link-down or node-kill",
+    ),
+    Feature(
+        name="nfqueue",
+        attempt="iptables -t raw -A PREROUTING -i lo -j NFQUEUE --queue-num 61000 --queue-bypass",
+        cost="no faults by delay (xt_NFQUEUE, nfnetlink_queue); use rate or loss",
     ),
     Feature(
         name="tbf",
         attempt="""ip link add tbf-a type veth peer name tbf-b
 tc qdisc add dev tbf-a root tbf rate 10mbit burst 32k latency 50ms""",
-        cost="no faults by rate (sch_tbf)",
+        cost="no faults by rate (sch_tbf); use loss",
     ),
     Feature(
         name="vxlan",

@@ -26,6 +26,8 @@ CONTEXT = PlanContext(
     gateway_on_nodes=IPv4Address("10.100.0.1"),
     loadbalancer=IPv4Address("198.18.0.3"),
     duration_s=60,
+    controlplane=IPv4Address("10.100.0.250"),
+    client=IPv4Address("198.18.0.2"),
 )
 IN_INIT: list[tuple[Action, str]] = [(NodePause(), "pause"), (LinkDown(), "link-down"), (NoOp(), "no-op")]
 ALL: list[Action] = [NodeKill(), *(action for action, _ in IN_INIT)]

@@ -47,6 +47,8 @@ CONTEXT = PlanContext(
     gateway_on_nodes=IPv4Address("10.100.0.1"),
     loadbalancer=IPv4Address("198.18.0.3"),
     duration_s=30.0,
+    controlplane=IPv4Address("10.100.0.250"),
+    client=IPv4Address("198.18.0.2"),
 )
 
 

@@ -1,0 +1,21 @@
+"""Agent kill: kubelet and kube-proxy of a node die together, its pods and its rules stay."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+from orchestrator.contracts import PlanContext
+from orchestrator.faults.arming import NodeFaultOptions, StruckInside, check_node, plan_inside
+from orchestrator.model.plan import StepPlan
+
+
+class AgentKill(StruckInside):
+    """SIGKILL, and no restart before the heal. Evidence: the process is gone."""
+
+    kind: ClassVar[str] = "agent-kill"
+    options: ClassVar[type[BaseModel]] = NodeFaultOptions
+
+    def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
+        assert isinstance(options, NodeFaultOptions)
+        target = check_node(options.target, context)
+        return plan_inside(self.kind, step, at_s, for_s, target, context, fault="process-kill", parameters={"process": "agent"})

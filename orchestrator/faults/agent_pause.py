@@ -1,0 +1,21 @@
+"""Agent pause: a node's kubelet and kube-proxy hang, its pods and its rules stay."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+from orchestrator.contracts import PlanContext
+from orchestrator.faults.arming import NodeFaultOptions, StruckInside, check_node, plan_inside
+from orchestrator.model.plan import StepPlan
+
+
+class AgentPause(StruckInside):
+    """SIGSTOP to the agent alone: leases end, rules go stale. Evidence: the process state, read back."""
+
+    kind: ClassVar[str] = "agent-pause"
+    options: ClassVar[type[BaseModel]] = NodeFaultOptions
+
+    def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
+        assert isinstance(options, NodeFaultOptions)
+        target = check_node(options.target, context)
+        return plan_inside(self.kind, step, at_s, for_s, target, context, fault="process-pause", parameters={"process": "agent"})
