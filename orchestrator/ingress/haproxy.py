@@ -8,7 +8,7 @@ from orchestrator.contracts import ServiceFacts
 from orchestrator.scenario.quantities import DurationS, PositiveDurationS
 
 HEALTH_CHECK_NODE_PORT = "health-check-node-port"
-_ENDS_AT_A_POD = (None, "tcp", "agent", HEALTH_CHECK_NODE_PORT)
+_NEEDS_AN_ENDPOINT = ("tcp", "agent", HEALTH_CHECK_NODE_PORT)
 """Checks that fail on a node without endpoints of its own where the policy is Local."""
 
 
@@ -92,10 +92,11 @@ def check_service(options: HaproxyOptions, service: ServiceFacts) -> None:
         )
 
 
-def plan_settings(options: HaproxyOptions, service: ServiceFacts) -> dict[str, object]:
+def plan_settings(options: HaproxyOptions, service: ServiceFacts, *, default_check: str) -> dict[str, object]:
     """`settings` of the path: HAProxy's own, and what decides which nodes are up behind it."""
+    check = options.check or default_check
     return {
-        "haproxy": options.to_settings(),
+        "haproxy": {**options.to_settings(), "check": check},
         "external_traffic_policy": "Local" if service.is_local else "Cluster",
-        "needs_local_endpoint": service.is_local and options.checks and options.check in _ENDS_AT_A_POD,
+        "needs_local_endpoint": service.is_local and options.checks and check in _NEEDS_AN_ENDPOINT,
     }

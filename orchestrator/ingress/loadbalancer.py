@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.contracts import PathParts, PlanContext
-from orchestrator.ingress.haproxy import HaproxyOptions, check_service, plan_settings
+from orchestrator.ingress.haproxy import HEALTH_CHECK_NODE_PORT, HaproxyOptions, check_service, plan_settings
 from orchestrator.ingress.selection import select_port, select_service
 from orchestrator.model.plan import Expectation, PathPlan
 
@@ -44,6 +44,7 @@ class LoadBalancer:
         if port.protocol != "TCP":
             raise ValueError(f"port: {port.name or port.port} of {service.key} is {port.protocol}; allowed: TCP")
         check_service(options.haproxy, service)
+        default_check = HEALTH_CHECK_NODE_PORT if service.is_local else "tcp"
         path = PathPlan(
             name=name,
             kind=self.kind,
@@ -52,7 +53,7 @@ class LoadBalancer:
             service=service.key,
             entry_nodes=(),
             frontend=name,
-            settings=plan_settings(options.haproxy, service),
+            settings=plan_settings(options.haproxy, service, default_check=default_check),
         )
         frontend = {
             "name": name,

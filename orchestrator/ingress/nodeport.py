@@ -43,7 +43,7 @@ class NodePort:
             service=service.key,
             entry_nodes=(),
             frontend=name,
-            settings=plan_settings(options.haproxy, service),
+            settings=plan_settings(options.haproxy, service, default_check="tcp"),
         )
         frontend = {
             "name": name,

@@ -10,7 +10,7 @@ from orchestrator.model.history import History
 from orchestrator.model.measurements import Explanation
 from orchestrator.model.plan import LoadClassPlan, PathPlan, StepPlan, TimingsPlan
 
-_HAPROXY: Mapping[str, float] = {"inter_ms": 2000, "fall": 3, "connect_timeout_ms": 1000}
+_HAPROXY: Mapping[str, float] = {"inter_ms": 2000, "fall": 3, "rise": 2, "connect_timeout_ms": 1000, "error_limit": 10}
 """Defaults of docs/contracts.md section 3."""
 _ADDED, _GONE = ("endpoint-ready",), ("endpoint-not-ready", "endpoint-terminating", "endpoint-removed")
 _UP, _DOWN = ("server-up",), ("server-down", "server-drain", "server-removed")
@@ -36,25 +36,70 @@ class Instants:
     sustained_s: float | None
 
 
-def detection_bounds(haproxy: Mapping[str, object]) -> Bounds:
+def detection_bounds(
+    haproxy: Mapping[str, object],
+    *,
+    answers_late: bool = False,
+    connections_rps: float | None = None,
+    servers: int = 0,
+) -> Bounds:
     """How long HAProxy takes to mark a server down that no longer answers.
 
-    A check that is not answered lasts `inter`, or, with `timeout check`, as long as its connection may take:
-    min(`timeout connect`, `inter`). The next one begins `fastinter` (`inter` where it is not set) after the end of a failed one.
-    So they last fall x check + (fall - 1) x fastinter, and up to one `inter` passes until the first of them begins.
+    `fall` checks fail, each after `check_duration_s`. The next one begins `fastinter` (`inter` where it is not set) after the end
+    of a failed one. So they last fall x check + (fall - 1) x fastinter, and up to one `inter` passes until the first of them
+    begins. It makes no difference whether a check asks the node port, a health check port or /healthz: a node that is gone
+    answers none of them. An agent (`agent-check`) that does not answer is no verdict.
 
-    Source: HAProxy configuration manual 2.6, sections 4.2 (timeout check) and 5.2 (inter, fastinter, fall); src/check.c.
+    With `observe layer4`, real connections count too, and a verdict can come as soon as the first of them has waited
+    `timeout connect`. With `on-error mark-down` it comes at the latest when `error-limit` connections have: of `connections_rps`
+    new ones a second each of `servers` servers gets its share, so error-limit x servers / rate + timeout connect.
+
+    `answers_late`: connections are accepted and nothing is answered, as by a frozen process.
+
+    Source: HAProxy configuration manual 2.6, sections 4.2 (timeout check) and 5.2 (inter, fastinter, fall, observe, error-limit,
+    on-error, agent-check); src/check.c.
     """
     if haproxy.get("checks") is False:
         return Bounds(earliest_s=None, latest_s=None, why="no health checks: the server stays in for ever")
     inter_s, fall = _number(haproxy, "inter_ms") / 1000, round(_number(haproxy, "fall"))
     gap_s = (_optional(haproxy, "fastinter_ms") or inter_s * 1000) / 1000
-    check_s = inter_s
-    if _optional(haproxy, "check_timeout_ms") is not None:
-        check_s = min(inter_s, _number(haproxy, "connect_timeout_ms") / 1000)
+    check_s = check_duration_s(haproxy, answers_late=answers_late)
     earliest_s = fall * check_s + (fall - 1) * gap_s
+    latest_s = inter_s + earliest_s
     why = f"up to {inter_s:g} s until the next check, then {fall} checks of {check_s:g} s, {gap_s:g} s apart"
-    return Bounds(earliest_s=earliest_s, latest_s=inter_s + earliest_s, why=why)
+    if haproxy.get("observe", "none") != "none" and not answers_late:
+        connect_s = _number(haproxy, "connect_timeout_ms") / 1000
+        earliest_s = min(earliest_s, connect_s)
+        why += f"; sooner by errors of real connections, {connect_s:g} s each"
+        if haproxy.get("on_error") == "mark-down" and connections_rps and servers:
+            limit = round(_number(haproxy, "error_limit"))
+            observed_s = limit * servers / connections_rps + connect_s
+            latest_s = min(latest_s, observed_s)
+            why += f": {limit} of them within {observed_s:.2g} s"
+    return Bounds(earliest_s=earliest_s, latest_s=latest_s, why=why)
+
+
+def check_duration_s(haproxy: Mapping[str, object], *, answers_late: bool = False) -> float:
+    """How long a check lasts that is not answered.
+
+    `inter`, or, with `timeout check`, as long as its connection may take: min(`timeout connect`, `inter`). A connection that is
+    accepted and not answered: `timeout check`.
+
+    Source: HAProxy configuration manual 2.6, section 4.2 (timeout check).
+    """
+    inter_s, timeout_ms = _number(haproxy, "inter_ms") / 1000, _optional(haproxy, "check_timeout_ms")
+    if timeout_ms is None:
+        return inter_s
+    return timeout_ms / 1000 if answers_late else min(inter_s, _number(haproxy, "connect_timeout_ms") / 1000)
+
+
+def recovery_s(haproxy: Mapping[str, object]) -> float:
+    """How long a server that answers again stays down: `rise` good checks, `downinter` (`inter` where it is not set) apart.
+
+    Source: HAProxy configuration manual 2.6, section 5.2 (rise, downinter).
+    """
+    gap_ms = _optional(haproxy, "downinter_ms") or _number(haproxy, "inter_ms")
+    return _number(haproxy, "rise") * gap_ms / 1000
 
 
 def withdrawal_bounds(timings: TimingsPlan) -> Bounds:
@@ -125,8 +170,12 @@ def _of(
             return Bounds(earliest_s=step.for_s, latest_s=None, why=why), instants.sustained_s
         case "entry":
             haproxy = path.settings.get("haproxy")
-            bounds = detection_bounds(haproxy if isinstance(haproxy, dict) else {})
             share = _share(history, "server", _UP, _DOWN, at_ns, step, backend=path.frontend)
+            bounds = detection_bounds(
+                haproxy if isinstance(haproxy, Mapping) else {},
+                connections_rps=load.rate_rps if load.connection_class == "new" else None,
+                servers=share[1],
+            )
             return _with(bounds, share, "servers"), instants.detected_s
         case "endpoint":
             share = _share(history, "endpoint", _ADDED, _GONE, at_ns, step, service=path.service)

@@ -16,6 +16,7 @@ from orchestrator.metrics.quality import measure_load
 from orchestrator.metrics.rescaling import end_of, measure_rescale, measure_served
 from orchestrator.metrics.resources import measure_containers
 from orchestrator.metrics.servers import measure_servers
+from orchestrator.metrics.sources import measure_sources
 from orchestrator.metrics.spans import Mask, time_availability
 from orchestrator.model.history import History
 from orchestrator.model.measurements import (
@@ -56,6 +57,7 @@ def measure(
         containers=measure_containers(history, plan.load.duration_s),
         series=tuple(trial.series(item) for item in trial.classes),
         servers=measure_servers(history, connections),
+        sources=measure_sources(plan, samples),
         stopped=measure_stop(history),
     )
 

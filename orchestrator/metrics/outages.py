@@ -7,6 +7,7 @@ import numpy as np
 from orchestrator.metrics.attribution import Connection, attribute_losses
 from orchestrator.metrics.bounds import Instants, explain
 from orchestrator.metrics.instants import window_of, with_companions
+from orchestrator.metrics.outage_bounds import bound_outage
 from orchestrator.metrics.outcomes import count_outcomes
 from orchestrator.metrics.ownership import Requests
 from orchestrator.metrics.spans import Spans, measure_spans
@@ -42,6 +43,7 @@ def measure_outage(
         sustained_s=spans.sustained_s,
     )
     attribution = _attribute(lost, step, requests, connections, history, instants)
+    bound = bound_outage(path, step, requests.load, plan.timings)
     return Outage(
         step=step.step,
         kind=step.kind,
@@ -63,6 +65,8 @@ def measure_outage(
         loss_derived_s=spans.failed / requests.load.rate_rps,
         stages=find_stages(plan, path, step, history, spans, since_s=since_s, until_s=until_s),
         attribution=attribution,
+        bound_s=bound.at_most_s,
+        bound_why=bound.why,
         explanations=explain(attribution, path, step, requests.load, history, plan.timings, times, instants),
     )
 

@@ -87,8 +87,18 @@ class Outage:
     """Failed requests by what explains them: entry, endpoint, established, next-hop, unexplained."""
     explanations: tuple[Explanation, ...] = ()
     """One for each cause."""
+    bound_s: float | None = None
+    """Until when, from the effective instant, the plan's settings let a loss happen; None: they set no limit."""
+    bound_why: str = ""
     last_loss_s: float | None = None
     """Later than the sustained instant where a later stage of the same fault cost single requests."""
+
+    @property
+    def is_within_bound(self) -> bool | None:
+        """Whether it converged when the plan lets expect it, to its resolution; None where the plan says nothing."""
+        if self.bound_s is None:
+            return None
+        return self.convergence_s is not None and self.convergence_s <= self.bound_s + self.resolution_s + TOLERANCE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +222,19 @@ class ServerUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSeen:
+    """Whose address the pods saw behind one path, in the requests that a pod answered."""
+
+    path: str
+    requests: int
+    share_by_owner: Mapping[str, float]
+    """`client`, `node`, `load balancer`, `gateway`, `other`: most first."""
+    addresses: tuple[str, ...]
+    source_kept: bool | None
+    """Whether every pod saw the client's own address; None: no pod told one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """One bin of the series that the report draws."""
 
@@ -251,6 +274,7 @@ class Measurements:
     containers: tuple[ContainerUse, ...]
     series: tuple[Series, ...]
     servers: tuple[ServerUse, ...] = ()
+    sources: tuple[SourceSeen, ...] = ()
     stopped: Stopped | None = None
 
     def of(self, path: str, connection_class: str | None = None) -> tuple[ClassMeasurement, ...]:

@@ -9,7 +9,15 @@ from orchestrator.model.plan import Plan
 from orchestrator.report import numbers
 from orchestrator.report.charts import class_numbers, latency_chart, success_chart
 from orchestrator.report.stage_bars import stage_charts
-from orchestrator.report.tables import CAUSES, VERDICT_MEANINGS, attribution_rows, broken_checks, class_rows, objective_state
+from orchestrator.report.tables import (
+    CAUSES,
+    VERDICT_MEANINGS,
+    attribution_rows,
+    bound_rows,
+    broken_checks,
+    class_rows,
+    objective_state,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -37,6 +45,7 @@ class Html:
             stage_charts=stage_charts(outcome),
             attribution=attribution_rows(outcome),
             causes=CAUSES,
+            bounds=bound_rows(outcome),
             outcome_names=_outcome_names(outcome),
         )
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from orchestrator.model.outcome import Outcome, Verdict
 from orchestrator.model.plan import Plan
+from orchestrator.report.numbers import format_share
 from orchestrator.report.tables import VERDICT_MEANINGS, broken_checks, class_rows, objective_state
 
 _MARKS = {Verdict.PASS: "✅", Verdict.FAIL: "❌", Verdict.INVALID: "⚠️"}
@@ -22,6 +23,7 @@ class Markdown:
             f"Verdict: {VERDICT_MEANINGS[outcome.verdict]}.",
             "\n".join(f"- {_escape(finding)}" for finding in outcome.findings),
             _classes(outcome, plan),
+            _sources(outcome),
             _objectives(outcome),
             _broken(outcome),
             f"Run `{outcome.run_id}`, seed {outcome.seed}, timings `{outcome.timings_profile}`. ± is the requests' spacing.",
@@ -46,6 +48,20 @@ def _classes(outcome: Outcome, plan: Plan) -> str:
         for row in class_rows(outcome, plan)
     ]
     return _table(titles, rows, numbers_from=2)
+
+
+def _sources(outcome: Outcome) -> str:
+    rows = [
+        (
+            item.path,
+            "yes" if item.source_kept else "no",
+            ", ".join(f"{owner} {format_share(ratio)}" for owner, ratio in item.share_by_owner.items()),
+        )
+        for item in outcome.measurements.sources
+        if item.requests
+    ]
+    titles = ("path", "client's address kept", "seen by pods")
+    return "### Source address\n\n" + _table(titles, rows, numbers_from=3) if rows else ""
 
 
 def _objectives(outcome: Outcome) -> str:

@@ -63,6 +63,11 @@ def format_count(number: int) -> str:
     return f"{number:,}"
 
 
+def format_bound(outage: Outage) -> str:
+    """Until when the plan's settings let a loss happen."""
+    return NOTHING if outage.bound_s is None else f"{outage.bound_s:.3g} s"
+
+
 def format_convergence(outage: Outage) -> str:
     """Full convergence time; never a number for a path that did not converge."""
     if not outage.failed:

@@ -1,11 +1,11 @@
 """The rows that several formats print, as text: what was measured for each path and class, and what each verdict is called."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.model.measurements import ClassMeasurement, Explanation, Outage
 from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdict
 from orchestrator.model.plan import Expectation, Plan
-from orchestrator.report.numbers import NOTHING, format_convergence, format_count, format_p99, format_ratio
+from orchestrator.report.numbers import NOTHING, format_bound, format_convergence, format_count, format_p99, format_ratio
 
 VERDICT_MEANINGS = {
     Verdict.PASS: "every objective was met",
@@ -124,6 +124,38 @@ def attribution_rows(outcome: Outcome) -> tuple[AttributionRow, ...]:
         for outage in outcome.measurements.outages
         if outage.failed
         for cause, failed in sorted(outage.attribution.items(), key=lambda item: -item[1])
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundRow:
+    """Why a path cannot lose requests to a fault for longer; without a class where all classes share the reason."""
+
+    step: str
+    path: str
+    connection_class: str
+    at_most: str
+    why: str
+
+
+def bound_rows(outcome: Outcome) -> tuple[BoundRow, ...]:
+    """Of every outage that lost something and has a reason to end, or to have no end."""
+    found: dict[tuple[str, str, str], BoundRow] = {}
+    reasons: dict[tuple[str, str], set[str]] = {}
+    for outage in outcome.measurements.outages:
+        if outage.failed and outage.bound_why:
+            reasons.setdefault((outage.step, outage.path), set()).add(outage.bound_why)
+            at_most = "no bound" if outage.bound_s is None else format_bound(outage)
+            found[outage.step, outage.path, outage.bound_why] = BoundRow(
+                step=outage.step,
+                path=outage.path,
+                connection_class=outage.connection_class,
+                at_most=at_most,
+                why=outage.bound_why,
+            )
+    return tuple(
+        replace(row, connection_class="" if len(reasons[row.step, row.path]) == 1 else row.connection_class)
+        for row in found.values()
     )
 
 

@@ -75,9 +75,10 @@ def test_second_nodeport_path_listens_beside_the_first_with_settings_of_its_own(
     first, _ = plan(NodePort(), 0, service="plain", haproxy={"fall": 2})
     second, frontend = plan(NodePort(), 1, service="plain", haproxy={"fall": 9, "observe": "layer4", "on_error": "mark-down"})
     assert (first.url, second.url) == ("http://198.18.0.3:80/", "http://198.18.0.3:8001/")
-    assert frontend["haproxy"] == second.settings["haproxy"]
     assert isinstance(first.settings["haproxy"], dict)
-    assert first.settings["haproxy"]["fall"] == 2
+    assert isinstance(second.settings["haproxy"], dict)
+    assert (first.settings["haproxy"]["fall"], second.settings["haproxy"]["fall"]) == (2, 9)
+    assert frontend["haproxy"] == {**second.settings["haproxy"], "check": None}
 
 
 @pytest.mark.parametrize(

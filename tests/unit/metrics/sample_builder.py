@@ -29,6 +29,11 @@ STRINGS = (
     "node-4",
     "pod-a",
     "pod-b",
+    "198.18.0.2",
+    "198.18.0.3",
+    "10.100.0.2",
+    "10.0.2.1",
+    "192.0.2.1",
 )
 KILL = StepPlan(step="1-node-kill", kind="node-kill", at_s=10.0, for_s=15.0, targets=("node-1",))
 NODEPORT = PathPlan(
@@ -65,6 +70,7 @@ class Request:
     node: str = ""
     port: int = 40000
     use: int = 1
+    client: str = ""
 
 
 def samples(*requests: Request) -> Samples:
@@ -75,6 +81,7 @@ def samples(*requests: Request) -> Samples:
         record["end_ns"] = ns(item.at_s) + round(item.took_ms * 1e6)
         record["path_id"], record["class_id"] = STRINGS.index(item.path), STRINGS.index(item.connection_class)
         record["node_id"], record["outcome"] = STRINGS.index(item.node), item.outcome
+        record["client_id"] = STRINGS.index(item.client)
         record["local_port"], record["connection_use"], record["attempt"] = item.port, item.use, 1
     return Samples(records=records, strings=STRINGS)
 

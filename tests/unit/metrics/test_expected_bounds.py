@@ -25,6 +25,36 @@ def test_detection_takes_the_checks_their_gaps_and_up_to_one_interval(
     assert (bounds.earliest_s, bounds.latest_s) == (pytest.approx(earliest_s), pytest.approx(latest_s))
 
 
+@pytest.mark.parametrize(
+    ("options", "load", "earliest_s", "latest_s"),
+    [
+        ({"on_error": "fail-check"}, {"connections_rps": 100.0, "servers": 3}, 0.25, 2.0),
+        ({"on_error": "mark-down"}, {}, 0.25, 2.0),
+        # Ten errors, a third of 100 connections a second each: 0.3 s until the tenth is sent, 0.25 s until it has failed.
+        ({"on_error": "mark-down"}, {"connections_rps": 100.0, "servers": 3}, 0.25, 0.55),
+        ({"on_error": "mark-down", "error_limit": 2}, {"connections_rps": 1.0, "servers": 3}, 0.25, 2.0),
+    ],
+)
+def test_observed_connections_only_make_a_verdict_sooner(
+    options: dict[str, object], load: dict[str, float], earliest_s: float, latest_s: float
+) -> None:
+    haproxy = {"inter_ms": 500, "fall": 2, "connect_timeout_ms": 250, "observe": "layer4", **options}
+    bounds = detection_bounds(haproxy, **load)  # type: ignore[arg-type]
+    assert (bounds.earliest_s, bounds.latest_s) == (pytest.approx(earliest_s), pytest.approx(latest_s))
+
+
+@pytest.mark.parametrize("check", ["tcp", "http-healthz", "health-check-node-port", "agent"])
+def test_node_that_is_gone_answers_no_kind_of_check(check: str) -> None:
+    haproxy = {"inter_ms": 500, "fall": 2, "connect_timeout_ms": 250, "check_timeout_ms": 100}
+    assert detection_bounds({**haproxy, "check": check}) == detection_bounds(haproxy)
+
+
+def test_process_that_is_frozen_is_waited_for_as_long_as_an_answer_may_take() -> None:
+    haproxy = {"inter_ms": 500, "fall": 2, "connect_timeout_ms": 250, "check_timeout_ms": 400}
+    bounds = detection_bounds(haproxy, answers_late=True)
+    assert (bounds.earliest_s, bounds.latest_s) == (pytest.approx(2 * 0.4 + 0.5), pytest.approx(2 * 0.4 + 1.0))
+
+
 def test_without_checks_nothing_is_ever_detected() -> None:
     bounds = detection_bounds({"checks": False, "inter_ms": 500, "fall": 2})
     assert (bounds.earliest_s, bounds.latest_s) == (None, None)

@@ -16,6 +16,7 @@ from orchestrator.model.measurements import (
     SenderQuality,
     Series,
     Served,
+    SourceSeen,
     Stage,
     StepMeasurement,
 )
@@ -103,6 +104,19 @@ def _measurements() -> Measurements:
         steps=_steps(),
         outages=tuple(_outage(path, name) for path, name in RATES_RPS),
         rescales=tuple(_rescale(step, path, name) for step in ("add-node-4", "remove-node-4") for path, name in RATES_RPS),
+        sources=(
+            SourceSeen(
+                path="nodeport",
+                requests=900,
+                share_by_owner={"node": 0.75, "load balancer": 0.25},
+                addresses=("10.0.1.1", "10.3.1.3"),
+                source_kept=False,
+            ),
+            SourceSeen(
+                path="static-route", requests=10, share_by_owner={"client": 1.0}, addresses=("10.3.0.2",), source_kept=True
+            ),
+            SourceSeen(path="service-port", requests=0, share_by_owner={}, addresses=(), source_kept=None),
+        ),
         served=(Served(node="node-4", ready_s=2.31, in_load_balancer_s=2.9, first_answer_s=3.42),),
         load=LoadQuality(
             classes=tuple(
@@ -278,6 +292,8 @@ def _outage(path: str, name: str) -> Outage:
         loss_derived_s=failed / rate_rps,
         stages=_stages(path, ends_s),
         attribution=_attribution(path, name, failed),
+        bound_s={"nodeport": 5.02}.get(path),
+        bound_why={"nodeport": "HAProxy's verdict within 2 s, the last rule within 5.02 s"}.get(path, ""),
     )
 
 

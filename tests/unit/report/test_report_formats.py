@@ -94,6 +94,23 @@ def test_markdown_names_missed_objectives_and_broken_checks() -> None:
     assert "31 of 1800 failed" in text
 
 
+def test_source_addresses_stand_in_the_reports_of_paths_that_pods_answered() -> None:
+    markdown = Markdown().render(failing_outcome(), PLAN)
+    assert "| nodeport | no | node 75.0 %, load balancer 25.0 % |" in markdown
+    assert "| static-route | yes | client 100.0 % |" in markdown
+    assert "| service-port | " not in markdown.partition("### Source address")[2].partition("###")[0]
+    html = Html().render(failing_outcome(), PLAN)
+    section = html[html.index('id="sources"') : html.index("</section>", html.index('id="sources"'))]
+    assert "10.0.1.1, 10.3.1.3" in section
+    assert "service-port" not in section
+
+
+def test_bound_stands_beside_the_convergence_with_its_reason_once() -> None:
+    html = Html().render(failing_outcome(), PLAN)
+    assert html.count(">5.02 s</td>") == 2, "both classes of the path"
+    assert html.count("the last rule within 5.02 s") == 1
+
+
 def test_terminal_says_verdict_findings_losses_and_broken_checks() -> None:
     text = on_terminal(invalid_outcome())
     assert text.startswith(" INVALID ")

@@ -1,0 +1,86 @@
+"""How long a fault may cost a path requests at most, by the plan's own settings: the theory beside the measured convergence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.metrics.bounds import check_duration_s, detection_bounds, recovery_s, withdrawal_bounds
+from orchestrator.model.plan import LoadClassPlan, PathPlan, StepPlan, TimingsPlan
+
+VANISHING = ("node-kill", "link-down")
+"""Faults after which nothing of the node answers."""
+FREEZING = ("node-pause",)
+"""Faults after which the node's kernel answers and forwards, and no process does."""
+_ENDS_AT_A_POD = ("tcp", "agent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutageBound:
+    """Seconds from the fault's effective instant to the last loss; None: nothing in the plan sets such a limit."""
+
+    at_most_s: float | None
+    why: str
+
+
+UNKNOWN = OutageBound(at_most_s=None, why="")
+
+
+def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: TimingsPlan) -> OutageBound:
+    """The bound for one path, class and fault; unknown where no rule is written for the pair.
+
+    Through HAProxy, with D = its verdict on the node (`detection_bounds`) and W = the control plane's, up to the last rule
+    (`withdrawal_bounds`):
+
+    - Node gone, policy Cluster: max(D, W). Until D HAProxy still chooses the node, until W live nodes still choose its pods.
+      Where a check, or an observed connection, ends at a pod, it can fail through live nodes until W as well: a live server
+      that is marked down by the last such failure is back after `rise` good checks, so W becomes W + check + rise x downinter.
+    - Node gone, policy Local: D. Every node forwards to its own pods only, so there is nothing to withdraw.
+    - Node frozen, policy Cluster: W. Its kernel goes on accepting for pods that never answer, and TCP checks pass.
+    - Node frozen, policy Local: the health check node port is answered by a process: D, with a check that lasts as long as an
+      answer may take. A check of the node port itself passes as long as the node is frozen: no bound.
+    - A class of kept connections is known to be broken only when each was used again: at least connections / rate.
+
+    Source: HAProxy configuration manual 2.6, section 5.2; kubernetes, pkg/controller/nodelifecycle; docs/metrics.md.
+    """
+    if step.kind == "no-op":
+        return OutageBound(at_most_s=0.0, why="nothing is changed")
+    haproxy = path.settings.get("haproxy")
+    if path.frontend is None or not isinstance(haproxy, Mapping) or step.kind not in (*VANISHING, *FREEZING):
+        return UNKNOWN
+    is_local = path.settings.get("external_traffic_policy") == "Local"
+    of = _of_gone if step.kind in VANISHING else _of_frozen
+    found = of(haproxy, timings, is_local=is_local)
+    if found.at_most_s is None or load.connection_class != "keepalive":
+        return found
+    use_s = load.connections / load.rate_rps
+    if use_s <= found.at_most_s:
+        return found
+    return OutageBound(at_most_s=use_s, why=f"each of {load.connections} kept connections is used every {use_s:g} s; {found.why}")
+
+
+def _of_gone(haproxy: Mapping[str, object], timings: TimingsPlan, *, is_local: bool) -> OutageBound:
+    detected_s, withdrawn_s = detection_bounds(haproxy).latest_s, withdrawal_bounds(timings).latest_s
+    if detected_s is None:
+        return OutageBound(at_most_s=None, why="HAProxy checks nothing, and chooses the node for ever")
+    if is_local:
+        why = f"HAProxy's verdict within {detected_s:g} s; no other node leads to its pods"
+        return OutageBound(at_most_s=detected_s, why=why)
+    if withdrawn_s is None:
+        return UNKNOWN
+    why = f"HAProxy's verdict within {detected_s:g} s, the last rule within {withdrawn_s:g} s"
+    if haproxy.get("check", "tcp") in _ENDS_AT_A_POD or haproxy.get("observe", "none") != "none":
+        back_s = check_duration_s(haproxy) + recovery_s(haproxy)
+        withdrawn_s += back_s
+        why += f"; live servers that failed with its pods are back {back_s:g} s later"
+    return OutageBound(at_most_s=max(detected_s, withdrawn_s), why=why)
+
+
+def _of_frozen(haproxy: Mapping[str, object], timings: TimingsPlan, *, is_local: bool) -> OutageBound:
+    if not is_local:
+        withdrawn_s = withdrawal_bounds(timings).latest_s
+        why = "its pods accept and never answer, until the last rule leaves them out"
+        return UNKNOWN if withdrawn_s is None else OutageBound(at_most_s=withdrawn_s, why=f"{why}, within {withdrawn_s:g} s")
+    detected_s = detection_bounds(haproxy, answers_late=True).latest_s
+    if detected_s is None or haproxy.get("check", "tcp") in _ENDS_AT_A_POD:
+        return OutageBound(at_most_s=None, why="its kernel answers for its pods: HAProxy notices nothing while it is frozen")
+    why = f"its health check accepts and never answers: HAProxy's verdict within {detected_s:g} s"
+    return OutageBound(at_most_s=detected_s, why=why)

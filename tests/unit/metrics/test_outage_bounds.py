@@ -1,0 +1,96 @@
+"""Until when a fault may cost a path requests, by the settings of the path and the cluster's timings."""
+
+from dataclasses import replace
+
+import pytest
+from sample_builder import KILL, NODEPORT, STATIC_ROUTE
+
+from orchestrator.metrics.outage_bounds import OutageBound, bound_outage
+from orchestrator.model.measurements import Outage
+from orchestrator.model.plan import LoadClassPlan, TimingsPlan
+
+TIMINGS = TimingsPlan(
+    profile="fast",
+    values={"node_monitor_grace_period_s": 5.0, "node_monitor_period_s": 0.5, "lease_renew_s": 1.0, "min_sync_period_s": 0.1},
+)
+NEW = LoadClassPlan(path="nodeport", connection_class="new", url="http://198.18.0.3/", rate_rps=100.0, connections=1)
+KEPT = replace(NEW, connection_class="keepalive", connections=20)
+HAPROXY = {"inter_ms": 500, "fall": 2, "rise": 2, "connect_timeout_ms": 250}
+DETECTED_S, WITHDRAWN_S = 2.0, 5.6
+"""One interval, two checks of 0.5 s and 0.5 s between them; grace period, monitor period, sync period."""
+
+
+def bound(policy: str = "Cluster", *, kind: str = "node-kill", load: LoadClassPlan = NEW, **haproxy: object) -> OutageBound:
+    path = replace(NODEPORT, settings={"haproxy": {**HAPROXY, **haproxy}, "external_traffic_policy": policy})
+    return bound_outage(path, replace(KILL, kind=kind), load, TIMINGS)
+
+
+@pytest.mark.parametrize("kind", ["node-kill", "link-down"])
+@pytest.mark.parametrize(
+    ("policy", "haproxy", "at_most_s"),
+    [
+        # The last failed check of a live server begins when the last rule is written; two good ones bring it back.
+        ("Cluster", {"check": "tcp"}, WITHDRAWN_S + 0.5 + 2 * 0.5),
+        ("Cluster", {"check": "tcp", "downinter_ms": 100}, WITHDRAWN_S + 0.5 + 2 * 0.1),
+        ("Cluster", {"check": "http-healthz"}, WITHDRAWN_S),
+        ("Cluster", {"check": "http-healthz", "observe": "layer4"}, WITHDRAWN_S + 1.5),
+        ("Cluster", {"check": "http-healthz", "inter_ms": 5000}, 20.0),
+        ("Local", {"check": "health-check-node-port"}, DETECTED_S),
+        ("Local", {"check": "tcp"}, DETECTED_S),
+        ("Cluster", {"checks": False}, None),
+    ],
+)
+def test_node_that_is_gone_costs_until_the_later_verdict(
+    kind: str, policy: str, haproxy: dict[str, object], at_most_s: float | None
+) -> None:
+    assert bound(policy, kind=kind, **haproxy).at_most_s == (None if at_most_s is None else pytest.approx(at_most_s))
+
+
+@pytest.mark.parametrize(
+    ("policy", "haproxy", "at_most_s"),
+    [
+        ("Cluster", {"check": "tcp"}, WITHDRAWN_S),
+        ("Cluster", {"check": "http-healthz"}, WITHDRAWN_S),
+        ("Local", {"check": "health-check-node-port"}, DETECTED_S),
+        ("Local", {"check": "health-check-node-port", "check_timeout_ms": 100}, 0.5 + 2 * 0.1 + 0.5),
+        ("Local", {"check": "tcp"}, None),
+        ("Local", {"check": "agent"}, None),
+        ("Local", {"checks": False}, None),
+    ],
+)
+def test_frozen_node_is_noticed_only_where_a_process_is_asked(
+    policy: str, haproxy: dict[str, object], at_most_s: float | None
+) -> None:
+    found = bound(policy, kind="node-pause", **haproxy)
+    assert found.at_most_s == (None if at_most_s is None else pytest.approx(at_most_s))
+    assert found.why
+
+
+def test_kept_connections_are_known_to_be_broken_when_each_was_used_again() -> None:
+    slow = replace(KEPT, rate_rps=4.0)
+    assert bound("Local", check="tcp", load=slow).at_most_s == 5.0
+    assert bound("Local", check="tcp", load=KEPT).at_most_s == DETECTED_S
+
+
+def test_no_op_may_cost_nothing() -> None:
+    assert bound(kind="no-op").at_most_s == 0.0
+
+
+def test_pair_without_a_rule_has_no_bound() -> None:
+    assert bound(kind="loss").at_most_s is None
+    assert bound_outage(STATIC_ROUTE, KILL, NEW, TIMINGS).at_most_s is None
+
+
+@pytest.mark.parametrize(
+    ("bound_s", "convergence_s", "is_within"),
+    [(5.0, 4.0, True), (5.0, 5.2, True), (5.0, 5.3, False), (5.0, None, False), (None, 4.0, None)],
+)
+def test_convergence_is_within_its_bound_to_resolution_and_tolerance(
+    bound_s: float | None, convergence_s: float | None, is_within: bool | None
+) -> None:
+    outage = Outage(
+        step="1", kind="node-kill", path="p", connection_class="new", effective_s=1.0, window_end_s=20.0, resolution_s=0.01, failed=1,
+        outcomes={}, first_loss_s=1.0, first_recovery_s=2.0, converged=convergence_s is not None, convergence_s=convergence_s,
+        outage_s=None, total_outage_s=0.0, brownout_s=0.0, loss_derived_s=0.0, bound_s=bound_s,
+    )  # fmt: skip
+    assert outage.is_within_bound is is_within
