@@ -1,6 +1,7 @@
 """The real kubectl against the control plane over TLS: the sessions of every day, and what they print."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,65 @@ spec:
 """
 
 
+LEGACY_INGRESS = """
+apiVersion: extensions/v1beta1
+kind: Ingress
+metadata: {name: test-ingress}
+spec:
+  tls: [{secretName: testsecret-tls}]
+  rules:
+    - http:
+        paths:
+          - {path: /, backend: {serviceName: service-test, servicePort: 80}}
+"""
+BUDGET = """
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: service-test}
+spec:
+  minAvailable: %d
+  selector: {matchLabels: {app: service-test-pod}}
+"""
+SLICE = """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: by-hand}
+addressType: IPv4
+endpoints: [{addresses: [192.0.2.1]}]
+ports: [{name: http, port: 80, protocol: TCP}]
+"""
+ENDPOINTS = """
+apiVersion: v1
+kind: Endpoints
+metadata: {name: by-hand}
+subsets: [{addresses: [{ip: 192.0.2.1}], ports: [{port: 80, protocol: TCP}]}]
+"""
+SECRET = "{apiVersion: v1, kind: Secret, metadata: {name: by-hand}, data: {a: Yg==}}"
+EVENT = """
+apiVersion: v1
+kind: Event
+metadata: {name: by-hand}
+involvedObject: {kind: Service, name: service-test, namespace: default}
+reason: Tested
+message: by hand
+type: Normal
+"""
+POD = "{apiVersion: v1, kind: Pod, metadata: {name: by-hand}, spec: {containers: [{name: web, image: nginx}]}}"
+EVERY_DAY = (
+    "node/node-3",
+    "pod/by-hand",
+    "deployment/service-test",
+    "service/service-test",
+    "endpointslice/by-hand",
+    "endpoints/by-hand",
+    "ingress/test-ingress",
+    "secret/by-hand",
+    "event/by-hand",
+    "poddisruptionbudget/service-test",
+)
+"""One object of each kind that people handle; those that are made by hand are changed by no controller."""
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     with Server(tmp_path) as running:
@@ -63,26 +123,61 @@ def columns(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()]
 
 
+def ageless(text: str) -> str:
+    """What was printed, with every age as AGE: nothing else of it depends on when it was printed."""
+    return re.sub(r"\b\d+(ms|s)$", "AGE", text, flags=re.MULTILINE)
+
+
 def test_session_of_the_article_prints_what_people_know(server: Server) -> None:
     kubectl = server.kubectl
     kubectl("apply", "-f", "-", text=DEPLOYMENT)
+
     assert kubectl("apply", "-f", "-", text=SERVICE % ("ClusterIP", "")) == "service/service-test created\n"
-    table = columns(kubectl("get", "svc", "service-test"))
-    assert table[0] == ["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"]
-    assert table[1][:5] == ["service-test", "ClusterIP", "10.3.241.152", "<none>", "80/TCP"]
+    assert ageless(kubectl("get", "svc", "service-test")) == (
+        "NAME           TYPE        CLUSTER-IP     EXTERNAL-IP   PORT(S)   AGE\n"
+        "service-test   ClusterIP   10.3.241.152   <none>        80/TCP    AGE\n"
+    )
     assert kubectl("apply", "-f", "-", text=SERVICE % ("NodePort", ", nodePort: 32213")) == "service/service-test configured\n"
-    assert columns(kubectl("get", "svc", "service-test"))[1][:5] == [
-        "service-test", "NodePort", "10.3.241.152", "<none>", "80:32213/TCP",
-    ]  # fmt: skip
-    kubectl("apply", "-f", "-", text=SERVICE % ("LoadBalancer", ", nodePort: 32213"))
-    assert columns(kubectl("get", "svc", "service-test"))[1][3] == "<pending>"
+    assert ageless(kubectl("get", "svc", "service-test")) == (
+        "NAME           TYPE       CLUSTER-IP     EXTERNAL-IP   PORT(S)        AGE\n"
+        "service-test   NodePort   10.3.241.152   <none>        80:32213/TCP   AGE\n"
+    )
+    assert kubectl("apply", "-f", "-", text=SERVICE % ("LoadBalancer", "")) == "service/service-test configured\n"
+    assert ageless(kubectl("get", "svc", "service-test")) == (
+        "NAME           TYPE           CLUSTER-IP     EXTERNAL-IP   PORT(S)        AGE\n"
+        "service-test   LoadBalancer   10.3.241.152   <pending>     80:32213/TCP   AGE\n"
+    )
     kubectl("annotate", "svc", "service-test", "ingress-testbed.io/external-ip-served=198.18.0.128")
-    assert columns(kubectl("get", "svc", "service-test"))[1][:5] == [
-        "service-test", "LoadBalancer", "10.3.241.152", "198.18.0.128", "80:32213/TCP",
-    ]  # fmt: skip
-    kubectl("apply", "-f", "-", text=INGRESS)
-    assert columns(kubectl("get", "ingress"))[1] == ["test-ingress", "<none>", "example.com", "80,", "443", "0s"]
-    assert kubectl("apply", "-f", "-", text=INGRESS) == "ingress.networking.k8s.io/test-ingress unchanged\n"
+    assert ageless(kubectl("get", "svc", "service-test")) == (
+        "NAME           TYPE           CLUSTER-IP     EXTERNAL-IP    PORT(S)        AGE\n"
+        "service-test   LoadBalancer   10.3.241.152   198.18.0.128   80:32213/TCP   AGE\n"
+    )
+    assert kubectl("apply", "-f", "-", text=LEGACY_INGRESS) == "ingress.extensions/test-ingress created\n"
+    assert ageless(kubectl("get", "ingress")) == (
+        "NAME           CLASS    HOSTS   ADDRESS   PORTS     AGE\ntest-ingress   <none>   *                 80, 443   AGE\n"
+    )
+    assert ageless(kubectl("get", "svc")) == (
+        "NAME           TYPE           CLUSTER-IP     EXTERNAL-IP    PORT(S)        AGE\n"
+        "kubernetes     ClusterIP      10.3.240.1     <none>         443/TCP        AGE\n"
+        "service-test   LoadBalancer   10.3.241.152   198.18.0.128   80:32213/TCP   AGE\n"
+    )
+
+
+def test_ingress_of_either_version_is_the_same_object(server: Server) -> None:
+    kubectl = server.kubectl
+    kubectl("apply", "-f", "-", text=LEGACY_INGRESS)
+    # Not `unchanged`, as on any cluster: a path's type was filled in, which the manifest does not have.
+    assert kubectl("apply", "-f", "-", text=LEGACY_INGRESS) == "ingress.extensions/test-ingress configured\n"
+    assert kubectl("get", "ingress", "test-ingress", "-o", "jsonpath={.metadata.generation}") == "1"
+    backend = "{.spec.rules[0].http.paths[0].backend.service.port.number}"
+    assert kubectl("get", "ingress", "test-ingress", "-o", f"jsonpath={backend}") == "80"
+    old = kubectl("get", "ingresses.v1beta1.extensions", "test-ingress", "-o", "jsonpath={.spec.rules[0].http.paths[0].backend}")
+    assert json.loads(old) == {"serviceName": "service-test", "servicePort": 80}
+    assert "service-test:80" in kubectl("describe", "ingress", "test-ingress")
+    assert kubectl("apply", "-f", "-", text=INGRESS) == "ingress.networking.k8s.io/test-ingress configured\n"
+    assert kubectl("get", "ingress", "test-ingress", "-o", "jsonpath={.spec.rules[0].host}") == "example.com"
+    assert kubectl("delete", "-f", "-", text=LEGACY_INGRESS) == 'ingress.extensions "test-ingress" deleted\n'
+    assert kubectl("get", "ingress") == ""
 
 
 def test_refusals_read_as_those_of_a_real_cluster(server: Server) -> None:
@@ -146,6 +241,58 @@ def test_node_is_cordoned_drained_and_taken_back(server: Server) -> None:
     assert "service-test-" in described
 
 
+def test_drain_keeps_to_the_disruption_budget(server: Server) -> None:
+    kubectl = server.kubectl
+    kubectl("apply", "-f", "-", text=DEPLOYMENT + "---" + BUDGET % 4)
+    kubectl("rollout", "status", "deploy/service-test", "--timeout=10s")
+    kubectl("wait", "--for=jsonpath={.status.currentHealthy}=4", "pdb/service-test", "--timeout=10s")
+    assert ageless(kubectl("get", "pdb")) == (
+        "NAME           MIN AVAILABLE   MAX UNAVAILABLE   ALLOWED DISRUPTIONS   AGE\n"
+        "service-test   4               N/A               0                     AGE\n"
+    )
+    assert "Allowed disruptions:  0" in kubectl("describe", "pdb", "service-test")
+    # What drain asks for each pod, without its five seconds between two attempts.
+    pod = kubectl("get", "pods", "-o", "jsonpath={.items[0].metadata.name}")
+    eviction = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": "default"}})
+    refused = kubectl("create", "-f", "-", f"--raw=/api/v1/namespaces/default/pods/{pod}/eviction", text=eviction, status=1)
+    assert "Cannot evict pod as it would violate the pod's disruption budget." in refused
+    assert kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.deletionTimestamp}") == ""
+    kubectl("apply", "-f", "-", text=BUDGET % 2)
+    kubectl("wait", "--for=jsonpath={.status.disruptionsAllowed}=2", "pdb/service-test", "--timeout=10s")
+    assert kubectl("drain", "node-1", "--timeout=20s").endswith("node/node-1 drained\n")
+    assert "node-1" not in kubectl("get", "pods", "-o", "wide")
+
+
+def test_every_kind_is_applied_labelled_annotated_patched_three_ways_waited_for_and_deleted(server: Server) -> None:
+    kubectl = server.kubectl
+    parts = (DEPLOYMENT, SERVICE % ("NodePort", ""), INGRESS, BUDGET % 1, SLICE, ENDPOINTS, SECRET, EVENT, POD)
+    text = "\n---\n".join(parts)
+    assert kubectl("apply", "-f", "-", text=text).count(" created\n") == len(parts)
+    again = kubectl("apply", "-f", "-", text=text).splitlines()
+    # kubectl replaces a budget's selector whole (its patch strategy), also by the same one.
+    assert [line for line in again if not line.endswith(" unchanged")] == ["poddisruptionbudget.policy/service-test configured"]
+    kubectl("rollout", "status", "deploy/service-test", "--timeout=10s")
+    assert kubectl("label", *EVERY_DAY, "by=label").count(" labeled\n") == len(EVERY_DAY)
+    assert kubectl("annotate", *EVERY_DAY, "by=annotate").count(" annotated\n") == len(EVERY_DAY)
+    for name in EVERY_DAY:
+        for kind, body in (
+            ("strategic", '{"metadata":{"labels":{"strategic":"yes"}}}'),
+            ("merge", '{"metadata":{"labels":{"merge":"yes","by":null}}}'),
+            ("json", '[{"op":"add","path":"/metadata/labels/json","value":"yes"}]'),
+        ):
+            assert kubectl("patch", name, f"--type={kind}", "-p", body).endswith(" patched\n")
+    told = json.loads(kubectl("get", *EVERY_DAY, "-o", "json"))["items"]
+    for item in told:
+        labels, annotations = item["metadata"]["labels"], item["metadata"]["annotations"]
+        assert {"strategic", "merge", "json"} <= labels.keys()
+        assert "by" not in labels
+        assert annotations["by"] == "annotate"
+    assert len(told) == len(EVERY_DAY)
+    kubectl("wait", "--for=jsonpath={.metadata.labels.json}=yes", *EVERY_DAY, "--timeout=10s")
+    deleted = kubectl("delete", *EVERY_DAY, "--timeout=10s")
+    assert deleted.count(" deleted\n") == len(EVERY_DAY)
+
+
 def test_patches_of_all_three_kinds(server: Server) -> None:
     kubectl = server.kubectl
     kubectl("apply", "-f", "-", text=SERVICE % ("NodePort", ""))
@@ -192,12 +339,13 @@ def test_objects_are_watched_waited_for_and_deleted(server: Server) -> None:
 @pytest.mark.parametrize(
     "resource",
     ["nodes", "pods", "deployments", "replicasets", "services", "endpointslices", "endpoints", "ingresses", "secrets", "configmaps",
-     "events", "leases", "namespaces", "servicecidrs"],
+     "events", "leases", "namespaces", "servicecidrs", "poddisruptionbudgets"],
 )  # fmt: skip
 def test_every_resource_is_got_in_every_form_and_described(server: Server, resource: str) -> None:
     server.kubectl("apply", "-f", "-", text=DEPLOYMENT + "---" + SERVICE % ("LoadBalancer", "") + "---" + INGRESS)
     server.kubectl("apply", "-f", "-", text="---\n{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {a: b}}")
     server.kubectl("apply", "-f", "-", text="---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {a: b}}")
+    server.kubectl("apply", "-f", "-", text=BUDGET % 1)
     server.kubectl("rollout", "status", "deploy/service-test", "--timeout=10s")
     for form in ("wide", "name", "json", "yaml"):
         assert server.kubectl("get", resource, "-A", "-o", form)
