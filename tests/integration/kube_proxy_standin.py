@@ -57,6 +57,17 @@ def render_executable(files):
     return header + segment + code + archive.getvalue()
 
 
+def render_standin():
+    """This program and what it needs of its own."""
+    here = Path(__file__).parent
+    return render_executable(
+        {
+            "__main__.py": (here / "kube_proxy_standin.py").read_bytes(),
+            "kube_proxy_client.py": (here / "kube_proxy_client.py").read_bytes(),
+        }
+    )
+
+
 def read_kubeconfig(text):
     """Server, CA and token of the one cluster."""
     server, authority, token = (

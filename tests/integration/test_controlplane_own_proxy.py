@@ -18,7 +18,7 @@ from orchestrator.planner.kube_proxy import KUBECONFIG, PROGRAM, kube_proxy_argv
 from orchestrator.render.kubeconfig import render_kubeconfig
 from orchestrator.testbed.archive import pack
 from orchestrator.testbed.pki import make_secrets
-from tests.integration.kube_proxy_standin import LOG, render_executable
+from tests.integration.kube_proxy_standin import LOG, render_standin
 from tests.integration.role_container import RoleContainer, find_image
 from tests.unit.testbed.scripted_cluster import compose_file
 
@@ -98,7 +98,6 @@ def node(request: pytest.FixtureRequest) -> Iterator[Node]:
         for file in (IMAGES / name).rglob("*.py")
     }
     files |= {
-        "/lab/kube_proxy_client.py": (HERE / "kube_proxy_client.py").read_bytes(),
         "/lab/api.json": json.dumps(api).encode(),
         "/lab/pki/server.crt": secrets.server_pem,
         "/lab/pki/server.key": secrets.server_key_pem,
@@ -106,7 +105,7 @@ def node(request: pytest.FixtureRequest) -> Iterator[Node]:
         "/etc/testbed/config.json": json.dumps({**config, "settings": settings}).encode(),
         KUBECONFIG: render_kubeconfig(run_id="test", server=API, ca_pem=secrets.ca_pem, token=secrets.token).encode(),
     }
-    program = render_executable({"__main__.py": (HERE / "kube_proxy_standin.py").read_bytes()})
+    program = render_standin()
     client = docker.from_env()
     compose = compose_file().services[Role.NODE]
     container = client.containers.create(
