@@ -4,8 +4,12 @@ A streaming list that goes on as a watch; where the API refuses that with 422, a
 watch again from where it was; after 410 everything anew. Whoever uses it gets the objects as they are after each change.
 """
 
+import asyncio
 import json
 
+import aiohttp
+
+RETRY_S = 0.2
 ACCEPT = {"Accept": "application/vnd.kubernetes.protobuf, */*", "User-Agent": "kube-proxy/v1.36.0 (linux/amd64)"}
 RESOURCES = {
     "nodes": "/api/v1/nodes?fieldSelector=metadata.name%3D{node}",
@@ -37,13 +41,21 @@ class Reflector:
         """For ever."""
         while True:
             try:
-                if not (self._streams and await self._stream()):
-                    self._streams = False
-                    await self._list()
+                if not self.version:
+                    await self._begin()
                 while True:
                     await self._watch("watch", {"resourceVersion": self.version})
             except GoneError:
                 self.objects, self.version = {}, ""
+            except aiohttp.ClientError:
+                # The API went: the same again, after a moment.
+                await asyncio.sleep(RETRY_S)
+
+    async def _begin(self):
+        if self._streams and await self._stream():
+            return
+        self._streams = False
+        await self._list()
 
     async def _stream(self):
         """Everything as events, a bookmark, then changes until the time-out. False: the API has no streaming lists."""

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import hashlib
 import io
 import json
 import re
@@ -80,7 +81,7 @@ def render_iptables(ports):
     """The nat table's chains of these service ports, as kube-proxy names and comments them."""
     chains, rules = ["KUBE-SERVICES", "KUBE-NODEPORTS"], []
     for port in ports:
-        digest = base64.b32encode(port.key.encode()).decode()[:16].strip("=")
+        digest = base64.b32encode(hashlib.sha256(port.chain.encode()).digest()).decode()[:16]
         name = port.key.rstrip(":")
         if not port.usable.cluster:
             continue
@@ -91,7 +92,7 @@ def render_iptables(ports):
             f'-m comment --comment "{name} cluster IP" -j {service}'
         )
         for index, endpoint in enumerate(port.usable.cluster):
-            chain = f"KUBE-SEP-{digest[:12]}{index}"
+            chain = f"KUBE-SEP-{digest[:13]}{index:03}"
             chains.append(chain)
             left = len(port.usable.cluster) - index
             chance = f"-m statistic --mode random --probability {1 / left:.10f} " if left > 1 else ""

@@ -35,17 +35,36 @@ from controlplane.__main__ import main
 sys.exit(main(Path("/lab/api.json"), Path("/lab/pki"), Path("/lab/state")))
 """
 ASK = """
-import json, ssl, sys, urllib.request
+import json, ssl, sys, time, urllib.error, urllib.request
 method, path, body = sys.argv[1:4]
 settings = json.load(open("/etc/testbed/config.json"))["settings"]
 headers = {"Authorization": "Bearer " + settings["token"]}
 headers["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
 request = urllib.request.Request(settings["api_url"] + path, method=method, headers=headers, data=body.encode() or None)
 tls = ssl.create_default_context(cafile="/etc/testbed/pki/ca.crt")
-sys.stdout.write(urllib.request.urlopen(request, context=tls, timeout=5).read().decode())
+for attempt in range(100):
+    try:
+        sys.stdout.write(urllib.request.urlopen(request, context=tls, timeout=5).read().decode())
+        break
+    except urllib.error.HTTPError:
+        raise
+    except OSError:  # it is just being started
+        time.sleep(0.1)
 """
 SERVICES = "/api/v1/namespaces/default/services"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+
+
+SPEC = {"ports": [{"name": "http", "port": 80, "targetPort": 8080}]}
+
+
+def render_slice(service: str, *addresses: str) -> dict:
+    return {
+        "metadata": {"name": f"{service}-1", "labels": {"kubernetes.io/service-name": service}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address]} for address in addresses],
+        "ports": [{"name": "http", "port": 8080}],
+    }
 
 
 class Node:
@@ -55,6 +74,10 @@ class Node:
     def ask(self, method: str, path: str, body: object = None) -> dict:
         text = "" if body is None else json.dumps(body)
         return json.loads(self.container.run("python3", "-c", ASK, method, path, text))
+
+    def become(self, *addresses: str) -> None:
+        """The endpoints of `web`."""
+        self.ask("PATCH", f"{SLICES}/web-1", {"endpoints": [{"addresses": [address]} for address in addresses]})
 
     def requests(self, resource: str) -> list[str]:
         lines = [json.loads(line) for line in self.container.run("cat", str(LOG)).splitlines()]
@@ -122,31 +145,24 @@ def node(request: pytest.FixtureRequest) -> Iterator[Node]:
     try:
         container.put_archive("/", pack(files, programs={PROGRAM: program}))
         container.start()
-        yield Node(RoleContainer(container))
+        made = Node(RoleContainer(container))
+        made.container.wait_event("node-ready", node="node-1")
+        made.ask("POST", SERVICES, {"metadata": {"name": "web"}, "spec": SPEC})
+        made.ask("POST", SLICES, render_slice("web", "10.0.1.2", "10.0.2.2"))
+        yield made
     finally:
         container.remove(force=True)
         client.close()
 
 
 def test_own_kube_proxy_makes_its_node_ready_and_its_commits_are_told_from_the_kernel(node: Node) -> None:
-    node.container.wait_event("node-ready", node="node-1")
-    ports = [{"name": "http", "port": 80, "targetPort": 8080}]
-    node.ask("POST", SERVICES, {"metadata": {"name": "web"}, "spec": {"ports": ports}})
-    made = {
-        "metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [ip]} for ip in ("10.0.1.2", "10.0.2.2")],
-        "ports": [{"name": "http", "port": 8080}],
-    }
-    node.ask("POST", SLICES, made)
     told = node.committed(http=["10.0.1.2:8080", "10.0.2.2:8080"])
     assert (told["writer"], told["revision"], told["duration_ms"]) == ("kube-proxy", None, None)
-    node.ask("PATCH", f"{SLICES}/web-1", {"endpoints": [{"addresses": ["10.0.2.2"]}]})
+    node.become("10.0.2.2")
     node.committed(http=["10.0.2.2:8080"])
 
 
-def test_own_kube_proxy_asks_for_its_node_first_then_streams_and_watches_again_after_the_time_out(node: Node) -> None:
-    node.container.wait_event("node-ready", node="node-1")
+def test_own_kube_proxy_asks_for_its_node_first_then_streams(node: Node) -> None:
     for resource in ("services", "endpointslices", "servicecidrs", "nodes"):
         asked = node.requests(resource)
         assert next(item for item in asked if item != "get") == "stream"
@@ -156,13 +172,29 @@ def test_own_kube_proxy_asks_for_its_node_first_then_streams_and_watches_again_a
     assert "kube-proxy" in {event.get("reportingController") for event in told}
 
 
-def test_own_kube_proxy_that_was_killed_comes_back_and_rules_stayed_meanwhile(node: Node) -> None:
-    ready = node.container.wait_event("node-ready", node="node-1")
+def test_api_that_was_killed_is_not_noticed_and_watches_go_on_where_they_were(node: Node) -> None:
+    streams = node.requests("services").count("stream")
+    assert node.container.ctl(op="signal", process="api", signal="KILL")["ok"]
+    node.container.wait_event("process-exited", process="api", status=-9)
+    node.become("10.0.1.7")
+    node.committed(http=["10.0.1.7:8080"])
+    assert node.requests("services").count("stream") == streams
+    assert node.container.events("node-not-ready") == []
+
+
+def test_own_kube_proxy_that_was_killed_comes_back_and_lists_anew(node: Node) -> None:
+    streams = node.requests("services").count("stream")
     assert node.container.ctl(op="signal", process="kube-proxy", signal="KILL")["ok"]
     node.container.wait_event("process-exited", process="kube-proxy", status=-9)
-    node.ask("PATCH", f"{SLICES}/web-1", {"endpoints": [{"addresses": ["10.0.1.9"]}]})
+    node.become("10.0.1.9")
     node.committed(http=["10.0.1.9:8080"])
+    assert node.requests("services").count("stream") == streams + 1
     assert node.container.events("node-not-ready") == []
-    assert ready["source"] == "controlplane/api"
-    assert "watch" in node.requests("services") or node.requests("services").count("stream") == 2
-    node.ask("DELETE", f"{SERVICES}/web")
+
+
+def test_service_that_is_gone_has_no_endpoints_in_the_kernel(node: Node) -> None:
+    name = node.ask("POST", SERVICES, {"metadata": {"name": "short"}, "spec": SPEC})["metadata"]["name"]
+    node.ask("POST", SLICES, render_slice(name, "10.0.1.2"))
+    node.container.wait_event("rules-committed", endpoints={"default/short:http": ["10.0.1.2:8080"]})
+    node.ask("DELETE", f"{SERVICES}/{name}")
+    node.container.wait_event("rules-committed", endpoints={"default/short:http": []})
