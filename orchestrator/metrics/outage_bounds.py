@@ -34,9 +34,10 @@ def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: T
       Where a check, or an observed connection, ends at a pod, it can fail through live nodes until W as well: a live server
       that is marked down by the last such failure is back after `rise` good checks, so W becomes W + check + rise x downinter.
     - Node gone, policy Local: D. Every node forwards to its own pods only, so there is nothing to withdraw.
-    - Node frozen, policy Cluster: W. Its kernel goes on accepting for pods that never answer, and TCP checks pass.
-    - Node frozen, policy Local: the health check node port is answered by a process: D, with a check that lasts as long as an
-      answer may take. A check of the node port itself passes as long as the node is frozen: no bound.
+    - Node frozen, checks that a process must answer: max(D, W), with policy Local D, and no longer than it is frozen. D is that of
+      checks that last as long as an answer may take.
+    - Node frozen, checks of the node port: as long as it is frozen. Its kernel goes on accepting, for its pods and for others,
+      and nobody writes its rules, so that they choose its own silent pods whatever the control plane has withdrawn.
     - A class of kept connections is known to be broken only when each was used again: at least connections / rate.
 
     Source: HAProxy configuration manual 2.6, section 5.2; kubernetes, pkg/controller/nodelifecycle; docs/metrics.md.
@@ -47,8 +48,10 @@ def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: T
     if path.frontend is None or not isinstance(haproxy, Mapping) or step.kind not in (*VANISHING, *FREEZING):
         return UNKNOWN
     is_local = path.settings.get("external_traffic_policy") == "Local"
-    of = _of_gone if step.kind in VANISHING else _of_frozen
-    found = of(haproxy, timings, is_local=is_local)
+    if step.kind in VANISHING:
+        found = _of_gone(haproxy, timings, is_local=is_local)
+    else:
+        found = _of_frozen(haproxy, timings, step, is_local=is_local)
     if found.at_most_s is None or load.connection_class != "keepalive":
         return found
     use_s = load.connections / load.rate_rps
@@ -74,13 +77,15 @@ def _of_gone(haproxy: Mapping[str, object], timings: TimingsPlan, *, is_local: b
     return OutageBound(at_most_s=max(detected_s, withdrawn_s), why=why)
 
 
-def _of_frozen(haproxy: Mapping[str, object], timings: TimingsPlan, *, is_local: bool) -> OutageBound:
-    if not is_local:
-        withdrawn_s = withdrawal_bounds(timings).latest_s
-        why = "its pods accept and never answer, until the last rule leaves them out"
-        return UNKNOWN if withdrawn_s is None else OutageBound(at_most_s=withdrawn_s, why=f"{why}, within {withdrawn_s:g} s")
-    detected_s = detection_bounds(haproxy, answers_late=True).latest_s
+def _of_frozen(haproxy: Mapping[str, object], timings: TimingsPlan, step: StepPlan, *, is_local: bool) -> OutageBound:
+    detected_s, withdrawn_s = detection_bounds(haproxy, answers_late=True).latest_s, withdrawal_bounds(timings).latest_s
     if detected_s is None or haproxy.get("check", "tcp") in _ENDS_AT_A_POD:
-        return OutageBound(at_most_s=None, why="its kernel answers for its pods: HAProxy notices nothing while it is frozen")
+        why = "its kernel answers for its processes and forwards by stale rules: HAProxy notices nothing while it is frozen"
+        return OutageBound(at_most_s=step.for_s, why=why)
     why = f"its health check accepts and never answers: HAProxy's verdict within {detected_s:g} s"
-    return OutageBound(at_most_s=detected_s, why=why)
+    if not is_local:
+        if withdrawn_s is None:
+            return UNKNOWN
+        why += f"; its pods do so too, until the last rule leaves them out, within {withdrawn_s:g} s"
+        detected_s = max(detected_s, withdrawn_s)
+    return OutageBound(at_most_s=detected_s if step.for_s is None else min(detected_s, step.for_s), why=why)

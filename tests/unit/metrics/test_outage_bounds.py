@@ -49,13 +49,14 @@ def test_node_that_is_gone_costs_until_the_later_verdict(
 @pytest.mark.parametrize(
     ("policy", "haproxy", "at_most_s"),
     [
-        ("Cluster", {"check": "tcp"}, WITHDRAWN_S),
+        # Its kernel forwards by stale rules to pods that never answer, and passes every check of the node port.
+        ("Cluster", {"check": "tcp"}, 15.0),
+        ("Local", {"check": "tcp"}, 15.0),
+        ("Local", {"check": "agent"}, 15.0),
+        ("Cluster", {"checks": False}, 15.0),
         ("Cluster", {"check": "http-healthz"}, WITHDRAWN_S),
         ("Local", {"check": "health-check-node-port"}, DETECTED_S),
         ("Local", {"check": "health-check-node-port", "check_timeout_ms": 100}, 0.5 + 2 * 0.1 + 0.5),
-        ("Local", {"check": "tcp"}, None),
-        ("Local", {"check": "agent"}, None),
-        ("Local", {"checks": False}, None),
     ],
 )
 def test_frozen_node_is_noticed_only_where_a_process_is_asked(
@@ -64,6 +65,16 @@ def test_frozen_node_is_noticed_only_where_a_process_is_asked(
     found = bound(policy, kind="node-pause", **haproxy)
     assert found.at_most_s == (None if at_most_s is None else pytest.approx(at_most_s))
     assert found.why
+
+
+def test_node_that_is_frozen_for_ever_has_no_bound_where_nobody_notices() -> None:
+    path = replace(NODEPORT, settings={"haproxy": {**HAPROXY, "check": "tcp"}, "external_traffic_policy": "Cluster"})
+    assert bound_outage(path, replace(KILL, kind="node-pause", for_s=None), NEW, TIMINGS).at_most_s is None
+
+
+def test_short_freeze_costs_no_longer_than_it_lasts() -> None:
+    path = replace(NODEPORT, settings={"haproxy": {**HAPROXY, "check": "http-healthz"}, "external_traffic_policy": "Cluster"})
+    assert bound_outage(path, replace(KILL, kind="node-pause", for_s=3.0), NEW, TIMINGS).at_most_s == 3.0
 
 
 def test_kept_connections_are_known_to_be_broken_when_each_was_used_again() -> None:
