@@ -11,6 +11,7 @@ CLIENT_HOST = 2
 LOADBALANCER_HOST = 3
 FIRST_NODE_HOST = 2
 CONTROLPLANE_HOST = 250
+VIRTUAL_HOSTS = range(251, 254)  # addresses of the node network that nodes take over from each other
 ROUTER_HOST = 254  # Docker's IPAM keeps one address for itself; nothing uses it as next hop, so that .1 is free for the gateway
 EXTERNAL_POOL = (128, 26)  # external IPs of LoadBalancer services: the third quarter of the client network
 MAX_NODES = CONTROLPLANE_HOST - FIRST_NODE_HOST
@@ -54,6 +55,10 @@ class SlotAddresses:
     def external_pool(self) -> IPv4Network:
         offset, prefix = EXTERNAL_POOL
         return IPv4Network((int(self.clients.network_address) + offset, prefix))
+
+    @property
+    def virtual(self) -> tuple[IPv4Address, ...]:
+        return tuple(self.nodes[host] for host in VIRTUAL_HOSTS)
 
     def node(self, number: int) -> IPv4Address:
         """The address of `node-<number>`, counted from 1. Raises ValueError beyond MAX_NODES."""

@@ -1,7 +1,7 @@
 """All seams of the orchestrator, as Protocols. No behaviour here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -12,6 +12,8 @@ from orchestrator.model.history import Event
 from orchestrator.model.measurements import Measurements
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import PathPlan, Plan, SloPlan, StepPlan
+from orchestrator.render.bird import Announcement
+from orchestrator.render.keepalived import VirtualAddress
 
 
 class Clock(Protocol):
@@ -34,6 +36,8 @@ class ServiceFacts:
     ports: tuple["ServicePortFacts", ...]
     external_ip: IPv4Address | None = None
     """Of a Service of type LoadBalancer that the testbed's own load balancer serves: the address that the plan asks for."""
+    external_ips: tuple[IPv4Address, ...] = ()
+    """spec.externalIPs of the manifest: every node's rules serve them, and who leads packets there is the user's concern."""
     is_local: bool = False
     """externalTrafficPolicy Local: a node forwards to its own pods only."""
 
@@ -68,17 +72,29 @@ class PlanContext:
     duration_s: float
     controlplane: IPv4Address
     client: IPv4Address
+    virtual_addresses: tuple[IPv4Address, ...] = ()
+    """Of the node network, for nodes to take over from each other."""
+    networks: tuple[IPv4Network, ...] = ()
+    """All in which the run has addresses of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathParts:
-    """A planned path and what it needs of the gateway and the load balancer."""
+    """A planned path and what it needs of the gateway, the load balancer, the nodes and its Service."""
 
     path: PathPlan
-    gateway_routes: tuple[Mapping[str, str], ...] = ()
-    """`{"to": CIDR, "via": address}`."""
+    gateway_routes: tuple[Mapping[str, object], ...] = ()
+    """`{"to": CIDR, "via": address}` or `{"to": CIDR, "nexthops": [address, ...]}`."""
+    gateway_sysctls: Mapping[str, str] = field(default_factory=dict)
+    """Of the gateway's network namespace: two paths of a run must want the same."""
     frontends: tuple[Mapping[str, object], ...] = ()
     """docs/contracts.md section 3, loadbalancer."""
+    announcements: tuple[Announcement, ...] = ()
+    """What every node tells the gateway by BGP."""
+    virtual_addresses: tuple[VirtualAddress, ...] = ()
+    """What the nodes take over from each other by VRRP."""
+    external_ips: Mapping[str, tuple[IPv4Address, ...]] = field(default_factory=dict)
+    """Service -> addresses that the plan adds to its spec.externalIPs."""
 
 
 class IngressPath(Protocol):

@@ -20,17 +20,22 @@ from orchestrator.faults.node_reboot import NodeReboot
 from orchestrator.faults.partition import Partition
 from orchestrator.faults.rate import Rate
 from orchestrator.faults.scale import Scale
+from orchestrator.ingress.bgp import Bgp
 from orchestrator.ingress.loadbalancer import LoadBalancer
 from orchestrator.ingress.nodeport import NodePort
 from orchestrator.ingress.service_port_on_node import ServicePortOnNode
+from orchestrator.ingress.static_ecmp import StaticEcmp
 from orchestrator.ingress.static_route import StaticRoute
+from orchestrator.ingress.vip import Vip
 from orchestrator.report.html import Html
 from orchestrator.report.junit import JUnit
 from orchestrator.report.markdown import Markdown
 from orchestrator.report.outcome_json import OutcomeJson
 from orchestrator.slo import parse_objective
 
-PATHS: Mapping[str, IngressPath] = {path.kind: path for path in (StaticRoute(), NodePort(), LoadBalancer(), ServicePortOnNode())}
+PATHS: Mapping[str, IngressPath] = {
+    path.kind: path for path in (StaticRoute(), StaticEcmp(), Bgp(), Vip(), NodePort(), LoadBalancer(), ServicePortOnNode())
+}
 
 ACTIONS: Mapping[str, Action] = {
     action.kind: action

@@ -78,7 +78,7 @@ def lacking_service(view: ClusterView, nodes: Iterable[str], wanted: Mapping[str
 
 
 def await_served(rescale: Rescale, world: World, nodes: tuple[str, ...]) -> None:
-    """Until these nodes are Ready, serve the wanted endpoints, and are up behind every frontend."""
+    """Until these nodes are Ready, serve the wanted endpoints, are up behind every frontend and in every kept route."""
     wanted = rescale.wanted(world)
     await_state(
         world,
@@ -86,6 +86,7 @@ def await_served(rescale: Rescale, world: World, nodes: tuple[str, ...]) -> None
             *view.lacking_nodes(nodes),
             *lacking_service(view, nodes, wanted),
             *view.lacking_servers(nodes, rescale.backends),
+            *view.routing.lacking(nodes, world.plan.paths),
         ],
         deadline_s=READY_DEADLINE_S,
         what=f"{rescale.step.step}: every endpoint ready and served",

@@ -11,7 +11,7 @@ def add_nodes(rescale: Rescale, world: World) -> None:
     """Create the nodes, wait until they are Ready, scale the Deployment, wait until everything serves.
 
     Reports for each node `node-requested` when it was asked for, and `node-serving` when it was Ready, had rules for every
-    ready endpoint and was up behind every frontend: the difference is its time to serve.
+    ready endpoint, was up behind every frontend and in every kept route: the difference is its time to serve.
     """
     if rescale.add:
         tracker = _Tracker(rescale, world)
@@ -59,4 +59,5 @@ class _Tracker:
             *self._view.lacking_nodes([node]),
             *self._view.lacking_rules([node], self._services),
             *self._view.lacking_servers([node], self._rescale.backends),
+            *self._view.routing.lacking([node], self._world.plan.paths),
         ]

@@ -58,6 +58,10 @@ class ContainerPlan:
     at_bring_up: bool = True
     """False: created later, by a step that adds nodes."""
     programs: tuple[ProgramPlan, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Absolute path -> text, put into the container beside its configuration."""
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    """Over those of compose/testbed.yaml."""
 
     @property
     def address(self) -> IPv4Address:

@@ -28,16 +28,28 @@ def assign_external_ips(wanted: Mapping[str, IPv4Address | None], pool: IPv4Netw
     return assigned
 
 
-def with_external_ips(objects: Iterable[Object], services: Mapping[str, ServiceFacts]) -> tuple[Object, ...]:
-    """The manifests, with `spec.loadBalancerIP` in every Service that has an external address."""
-    return tuple(_with_external_ip(item, services) for item in objects)
+def with_external_ips(
+    objects: Iterable[Object],
+    services: Mapping[str, ServiceFacts],
+    added: Mapping[str, tuple[IPv4Address, ...]] | None = None,
+) -> tuple[Object, ...]:
+    """The manifests, with `spec.loadBalancerIP` in every Service that has an external address of the pool.
+
+    `added`: addresses by Service that join its `spec.externalIPs`.
+    """
+    return tuple(_with_external_ip(item, services, added or {}) for item in objects)
 
 
-def _with_external_ip(item: Object, services: Mapping[str, ServiceFacts]) -> Object:
+def _with_external_ip(item: Object, services: Mapping[str, ServiceFacts], added: Mapping[str, tuple[IPv4Address, ...]]) -> Object:
     metadata, spec = item.get("metadata"), item.get("spec")
     if item["kind"] != "Service" or not isinstance(metadata, Mapping) or not isinstance(spec, Mapping):
         return item
     facts = services.get(f"{metadata.get('namespace', 'default')}/{metadata['name']}")
-    if facts is None or facts.external_ip is None:
+    if facts is None:
         return item
-    return {**item, "spec": {**spec, "loadBalancerIP": str(facts.external_ip)}}
+    changed: dict[str, object] = {}
+    if facts.external_ip is not None:
+        changed["loadBalancerIP"] = str(facts.external_ip)
+    if new := [address for address in added.get(facts.key, ()) if address not in facts.external_ips]:
+        changed["externalIPs"] = [str(address) for address in (*facts.external_ips, *new)]
+    return {**item, "spec": {**spec, **changed}} if changed else item

@@ -1,6 +1,7 @@
 """Decides everything of a run, in one order: addresses, paths, timeline, load, objectives, containers."""
 
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address
 from itertools import combinations
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from orchestrator.planner.external_ips import with_external_ips
 from orchestrator.planner.fault_ground import features_of, on_ground
 from orchestrator.planner.load import CONTROL_PATH, plan_load
 from orchestrator.planner.objectives import plan_objectives
+from orchestrator.planner.routing import check_routing, plan_gateway_routing, plan_node_routing
 from orchestrator.planner.services import read_services
 from orchestrator.planner.stops import plan_stops
 from orchestrator.planner.timeline import added_nodes, plan_timeline
@@ -60,7 +62,9 @@ def plan_run(
 
     routes = [route for item in parts for route in item.gateway_routes]
     frontends = [frontend for item in parts for frontend in item.frontends]
-    added = added_nodes(timeline)
+    names = (*context.nodes, *(name for name in added_nodes(timeline) if name not in context.nodes))
+    nodes = {name: context.all_nodes[name] for name in names}
+    gateway_routing = plan_gateway_routing(parts, address=addresses.gateway_on_nodes, nodes=nodes)
     return Plan(
         scenario=scenario.name,
         question=scenario.question,
@@ -79,23 +83,24 @@ def plan_run(
         containers=on_ground(
             timeline,
             roles.plan_controlplane(addresses, cluster, timings),
-            roles.plan_gateway(addresses, routes),
+            roles.plan_gateway(addresses, routes, gateway_routing),
             roles.plan_loadbalancer(addresses, frontends),
             roles.plan_client(addresses),
             *(
                 roles.plan_node(
                     name,
-                    context.all_nodes[name],
+                    address,
                     addresses,
                     cluster,
                     timings,
                     at_bring_up=name in context.nodes,
                     kube_proxy=kube_proxy,
+                    additions=plan_node_routing(parts, node=name, nodes=nodes, gateway=addresses.gateway_on_nodes),
                 )
-                for name in (*context.nodes, *(name for name in added if name not in context.nodes))
+                for name, address in nodes.items()
             ),
         ),
-        objects=with_external_ips((manifest.body for manifest in manifests), services),
+        objects=with_external_ips((manifest.body for manifest in manifests), services, _added_external_ips(parts)),
         paths=paths,
         control_path=CONTROL_PATH,
         load=load,
@@ -157,6 +162,8 @@ def _context(scenario: Scenario, addresses: SlotAddresses, services: dict[str, S
         duration_s=scenario.duration,
         controlplane=addresses.controlplane,
         client=addresses.client,
+        virtual_addresses=addresses.virtual,
+        networks=(cluster.pod_network, cluster.service_network, addresses.clients, addresses.nodes, addresses.mgmt),
     )
 
 
@@ -169,6 +176,14 @@ def _check_frontends(parts: Sequence[PathParts]) -> None:
                 f"service: its external address has one frontend for each port, and path {earlier[_served(item)]!r} has it; "
                 "allowed: another port, another Service, or a path of kind nodeport"
             )
+
+
+def _added_external_ips(parts: Sequence[PathParts]) -> dict[str, tuple[IPv4Address, ...]]:
+    added: dict[str, tuple[IPv4Address, ...]] = {}
+    for part in parts:
+        for service, addresses in part.external_ips.items():
+            added[service] = (*added.get(service, ()), *addresses)
+    return added
 
 
 def _served(frontend: Mapping[str, object]) -> tuple[object, ...]:
@@ -196,5 +211,6 @@ def _plan_paths(scenario: Scenario, kinds: Kinds, context: PlanContext, complain
         with complaints.at("paths", name):
             parts.append(path.plan(name, decoded, context, counts.get(kind, 0)))
             _check_frontends(parts)
+            check_routing(parts)
         counts[kind] = counts.get(kind, 0) + 1
     return tuple(parts)

@@ -7,6 +7,7 @@ from orchestrator.addresses import ROUTER_HOST, SlotAddresses
 from orchestrator.model.plan import Attachment, ContainerPlan, NetworkName, NetworkPlan, ProgramPlan, Role, TimingsPlan
 from orchestrator.planner.kube_proxy import KUBE_PROXY, kube_proxy_argv
 from orchestrator.planner.load import CONTROL_PORT
+from orchestrator.planner.routing import Additions
 from orchestrator.scenario.schema import Cluster
 
 API_PORT = 6443
@@ -19,7 +20,10 @@ def plan_networks(slot: SlotAddresses) -> tuple[NetworkPlan, ...]:
     return tuple(NetworkPlan(name=name, subnet=subnet, router=subnet[ROUTER_HOST]) for name, subnet in subnets)
 
 
-def plan_gateway(slot: SlotAddresses, routes: Sequence[Mapping[str, str]]) -> ContainerPlan:
+def plan_gateway(
+    slot: SlotAddresses, routes: Sequence[Mapping[str, object]], additions: Additions | None = None
+) -> ContainerPlan:
+    additions = additions or Additions()
     return ContainerPlan(
         name="gateway",
         role=Role.GATEWAY,
@@ -27,7 +31,9 @@ def plan_gateway(slot: SlotAddresses, routes: Sequence[Mapping[str, str]]) -> Co
             Attachment(network=NetworkName.CLIENTS, address=slot.gateway_on_clients),
             Attachment(network=NetworkName.NODES, address=slot.gateway_on_nodes),
         ),
-        config=_config("gateway", Role.GATEWAY, None, routes=routes),
+        config=_config("gateway", Role.GATEWAY, None, routes=routes, processes=additions.processes, settings=additions.settings),
+        files=additions.files,
+        sysctls=additions.sysctls,
     )
 
 
@@ -104,8 +110,10 @@ def plan_node(
     *,
     at_bring_up: bool,
     kube_proxy: ProgramPlan | None = None,
+    additions: Additions | None = None,
 ) -> ContainerPlan:
     """`kube_proxy`: the user's own, which then writes the rules in the agent's place."""
+    additions = additions or Additions()
     values = timings.values
     mode, pods = cluster.kube_proxy.mode, str(cluster.pod_network)
     processes = [_process("agent", ["python3", "-m", "nodeagent"])]
@@ -129,6 +137,7 @@ def plan_node(
             "status_update_s": values["status_update_s"],
         },
         "labels": dict(cluster.node_labels.get(name, {})),
+        **additions.settings,
     }
     return ContainerPlan(
         name=name,
@@ -138,11 +147,12 @@ def plan_node(
             name,
             Role.NODE,
             slot.gateway_on_nodes,
-            processes=processes,
+            processes=[*processes, *additions.processes],
             settings=settings,
         ),
         at_bring_up=at_bring_up,
         programs=() if kube_proxy is None else (kube_proxy,),
+        files=additions.files,
     )
 
 
@@ -159,7 +169,7 @@ def _config(
     role: Role,
     default_via: IPv4Address | None,
     *,
-    routes: Sequence[Mapping[str, str]] = (),
+    routes: Sequence[Mapping[str, object]] = (),
     processes: Sequence[Mapping[str, object]] = (),
     settings: Mapping[str, object] | None = None,
 ) -> dict[str, object]:

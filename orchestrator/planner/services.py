@@ -40,6 +40,7 @@ class _ServiceSpec(_Part):
     external_traffic_policy: str | None = Field(default=None, alias="externalTrafficPolicy")
     load_balancer_class: str | None = Field(default=None, alias="loadBalancerClass")
     load_balancer_ip: IPv4Address | None = Field(default=None, alias="loadBalancerIP")
+    external_ips: tuple[IPv4Address, ...] = Field(default=(), alias="externalIPs")
 
     @property
     def is_ours(self) -> bool:
@@ -93,6 +94,7 @@ def read_services(
                 ServicePortFacts(name=port.name, port=port.port, node_port=port.node_port, protocol=port.protocol)
                 for port in service.spec.ports
             ),
+            external_ips=service.spec.external_ips,
             is_local=service.spec.external_traffic_policy == "Local",
         )
     for key, address in assign_external_ips(wanted, external_pool).items():

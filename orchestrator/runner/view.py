@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from orchestrator.model.history import Event
 from orchestrator.model.plan import PathPlan
+from orchestrator.runner.routing_view import RoutingView
 
 
 class EndpointState(StrEnum):
@@ -48,9 +49,11 @@ class ClusterView:
         self._endpoints: defaultdict[str, dict[str, tuple[EndpointState, str]]] = defaultdict(dict)
         self._node_of: dict[str, str] = {}
         self._rules: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+        self.routing = RoutingView()
 
     def add(self, event: Event) -> bool:
         """Whether the event says something about the cluster."""
+        is_about_routes = self.routing.add(event)
         text = {key: value for key, value in event.fields.items() if isinstance(value, str)}
         if event.event in _ENDPOINT:
             self._endpoints[text["service"]][text["endpoint"]] = (_ENDPOINT[event.event], text.get("node", ""))
@@ -75,7 +78,7 @@ class ClusterView:
             # A container that starts anew has lost its rules.
             self._rules.pop(event.container, None)
         else:
-            return False
+            return is_about_routes
         return True
 
     def _commit(self, node: str, endpoints: object) -> None:

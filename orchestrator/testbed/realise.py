@@ -50,6 +50,7 @@ def container_spec(plan: ContainerPlan, compose: ComposeFile, run: Run) -> Conta
         service,
         run,
         networks=tuple((run.docker_name(network), address) for network, address in networks.items()),
+        sysctls=plan.sysctls,
     )
 
 
@@ -69,12 +70,13 @@ def warden_files(run: Run) -> Mapping[str, bytes]:
 
 
 def container_files(plan: ContainerPlan, run: Run, secrets: Secrets) -> Mapping[str, bytes]:
-    """The plan's configuration with what only the run knows: its id, its expiry and the token."""
+    """The plan's configuration with what only the run knows: its id, its expiry and the token; and the plan's own files."""
     config = {**plan.config, "run_id": run.run_id, "expires_in_s": run.expires_in_s}
     if plan.role in TALKS_TO_API:
         settings = config.get("settings", {})
         config["settings"] = {**(settings if isinstance(settings, Mapping) else {}), "token": secrets.token}
     files = {CONFIG: json.dumps(config).encode(), CA: secrets.ca_pem}
+    files |= {path: text.encode() for path, text in plan.files.items()}
     if any(program.path == PROGRAM for program in plan.programs):
         files[KUBECONFIG] = render_kubeconfig(
             run_id=run.run_id, server=_api_url(plan), ca_pem=secrets.ca_pem, token=secrets.token
@@ -91,7 +93,13 @@ def _api_url(plan: ContainerPlan) -> str:
 
 
 def _spec(
-    name: str, role: Role, service: ComposeService, run: Run, *, networks: tuple[tuple[str, IPv4Address], ...]
+    name: str,
+    role: Role,
+    service: ComposeService,
+    run: Run,
+    *,
+    networks: tuple[tuple[str, IPv4Address], ...],
+    sysctls: Mapping[str, str] | None = None,
 ) -> ContainerSpec:
     return ContainerSpec(
         name=run.docker_name(name),
@@ -102,7 +110,7 @@ def _spec(
         cap_add=service.cap_add,
         cap_drop=service.cap_drop,
         security_opt=service.security_opt,
-        sysctls=service.sysctls,
+        sysctls={**service.sysctls, **(sysctls or {})},
         ulimits=tuple(Ulimit(name=key, soft=item.soft, hard=item.hard) for key, item in service.ulimits.items()),
         cpu_shares=service.cpu_shares,
         mem_limit=service.mem_limit,

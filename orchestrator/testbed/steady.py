@@ -14,7 +14,7 @@ SERVING_DEADLINE_S = 60.0
 
 def await_steady_state(testbed: Testbed) -> None:
     """All nodes Ready; manifests applied; as many endpoints ready as pods are wanted, in the committed rules of every node;
-    every node up behind every frontend. Routes are part of `booted`: init reports it when they are set.
+    every node up behind every frontend; every node in the gateway's kept routes, every virtual address with a node. Static routes are part of `booted`: init reports it when they are set.
 
     Raises:
         EngineError: a container ended; DeadlineError; ClusterError; InterruptedRunError.
@@ -43,6 +43,7 @@ def await_steady_state(testbed: Testbed) -> None:
             ),
             *view.lacking_rules(nodes, (service for service, count in wanted.items() if count > 0)),
             *view.lacking_servers(nodes, backends),
+            *view.routing.lacking(nodes, plan.paths),
         ]
 
     await_state(testbed, lacking, deadline_s=SERVING_DEADLINE_S, what="steady state", watch=watch)
@@ -67,7 +68,7 @@ def _await_booted(testbed: Testbed, containers: set[str], watch: "_Alive") -> No
 
 
 class _Alive:
-    """Raises as soon as a container ends: nothing is to be waited for then."""
+    """Raises as soon as a container or a process in it ends for good: nothing is to be waited for then."""
 
     def __init__(self, testbed: Testbed) -> None:
         self._testbed = testbed
@@ -79,3 +80,15 @@ class _Alive:
             raise EngineError(
                 f"{container} ended with status {status} during bring-up", hint=f"last log lines:\n{self._testbed.log_tails}"
             )
+        if lost := describe_lost_process(event):
+            raise EngineError(f"{event.container}: {lost} during bring-up", hint=f"last log lines:\n{self._testbed.log_tails}")
+
+
+def describe_lost_process(event: Event) -> str | None:
+    """What init says of a process that nobody will see again: it used its restarts up, or its program cannot be started."""
+    process = event.fields.get("process")
+    if event.event == "process-exited" and event.fields.get("restarts_left") == 0:
+        return f"process {process} ended with status {event.fields.get('status')} and stays dead"
+    if event.event == "process-failed":
+        return f"process {process} could not be started: {event.fields.get('error')}"
+    return None

@@ -18,10 +18,10 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One static route of the container."""
+    """One static route of the container; several next hops share it by the kernel's hash."""
 
     to: ipaddress.IPv4Network
-    via: ipaddress.IPv4Address
+    next_hops: tuple[ipaddress.IPv4Address, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +81,20 @@ def decode_config(text: str | bytes) -> InitConfig:
 
 
 def _route(value: object, where: str) -> Route:
-    raw = _mapping(value, where, {"to", "via"})
+    raw = _mapping(value, where, {"to", "via", "nexthops"})
     to = _text(raw, "to", where)
     try:
         network = ipaddress.IPv4Network(to)
     except ValueError as error:
         raise ConfigError(f"{where}.to: {error}") from error
-    return Route(to=network, via=_address(raw.get("via"), f"{where}.via"))
+    if ("via" in raw) == ("nexthops" in raw):
+        raise ConfigError(f"{where}: needs either via or nexthops, got {sorted(raw)}")
+    if "via" in raw:
+        return Route(to=network, next_hops=(_address(raw["via"], f"{where}.via"),))
+    hops = [_address(hop, f"{where}.nexthops[{i}]") for i, hop in enumerate(_list(raw["nexthops"], f"{where}.nexthops"))]
+    if not hops or len(set(hops)) != len(hops):
+        raise ConfigError(f"{where}.nexthops: must be addresses, each once, got {raw['nexthops']!r}")
+    return Route(to=network, next_hops=tuple(hops))
 
 
 def _process(value: object, where: str) -> ProcessConfig:

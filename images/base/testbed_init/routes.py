@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed_init.config import InitConfig
+from testbed_init.config import InitConfig, Route
 
 
 def render_routes(config: InitConfig) -> str:
@@ -14,5 +14,11 @@ def render_routes(config: InitConfig) -> str:
     lines = ["route flush exact 0.0.0.0/0"]
     if config.default_via is not None:
         lines.append(f"route replace default via {config.default_via}")
-    lines += [f"route replace {route.to} via {route.via}" for route in config.routes]
+    lines += [f"route replace {route.to} {_render_next_hops(route)}" for route in config.routes]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _render_next_hops(route: Route) -> str:
+    if len(route.next_hops) == 1:
+        return f"via {route.next_hops[0]}"
+    return " ".join(f"nexthop via {hop}" for hop in route.next_hops)

@@ -28,7 +28,7 @@ def test_the_contract_s_example_is_decoded():
     config = decode()
     assert (config.container, config.role, config.expires_in_s) == ("node-1", "node", 1800.0)
     assert config.default_via == IPv4Address("10.100.0.1")
-    assert config.routes == (Route(to=IPv4Network("10.3.240.0/20"), via=IPv4Address("10.100.0.2")),)
+    assert config.routes == (Route(to=IPv4Network("10.3.240.0/20"), next_hops=(IPv4Address("10.100.0.2"),)),)
     assert config.processes == (ProcessConfig(name="agent", argv=("python3", "-m", "nodeagent"), restart=True),)
 
 
@@ -41,7 +41,11 @@ def test_the_contract_s_example_is_decoded():
         ({"default_via": "10.100.0"}, "default_via: Expected 4 octets in '10.100.0'"),
         ({"default_via": 7}, "default_via: Expected 4 octets in '7'"),
         ({"routes": [{"to": "10.3.240.1/20", "via": "10.0.0.1"}]}, "routes[0].to: 10.3.240.1/20 has host bits set"),
-        ({"routes": [{"to": "10.3.240.0/20"}]}, "routes[0].via: Expected 4 octets in 'None'"),
+        ({"routes": [{"to": "10.3.240.0/20"}]}, "routes[0]: needs either via or nexthops, got ['to']"),
+        ({"routes": [{"to": "10.3.240.0/20", "via": None}]}, "routes[0].via: Expected 4 octets in 'None'"),
+        ({"routes": [{"to": "10.3.240.0/20", "nexthops": []}]}, "routes[0].nexthops: must be addresses, each once, got []"),
+        ({"routes": [{"to": "10.3.240.0/20", "nexthops": ["x"]}]}, "routes[0].nexthops[0]: Expected 4 octets in 'x'"),
+        ({"routes": [{"to": "10.3.240.0/20", "nexthops": ["10.0.0.1"] * 2}]}, "routes[0].nexthops: must be addresses, each once"),
         ({"routes": {}}, "routes: must be a list, got {}"),
         ({"processes": [{"name": "a", "argv": []}]}, "processes[0].argv: must be a list of at least one string, got []"),
         ({"processes": [{"name": "a", "argv": ["x"], "restart": 1}]}, "processes[0].restart: must be true or false"),
@@ -63,6 +67,13 @@ def test_text_that_is_not_json_is_refused():
 def test_routes_are_one_idempotent_batch():
     assert render_routes(decode()) == (
         "route flush exact 0.0.0.0/0\nroute replace default via 10.100.0.1\nroute replace 10.3.240.0/20 via 10.100.0.2\n"
+    )
+
+
+def test_a_route_with_several_next_hops_is_one_multipath_route():
+    routes = [{"to": "10.3.241.153/32", "nexthops": ["10.100.0.2", "10.100.0.3"]}]
+    assert render_routes(decode(routes=routes)).splitlines()[-1] == (
+        "route replace 10.3.241.153/32 nexthop via 10.100.0.2 nexthop via 10.100.0.3"
     )
 
 
