@@ -8,13 +8,16 @@ import tarfile
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import pytest
 import yaml
 
+from orchestrator.model.history import Event
 from orchestrator.model.plan import ProgramPlan
 from orchestrator.planner.kube_proxy import KUBECONFIG, PROGRAM
 from orchestrator.testbed.archive import pack
 from orchestrator.testbed.pki import make_secrets
 from orchestrator.testbed.realise import container_files
+from orchestrator.testbed.steady import describe_lost_process
 from tests.unit.testbed.scripted_cluster import make_run, node_kill_plan
 
 OWN = ProgramPlan(path=PROGRAM, source="/anywhere", sha256="0" * 64)
@@ -40,3 +43,17 @@ def test_only_programs_are_executable_and_directories_of_the_image_are_left_alon
         directories = [member.name for member in opened if member.isdir()]
     assert modes == {"etc/testbed/config.json": 0o600, PROGRAM.lstrip("/"): 0o755}
     assert "usr/local/bin" not in directories
+
+
+@pytest.mark.parametrize(
+    ("event", "fields", "lost"),
+    [
+        ("process-exited", {"status": 1, "restarts_left": 3}, None),
+        ("process-exited", {"status": 1, "restarts_left": 0}, "process kube-proxy ended with status 1 and stays dead"),
+        ("process-failed", {"error": "ENOENT"}, "process kube-proxy could not be started: ENOENT"),
+        ("booted", {}, None),
+    ],
+)
+def test_process_that_nobody_will_see_again_is_not_waited_for(event: str, fields: dict, lost: str | None) -> None:
+    told = Event(t_mono_ns=1, source="node-1/init", event=event, fields={"process": "kube-proxy", **fields})
+    assert describe_lost_process(told) == lost
