@@ -16,6 +16,12 @@ _ADDED, _GONE = ("endpoint-ready",), ("endpoint-not-ready", "endpoint-terminatin
 _UP, _DOWN = ("server-up",), ("server-down", "server-drain", "server-removed")
 
 
+FREEZING = ("node-pause",)
+"""Faults after which the node's kernel answers and forwards, and no process does."""
+ENDS_AT_A_POD = ("tcp", "agent")
+"""Checks of the node port itself, which a frozen node's kernel passes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """Seconds from the fault to the end of a cause; None: no such limit follows from the plan."""
@@ -171,8 +177,14 @@ def _of(
         case "entry":
             haproxy = path.settings.get("haproxy")
             share = _share(history, "server", _UP, _DOWN, at_ns, step, backend=path.frontend)
+            settings = haproxy if isinstance(haproxy, Mapping) else {}
+            is_frozen = step.kind in FREEZING
+            if is_frozen and settings.get("check", "tcp") in ENDS_AT_A_POD:
+                why = "a frozen node's kernel passes every check of its node port"
+                return _with(Bounds(earliest_s=None, latest_s=None, why=why), share, "servers"), instants.detected_s
             bounds = detection_bounds(
-                haproxy if isinstance(haproxy, Mapping) else {},
+                settings,
+                answers_late=is_frozen,
                 connections_rps=load.rate_rps if load.connection_class == "new" else None,
                 servers=share[1],
             )

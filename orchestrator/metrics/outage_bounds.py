@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.metrics.bounds import check_duration_s, detection_bounds, recovery_s, withdrawal_bounds
+from orchestrator.metrics.bounds import ENDS_AT_A_POD, FREEZING, check_duration_s, detection_bounds, recovery_s, withdrawal_bounds
 from orchestrator.model.plan import LoadClassPlan, PathPlan, StepPlan, TimingsPlan
 
 VANISHING = ("node-kill", "link-down")
 """Faults after which nothing of the node answers."""
-FREEZING = ("node-pause",)
-"""Faults after which the node's kernel answers and forwards, and no process does."""
-_ENDS_AT_A_POD = ("tcp", "agent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +31,8 @@ def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: T
       Where a check, or an observed connection, ends at a pod, it can fail through live nodes until W as well: a live server
       that is marked down by the last such failure is back after `rise` good checks, so W becomes W + check + rise x downinter.
     - Node gone, policy Local: D. Every node forwards to its own pods only, so there is nothing to withdraw.
-    - Node frozen, checks that a process must answer: max(D, W), with policy Local D, and no longer than it is frozen. D is that of
-      checks that last as long as an answer may take.
+    - Node frozen, checks that a process must answer: max(D, W), with policy Local D, and no longer than it is frozen. D is that
+      of checks that last as long as an answer may take.
     - Node frozen, checks of the node port: as long as it is frozen. Its kernel goes on accepting, for its pods and for others,
       and nobody writes its rules, so that they choose its own silent pods whatever the control plane has withdrawn.
     - A class of kept connections is known to be broken only when each was used again: at least connections / rate.
@@ -70,7 +67,7 @@ def _of_gone(haproxy: Mapping[str, object], timings: TimingsPlan, *, is_local: b
     if withdrawn_s is None:
         return UNKNOWN
     why = f"HAProxy's verdict within {detected_s:g} s, the last rule within {withdrawn_s:g} s"
-    if haproxy.get("check", "tcp") in _ENDS_AT_A_POD or haproxy.get("observe", "none") != "none":
+    if haproxy.get("check", "tcp") in ENDS_AT_A_POD or haproxy.get("observe", "none") != "none":
         back_s = check_duration_s(haproxy) + recovery_s(haproxy)
         withdrawn_s += back_s
         why += f"; live servers that failed with its pods are back {back_s:g} s later"
@@ -79,7 +76,7 @@ def _of_gone(haproxy: Mapping[str, object], timings: TimingsPlan, *, is_local: b
 
 def _of_frozen(haproxy: Mapping[str, object], timings: TimingsPlan, step: StepPlan, *, is_local: bool) -> OutageBound:
     detected_s, withdrawn_s = detection_bounds(haproxy, answers_late=True).latest_s, withdrawal_bounds(timings).latest_s
-    if detected_s is None or haproxy.get("check", "tcp") in _ENDS_AT_A_POD:
+    if detected_s is None or haproxy.get("check", "tcp") in ENDS_AT_A_POD:
         why = "its kernel answers for its processes and forwards by stale rules: HAProxy notices nothing while it is frozen"
         return OutageBound(at_most_s=step.for_s, why=why)
     why = f"its health check accepts and never answers: HAProxy's verdict within {detected_s:g} s"

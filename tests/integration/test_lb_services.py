@@ -136,12 +136,15 @@ def test_service_that_goes_leaves_no_frontend_no_address_and_no_connection(make_
 
 def test_new_service_costs_connections_of_others_nothing(make_bench):
     bench = make_bench()
+    held = bench.container.background("python3", "-c", HOLD)
+    assert held.line(1) == "127.0.1.1"
     outcomes = bench.connecting(200, 3.0)
     serve(bench)
     serve(bench, "other", OTHER)
     bench.tell(op="delete-service", name="balanced")
     bench.container.wait_event("haproxy-reloaded", count=3)
     assert outcomes() == {"127.0.1.1": 600}
+    assert bench.container.run("cat", held.output) == "127.0.1.1\n", "the one that was there before goes on"
 
 
 def test_nodes_come_and_go_without_a_reload(make_bench):

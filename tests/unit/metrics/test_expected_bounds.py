@@ -1,10 +1,14 @@
 """What the plan's own timings let expect of each cause, and whether what was measured fits."""
 
-import pytest
+from dataclasses import replace
 
-from orchestrator.metrics.bounds import detection_bounds, withdrawal_bounds
+import numpy as np
+import pytest
+from sample_builder import KILL, NODEPORT, history
+
+from orchestrator.metrics.bounds import Instants, detection_bounds, explain, withdrawal_bounds
 from orchestrator.model.measurements import Explanation
-from orchestrator.model.plan import TimingsPlan
+from orchestrator.model.plan import LoadClassPlan, TimingsPlan
 
 
 @pytest.mark.parametrize(
@@ -94,3 +98,23 @@ def test_measured_duration_fits_its_bounds_within_the_tolerance(
 ) -> None:
     found = Explanation(cause="entry", lost=1, sent=2, took_s=took_s, earliest_s=earliest_s, latest_s=latest_s, why="")
     assert found.is_expected is is_expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "check", "latest_s"),
+    [("node-kill", "tcp", 1.5), ("node-pause", "health-check-node-port", 1.8), ("node-pause", "tcp", None)],
+)
+def test_entry_by_a_node_ends_with_the_verdict_that_its_check_can_give(kind: str, check: str, latest_s: float | None) -> None:
+    haproxy = {"inter_ms": 500, "fall": 2, "connect_timeout_ms": 250, "check_timeout_ms": 400, "check": check}
+    (found,) = explain(
+        {"entry": 3},
+        replace(NODEPORT, settings={"haproxy": haproxy}),
+        replace(KILL, kind=kind),
+        LoadClassPlan(path="nodeport", connection_class="new", url="", rate_rps=100.0, connections=1),
+        history(),
+        TimingsPlan(profile="other", values={}),
+        np.array([10.0, 11.0]),
+        Instants(effective_s=10.0, until_s=20.0, detected_s=None, programmed_s=None, sustained_s=None),
+    )
+    assert found.latest_s == (None if latest_s is None else pytest.approx(latest_s))
+    assert found.why
