@@ -3,39 +3,15 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 
 import docker
 import pytest
 
-from role_container import RoleContainer, private_network, render_config, started
+from fault_lab import Lab, fault_lab
 
 pytestmark = pytest.mark.integration
 
-GROUND = ["frames", "output", "rate", "delay"]
-ECHO = """
-import socket
-server = socket.create_server(("0.0.0.0", 7000), backlog=64)
-while True:
-    stream, _ = server.accept()
-    stream.sendall(b"hello")
-    stream.close()
-"""
-DIAL = """
-import socket, sys, time
-wait_s = float(sys.argv[2])
-began = time.monotonic()
-try:
-    stream = socket.create_connection((sys.argv[1], int(sys.argv[3])), timeout=wait_s)
-    connected = time.monotonic()
-    assert stream.recv(5) == b"hello"
-    print("greeted", connected - began)
-except TimeoutError:
-    print("silence")
-except OSError as error:
-    print(type(error).__name__)
-"""
 SEND = """
 import socket, sys, time
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -53,9 +29,6 @@ while time.monotonic() < end:
         sock.sendto(b"x" * 1200, (sys.argv[1], 9))
     time.sleep(0.001)
 """
-SNAPSHOT = ("ip -json addr", "ip -json route", "nft --stateless list ruleset", "tc qdisc show")
-"""Without counters: those of rules that stay count traffic."""
-numbers = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -65,64 +38,9 @@ def engine():
     client.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Lab:
-    """A subject that serves on port 7000, and two peers."""
-
-    subject: RoleContainer
-    peer: RoleContainer
-    other: RoleContainer
-    addresses: dict[str, str] = field(default_factory=dict)
-
-    def snapshot(self) -> list[str]:
-        return [self.subject.run(*command.split()) for command in SNAPSHOT]
-
-    def dial(self, source: RoleContainer | None = None, target: str = "subject", wait_s: float = 0.6) -> str:
-        return (source or self.peer).run("python3", "-c", DIAL, self.addresses[target], str(wait_s), "7000").strip()
-
-    def received(self, container: RoleContainer, what: str = "rx_packets") -> int:
-        return int(container.run("cat", f"/sys/class/net/eth0/statistics/{what}"))
-
-    def strike(self, fault: str, parameters: dict[str, object], ttl_s: float = 60) -> str:
-        """Arm for a moment from now, wait for the effect, return the id."""
-        id = f"step-{next(numbers)}"
-        at_mono_ns = time.monotonic_ns() + 400_000_000
-        resolved = {
-            key: [self.addresses[item] for item in value] if key in ("neighbours", "addresses") else value
-            for key, value in parameters.items()
-            if not (key in ("neighbours", "addresses") and not isinstance(value, list))
-        }
-        answer = self.subject.ctl(op="arm", id=id, fault=fault, at_mono_ns=at_mono_ns, ttl_s=ttl_s, parameters=resolved)
-        assert answer == {"ok": True, "state": "armed"}, answer
-        effective = self.subject.wait_event("fault-effective", id=id)
-        assert effective["t_mono_ns"] >= at_mono_ns
-        return id
-
-    def heal(self, id: str) -> str:
-        for _ in range(2):
-            assert self.subject.ctl(op="heal", id=id) == {"ok": True, "state": "healed"}
-        return str(self.subject.wait_event("fault-healed", id=id)["fields"]["evidence"])
-
-
 @pytest.fixture(scope="module")
 def lab(engine) -> Iterator[Lab]:
-    processes = [{"name": "echo", "argv": ["python3", "-c", ECHO], "restart": True}]
-    capabilities = ("NET_ADMIN", "NET_RAW", "KILL")
-    with (
-        private_network(engine) as network,
-        started(engine, "base", config=render_config(processes=processes, fault_ground=GROUND), network=network) as subject,
-        started(engine, "base", config=render_config(processes=processes), network=network, cap_add=capabilities) as peer,
-        started(engine, "base", config=render_config(processes=processes), network=network, cap_add=capabilities) as other,
-    ):
-        members = {"subject": subject, "peer": peer, "other": other}
-        for member in members.values():
-            member.wait_event("booted")
-        built = Lab(subject, peer, other, {name: member.address for name, member in members.items()})
-        until_s = time.monotonic() + 10
-        while not built.dial().startswith("greeted"):
-            assert time.monotonic() < until_s, "the subject's server does not answer"
-        built.dial(subject, "peer")
-        built.dial(built.other)
+    with fault_lab(engine, ground=["frames", "output", "rate", "delay"]) as built:
         yield built
 
 

@@ -39,6 +39,8 @@ class FakeKernel:
     iptables: list[str] = field(default_factory=list)
     bound: dict[str, int] = field(default_factory=dict)
     """Netfilter queue -> how long packets wait in it, ns."""
+    connections: int = 0
+    connection_limit: int = 262144
     filter: PacketFilter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,8 +109,8 @@ class FakeKernel:
         return FakeTool(run=lambda text: programs[argv[0]](list(argv[1:]), text.decode()).encode())
 
     def start_helper(self, module: str) -> FakeHelper:
-        """The delay's."""
-        return FakeHelper(kernel=self)
+        """Those of delay, cpu-squeeze and conntrack-full."""
+        return FakeHelper(kernel=self, module=module)
 
     def neighbours(self, addresses: Sequence[str]) -> dict[str, str]:
         """Those that the test knows."""
@@ -149,6 +151,8 @@ class FakeKernel:
         """A file of the test, or the bound queues."""
         if path.endswith("nfnetlink_queue"):
             return "".join(f"{queue} 99 0 1 0 0 0 0 1\n" for queue in self.bound)
+        if path.endswith("nf_conntrack_max"):
+            return f"{self.connection_limit}\n"
         return self.files.get(path)
 
     def find(self, pattern: str) -> tuple[str, ...]:
@@ -211,19 +215,34 @@ class FakeTool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FakeHelper:
-    """Binds and unbinds queues."""
+    """Has the effect of the helper of that name, and undoes it when it ends."""
 
     kernel: FakeKernel
+    module: str
+
+    def tell(self, line: str) -> None:
+        """As an order."""
+        self.order(line)
 
     def order(self, line: str) -> str:
         """`strike` and `release`."""
-        if line.startswith("strike"):
-            _, queues, delay_ns = line.split()
-            self.kernel.bound = dict.fromkeys(queues.split(","), int(delay_ns))
-            return str(self.kernel.now_ns)
-        self.kernel.bound = {}
-        return "0"
+        verb, *words = line.split()
+        match self.module.rpartition(".")[2], verb:
+            case "delaying", "strike":
+                self.kernel.bound = dict.fromkeys(words[0].split(","), int(words[1]))
+                return str(self.kernel.now_ns)
+            case "squeezing", "strike":
+                self.kernel.signal_all(signal.SIGSTOP)
+                return f"{self.kernel.now_ns} {len(self.kernel.processes)}"
+            case "conntrack_filling", "strike":
+                self.kernel.connections = self.kernel.connection_limit
+                return f"{self.kernel.now_ns} {self.kernel.connections} {self.kernel.connection_limit}"
+        self.end()
+        return "0 0" if self.module.endswith("filling") else "0"
 
     def end(self) -> None:
-        """Without its helper a queue is open."""
+        """Nothing of it is left."""
         self.kernel.bound = {}
+        self.kernel.connections = 0
+        if self.module.endswith("squeezing"):
+            self.kernel.signal_all(signal.SIGCONT)

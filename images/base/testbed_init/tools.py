@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Sequence
 from typing import IO, Protocol
 
-HELPER_DEADLINE_S = 2.0
+HELPER_DEADLINE_S = 4.0
+"""Longer than any of their orders takes on a busy machine; init does nothing else meanwhile."""
 
 
 class KernelError(OSError):
@@ -91,6 +93,9 @@ class _Running:
 class Helper(Protocol):
     """A process of ours that works for a fault until it is told to end."""
 
+    def tell(self, line: str) -> None:
+        """Hand it one line whose answer is of no interest. Raises KernelError."""
+
     def order(self, line: str) -> str:
         """Hand it one line and return its answer. Raises KernelError."""
 
@@ -103,6 +108,8 @@ class StartedHelper:
 
     def __init__(self, argv: Sequence[str]) -> None:
         self._name = argv[-1]
+        self._pending = b""
+        self._unanswered = 0
         reading, self._stdin = os.pipe()
         self._stdout, writing = os.pipe()
         streams = [(os.POSIX_SPAWN_DUP2, reading, 0), (os.POSIX_SPAWN_DUP2, writing, 1)]
@@ -114,21 +121,38 @@ class StartedHelper:
             os.close(reading)
             os.close(writing)
 
-    def order(self, line: str) -> str:
-        """Hand it one line and return its answer.
-
-        Raises:
-            KernelError: no answer within 2 s, or an answer that is not `ok ...`.
-        """
+    def tell(self, line: str) -> None:
+        """Hand it one line whose answer is of no interest."""
         try:
             os.write(self._stdin, f"{line}\n".encode())
         except OSError as error:
             raise KernelError(f"{self._name}: {error.strerror}") from error
-        ready, _, _ = select.select([self._stdout], [], [], HELPER_DEADLINE_S)
-        answer = os.read(self._stdout, 4096).decode().strip() if ready else f"no answer within {HELPER_DEADLINE_S:g} s"
-        if not answer.startswith("ok"):
-            raise KernelError(f"{self._name}: {line}: {answer or 'it has ended'}")
+        self._unanswered += 1
+
+    def order(self, line: str) -> str:
+        """Hand it one line and return its answer.
+
+        Raises:
+            KernelError: no answer in time, or one that is not `ok ...`.
+        """
+        self.tell(line)
+        until_s = time.monotonic() + HELPER_DEADLINE_S
+        while self._unanswered:
+            answer = self._read_line(until_s)
+            self._unanswered -= 1
+            if not answer.startswith("ok"):
+                raise KernelError(f"{self._name}: {line}: {answer}")
         return answer.removeprefix("ok").strip()
+
+    def _read_line(self, until_s: float) -> str:
+        while b"\n" not in self._pending:
+            ready, _, _ = select.select([self._stdout], [], [], max(0.0, until_s - time.monotonic()))
+            chunk = os.read(self._stdout, 4096) if ready else b""
+            if not chunk:
+                raise KernelError(f"{self._name}: {'it has ended' if ready else f'no answer within {HELPER_DEADLINE_S:g} s'}")
+            self._pending += chunk
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line.decode()
 
     def end(self) -> None:
         """Close its input, on which it ends; it is reaped like any orphan."""

@@ -24,6 +24,13 @@ class Bench:
     def arm(self, fault: str = "link-down", id: str = "step-1", at_mono_ns: int = AT_NS, **parameters: object) -> None:
         self.armoury.arm(id=id, fault=fault, at_mono_ns=at_mono_ns, ttl_s=60.0, parameters=parameters)
 
+    def add_pod(self, address: str, *, pid: int) -> None:
+        """A pod with one nginx worker."""
+        directory = f"/run/testbed/pods/uid-{pid}"
+        self.kernel.files |= {f"{directory}/address": address, f"{directory}/nginx.pid": f"{pid}\n"}
+        self.kernel.processes |= {pid: "S", pid + 1: "S"}
+        self.kernel.parents[pid + 1] = pid
+
     def advance_to(self, now_ns: int) -> int | None:
         """Move the clock from deadline to deadline, as the loop does, up to `now_ns`."""
         while (due := self.armoury.next_ns()) is not None and due <= now_ns:
@@ -238,6 +245,7 @@ def test_an_id_is_used_once(bench):
 
 
 PARAMETERS = {
+    "cpu-squeeze": {"share_ratio": 0.2},
     "delay": {"delay_s": 0.05},
     "loss": {"ratio": 0.1},
     "partition": {"neighbours": ["10.100.0.3"], "addresses": ["198.18.0.3"]},
@@ -251,6 +259,7 @@ PARAMETERS = {
 
 @pytest.mark.parametrize("name", sorted(FAULTS))
 def test_every_fault_survives_heal_without_ever_firing(bench, name):
+    bench.add_pod("10.0.1.2", pid=20)
     fault = FAULTS[name](PARAMETERS.get(name, {}), bench.kernel)
     fault.heal()
     fault.prepare()

@@ -16,6 +16,8 @@ def bench() -> Bench:
     bench = Bench()
     for ground in Ground:
         lay_ground(ground, bench.kernel)
+    bench.add_pod("10.0.1.3", pid=30)
+    bench.add_pod("10.0.1.2", pid=20)
     return bench
 
 
@@ -36,7 +38,7 @@ def state(bench: Bench) -> object:
 
 
 @pytest.mark.parametrize("end", ["heal", "expiry"])
-@pytest.mark.parametrize("name", sorted(set(FAULTS) - {"power-off"}))
+@pytest.mark.parametrize("name", sorted(set(FAULTS) - {"power-off", "pod-kill"}))
 def test_every_fault_changes_nothing_before_its_instant_and_leaves_nothing_after_its_end(bench, name, end):
     before = state(bench)
     bench.arm(name, **PARAMETERS.get(name, {}))
@@ -140,6 +142,40 @@ def test_a_frozen_process_is_proven_by_its_state(bench):
     assert bench.events.named("fault-effective")[0]["evidence"] == "haproxy (pid 8) is stopped"
 
 
+def test_a_killed_pod_loses_master_and_workers_and_the_others_nothing(bench):
+    bench.arm("pod-kill")
+    bench.advance_to(AT_NS)
+    assert bench.events.named("fault-effective")[0]["evidence"] == "nginx is gone: 10.0.1.2 (2 processes)"
+    assert sorted(bench.kernel.processes) == [7, 8, 30, 31]
+
+
+def test_all_pods_of_a_node_can_be_killed_at_once(bench):
+    bench.arm("pod-kill", count=None)
+    bench.advance_to(AT_NS)
+    assert sorted(bench.kernel.processes) == [7, 8]
+
+
+def test_more_pods_than_there_are_cannot_be_killed(bench):
+    bench.arm("pod-kill", count=3)
+    bench.advance_to(AT_NS)
+    assert bench.events.named("fault-failed")[0]["evidence"] == "prepare: pod-kill: 3 pods asked for, 2 run on this node"
+
+
+def test_a_pod_is_not_ready_because_its_node_s_probes_are_refused(bench):
+    bench.arm("pod-not-ready", count=2)
+    bench.advance_to(AT_NS)
+    assert bench.kernel.tables["inet testbed_faults"]["output"] == [
+        "ip daddr { 10.0.1.2, 10.0.1.3 } tcp flags & (fin | syn | rst | ack) == syn counter packets 0 bytes 0 "
+        'reject with tcp reset comment "fault-1"'
+    ]
+
+
+def test_a_full_table_is_proven_by_count_and_limit(bench):
+    bench.arm("conntrack-full")
+    bench.advance_to(AT_NS)
+    assert bench.events.named("fault-effective")[0]["evidence"] == "262144 entries of 262144; the kernel refuses the next"
+
+
 def test_a_process_that_does_not_run_cannot_be_killed(bench):
     bench.kernel.named["agent"] = None
     bench.arm("process-kill", process="agent")
@@ -165,6 +201,8 @@ def test_laying_ground_twice_lays_it_once(bench):
         ("loss", {"ratio": 0.1, "direction": "up"}, "loss: direction must be both, in or out, got 'up'"),
         ("rate", {"mbit_per_s": 0}, "rate: mbit_per_s must be from 0.01 to 10000, got 0.0"),
         ("delay", {"delay_s": 11}, "delay: delay_s must be above 0 and at most 10, got 11.0"),
+        ("cpu-squeeze", {"share_ratio": 1}, "cpu-squeeze: share_ratio must be from 0.01 to 0.99, got 1.0"),
+        ("pod-kill", {"count": 0}, "pod-kill: count must be at least 1, or null, got 0"),
         ("process-kill", {}, "process-kill: process must be a non-empty string, got None"),
         ("process-pause", {"process": "x"}, "process-pause: no process 'x'; this container has ['agent', 'haproxy']"),
     ],
@@ -175,8 +213,14 @@ def test_bad_parameters_are_refused_when_armed(bench, fault, parameters, message
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("fault", ["partition", "loss", "rate", "delay"])
+@pytest.mark.parametrize("fault", ["partition", "loss", "rate", "delay", "conntrack-full", "pod-not-ready"])
 def test_a_container_without_net_admin_refuses_faults_of_its_links(bench, fault):
     bench.kernel.net_admin = False
     with pytest.raises(OSError, match="lacks CAP_NET_ADMIN"):
-        bench.arm(fault, **PARAMETERS[fault])
+        bench.arm(fault, **PARAMETERS.get(fault, {}))
+
+
+def test_a_table_too_large_to_fill_is_refused_when_armed(bench):
+    bench.kernel.connection_limit = 2_000_000
+    with pytest.raises(FaultError, match="the table's limit is 2000000; allowed: up to 1048576"):
+        bench.arm("conntrack-full")

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from testbed_init.faults import delay, link_down, loss, no_op, partition, pause, power_off, process, rate, shutdown
+from testbed_init.faults import (
+    conntrack_full,
+    cpu_squeeze,
+    delay,
+    link_down,
+    loss,
+    no_op,
+    partition,
+    pause,
+    pods,
+    power_off,
+    process,
+    rate,
+    shutdown,
+)
 from testbed_init.faults.seam import Build, Effect, Fault, FaultError
 from testbed_init.kernel import Kernel
 
 FAULTS: Mapping[str, Build] = {
+    "conntrack-full": conntrack_full.build,
+    "cpu-squeeze": cpu_squeeze.build,
     "delay": delay.build,
     "link-down": link_down.build,
     "loss": loss.build,
     "no-op": no_op.build,
     "partition": partition.build,
     "pause": pause.build,
+    "pod-kill": pods.build_kill,
+    "pod-not-ready": pods.build_not_ready,
     "power-off": power_off.build,
     "process-kill": process.build_kill,
     "process-pause": process.build_pause,

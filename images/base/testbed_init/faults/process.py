@@ -35,7 +35,7 @@ class ProcessKill:
         self.kernel.hold(self.process)
         self.kernel.send_signal(pid, signal.SIGKILL)
         struck_ns = self.kernel.clock()
-        _await_state(self.kernel, pid, GONE, f"process-kill: {self.process}")
+        await_state(self.kernel, pid, GONE, f"process-kill: {self.process}")
         return Effect(t_mono_ns=struck_ns, evidence=f"{self.process} (pid {pid}) is gone")
 
     def heal(self) -> str:
@@ -66,7 +66,7 @@ class ProcessPause:
         self.pid = _running(self.kernel, self.process, "process-pause")
         self.kernel.send_signal(self.pid, signal.SIGSTOP)
         struck_ns = self.kernel.clock()
-        _await_state(self.kernel, self.pid, STOPPED, f"process-pause: {self.process}")
+        await_state(self.kernel, self.pid, STOPPED, f"process-pause: {self.process}")
         return Effect(t_mono_ns=struck_ns, evidence=f"{self.process} (pid {self.pid}) is stopped")
 
     def heal(self) -> str:
@@ -144,7 +144,8 @@ def _running(kernel: Kernel, process: str, fault: str) -> int:
     return pid
 
 
-def _await_state(kernel: Kernel, pid: int, wanted: frozenset[str | None], what: str) -> None:
+def await_state(kernel: Kernel, pid: int, wanted: frozenset[str | None], what: str) -> None:
+    """Until the process is in one of these states. Raises FaultError."""
     struck_ns = kernel.clock()
     while (state := kernel.process_state(pid)) not in wanted:
         if kernel.clock() - struck_ns > SETTLE_NS:
