@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -274,13 +275,17 @@ def test_every_kind_is_applied_labelled_annotated_patched_three_ways_waited_for_
     kubectl("rollout", "status", "deploy/service-test", "--timeout=10s")
     assert kubectl("label", *EVERY_DAY, "by=label").count(" labeled\n") == len(EVERY_DAY)
     assert kubectl("annotate", *EVERY_DAY, "by=annotate").count(" annotated\n") == len(EVERY_DAY)
-    for name in EVERY_DAY:
+
+    def patch(name: str) -> None:
         for kind, body in (
             ("strategic", '{"metadata":{"labels":{"strategic":"yes"}}}'),
             ("merge", '{"metadata":{"labels":{"merge":"yes","by":null}}}'),
             ("json", '[{"op":"add","path":"/metadata/labels/json","value":"yes"}]'),
         ):
             assert kubectl("patch", name, f"--type={kind}", "-p", body).endswith(" patched\n")
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(patch, EVERY_DAY))
     told = json.loads(kubectl("get", *EVERY_DAY, "-o", "json"))["items"]
     for item in told:
         labels, annotations = item["metadata"]["labels"], item["metadata"]["annotations"]

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from nodeagent.observer.generations import HEADER, NEW_GENERATION, count_commits
+from nodeagent.observer.observer import RulesObserver
 from nodeagent.observer.tables import read_iptables, read_nftables
+from testbed_init.events import RecordedEvents
 
 NEW_RULE = 10 << 8 | 6
 WEB, WEB_KEY = "service-ULMVA6XW-default/web/tcp/http", "default/web:http"
@@ -95,3 +97,35 @@ COMMIT
 
 def test_endpoints_are_read_from_the_chains_of_iptables_with_and_without_comments() -> None:
     assert read_iptables(SAVED) == {"default/web:http": {"10.0.1.2:8080", "10.0.2.2:8080"}, "default/dns:": {"10.0.1.2:53"}}
+
+
+def observe(*listings: str) -> list[dict]:
+    """What is told of these readings, one after the other; the n-th was committed at instant n."""
+    events = RecordedEvents()
+    observer = RulesObserver(node="node-1", mode="nftables", events=events, clock=lambda: 0)
+    for number, text in enumerate(listings, 1):
+        observer._report(text, number)
+    assert {name for name, _ in events.seen} <= {"rules-committed"}
+    return [fields for _, fields in events.seen]
+
+
+def test_only_what_a_commit_changed_is_told_with_its_instant() -> None:
+    one, two = spread(("10.0.1.2", 8080)), spread(("10.0.1.2", 8080), ("10.0.2.2", 8080))
+    other = rule("service-ABCDEFGH-a/b/udp/dns", spread(("10.0.1.9", 53)))
+    told = observe(listing(rule(WEB, one), other), listing(rule(WEB, two), other), listing(rule(WEB, two), other), listing(other))
+    assert [(fields["t_mono_ns"], fields["endpoints"]) for fields in told] == [
+        (1, {"a/b:dns": ["10.0.1.9:53"], WEB_KEY: ["10.0.1.2:8080"]}),
+        (2, {WEB_KEY: ["10.0.1.2:8080", "10.0.2.2:8080"]}),
+        (4, {WEB_KEY: []}),
+    ]
+    assert {(fields["writer"], fields["revision"], fields["duration_ms"]) for fields in told} == {("kube-proxy", None, None)}
+
+
+def test_nothing_is_told_before_the_table_stands_and_all_is_gone_when_it_is_emptied() -> None:
+    empty = json.dumps({"nftables": [{"table": {"name": "kube-proxy"}}]})
+    told = observe("", empty, listing(), listing(rule(WEB, spread(("10.0.1.2", 8080)))), "", empty)
+    assert [(fields["t_mono_ns"], fields["endpoints"]) for fields in told] == [
+        (3, {}),
+        (4, {WEB_KEY: ["10.0.1.2:8080"]}),
+        (6, {WEB_KEY: []}),
+    ]
