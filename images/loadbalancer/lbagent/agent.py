@@ -10,6 +10,7 @@ from pathlib import Path
 from lbagent.addresses import LinkAddresses
 from lbagent.api import HttpApi
 from lbagent.cluster import Object
+from lbagent.ingress.feed import IngressFeed
 from lbagent.log_socket import LogSocket
 from lbagent.process import HaproxyProcess
 from lbagent.provisioner import Provisioner
@@ -48,6 +49,7 @@ class Agent:
             addresses=LinkAddresses(beside=settings.public_ip),
             events=events,
         )
+        self._ingresses = IngressFeed(self._provisioner.on_ingresses)
 
     def ask_reload(self) -> None:
         """Render the configuration anew; HAProxy is replaced by a successor, or started if it does not run."""
@@ -83,10 +85,14 @@ class Agent:
             open_session(api_url=api, token=self._settings.token, ca_file=self._ca_file) as session,
             asyncio.TaskGroup() as tasks,
         ):
-            for resource, on_change in (("nodes", self._reconciler.on_nodes), ("services", self._on_services)):
+            watched = [("/api/v1", "nodes", self._reconciler.on_nodes), ("/api/v1", "services", self._on_services)]
+            if self._settings.ingresses:
+                watched.append(("/api/v1", "secrets", self._ingresses.on_secrets))
+                watched.append(("/apis/networking.k8s.io/v1", "ingresses", self._ingresses.on_ingresses))
+            for group, resource, on_change in watched:
                 watch = ResourceWatch(
                     session=session,
-                    path=f"/api/v1/{resource}",
+                    path=f"{group}/{resource}",
                     resource=resource,
                     on_change=on_change,
                     events=self._events,
@@ -100,6 +106,7 @@ class Agent:
     def _on_services(self, objects: Collection[Object]) -> None:
         self._reconciler.on_services(objects)
         self._provisioner.on_services(self._reconciler.services or {})
+        self._ingresses.on_services(self._reconciler.services or {})
 
     def _on_haproxy_end(self, pid: int, status: int | None) -> None:
         self._events.emit("haproxy-exited", pid=pid, status=status)

@@ -1,4 +1,4 @@
-"""What the agent writes to the Kubernetes API: small patches, over the session that the watches share."""
+"""What the agent writes to the Kubernetes API: small patches and events, over the session that the watches share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REQUEST_TIMEOUT_S = 5.0
 
 
 class ApiError(Exception):
-    """The API refused a patch, or did not answer."""
+    """The API refused what was written, or did not answer."""
 
 
 class Api(Protocol):
@@ -20,6 +20,9 @@ class Api(Protocol):
 
     async def patch(self, path: str, body: Mapping[str, Any]) -> None:
         """Merge `body` into the object (RFC 7396); one that is gone is fine. Raises ApiError."""
+
+    async def create(self, path: str, body: Mapping[str, Any]) -> None:
+        """Create the object in the collection; one that is there already is fine. Raises ApiError."""
 
 
 class HttpApi:
@@ -30,13 +33,20 @@ class HttpApi:
 
     async def patch(self, path: str, body: Mapping[str, Any]) -> None:
         """See `Api`."""
+        await self._send("PATCH", path, body, content_type="application/merge-patch+json", fine=404)
+
+    async def create(self, path: str, body: Mapping[str, Any]) -> None:
+        """See `Api`."""
+        await self._send("POST", path, body, content_type="application/json", fine=409)
+
+    async def _send(self, method: str, path: str, body: Mapping[str, Any], *, content_type: str, fine: int) -> None:
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-        headers = {"Content-Type": "application/merge-patch+json"}
+        headers = {"Content-Type": content_type}
         try:
-            async with self._session.patch(path, json=body, headers=headers, timeout=timeout) as response:
-                if response.status >= 400 and response.status != 404:
-                    raise ApiError(f"PATCH {path}: HTTP {response.status}: {(await response.text())[:300]}")
+            async with self._session.request(method, path, json=body, headers=headers, timeout=timeout) as response:
+                if response.status >= 400 and response.status != fine:
+                    raise ApiError(f"{method} {path}: HTTP {response.status}: {(await response.text())[:300]}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiError(f"PATCH {path}: {type(error).__name__}: {error}") from error
+            raise ApiError(f"{method} {path}: {type(error).__name__}: {error}") from error

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 CONNECTION = b"conn "
 LOG_FORMAT_TCP = '"conn %ci %cp %f %b %s %Tw %Tc %Tt %B %ts %rc"'
 """One word a field (configuration manual 2.6, section 8.2.4), told from every other line by its first word."""
+LOG_FORMAT_HTTP = '"conn %ci %cp %f %b %s %Tw %Tc %Ta %B %ts %rc"'
+"""The same for each request: `%Ta`, from its first byte on, without the time that a kept connection was idle before it."""
 
 TRANSITION = re.compile(
     rb"(?:Backup )?Server (?P<backend>[^/\s]+)/(?P<server>\S+) .*?is (?P<state>UP|DOWN)\b"

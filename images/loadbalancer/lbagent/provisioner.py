@@ -1,6 +1,7 @@
-"""Brings HAProxy's frontends and the interface's addresses to what the Services of type LoadBalancer ask for.
+"""Brings HAProxy's frontends and the interface's addresses to what Services of type LoadBalancer and Ingresses ask for.
 
-Only a frontend that comes, goes or changes needs a new HAProxy (a seamless reload); nodes and node ports never do.
+Only a frontend that comes, goes or changes needs a new HAProxy (a seamless reload); nodes, node ports and renewed certificates
+never do.
 """
 
 from __future__ import annotations
@@ -8,12 +9,17 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from lbagent.addresses import AddressError, Addresses
 from lbagent.api import Api, ApiError
 from lbagent.cluster import Object
-from lbagent.frontends import Backend, Frontend
+from lbagent.frontends import Backend, Check, Frontend
+from lbagent.frontends.ingress import IngressFrontend
+from lbagent.ingress.files import changed_files, keep_only, write_files
+from lbagent.ingress.reading import IngressView
+from lbagent.ingress.telling import Teller
 from lbagent.load_balancers import SERVED_IP, LoadBalancer, find_load_balancers
 from lbagent.process import HaproxyError
 from lbagent.reconciler import Reconciler
@@ -58,12 +64,23 @@ class Provisioner:
         self._events = events
         self._balancers: tuple[LoadBalancer, ...] | None = None
         """None before the first list of services: then nothing is taken away."""
+        self._ingresses: IngressView | None = None
+        """None before the first lists of what Ingresses depend on."""
+        self._checks: Mapping[str, Check] = {}
+        self._teller = Teller(settings.public_ip)
         self._wanted = asyncio.Event()
         self._reload_asked = False
 
     def on_services(self, services: Mapping[str, Object]) -> None:
         """The services changed."""
         self._balancers = find_load_balancers(services, self._settings.services)
+        self._wanted.set()
+
+    def on_ingresses(self, view: IngressView, services: Mapping[str, Object]) -> None:
+        """The Ingresses, or what they depend on, changed."""
+        self._ingresses = view
+        has_port = (key for key, service in services.items() if (service.get("spec") or {}).get("healthCheckNodePort"))
+        self._checks = dict.fromkeys(has_port, Check.HEALTH_CHECK_NODE_PORT)
         self._wanted.set()
 
     def ask_reload(self) -> None:
@@ -98,27 +115,61 @@ class Provisioner:
         Raises:
             AddressError, ApiError, HaproxyError, RuntimeApiError: what was done stays, and the next attempt goes on from there.
         """
-        balancers, reload_asked = self._balancers or (), self._reload_asked
+        balancers, reload_asked, is_known = self._balancers or (), self._reload_asked, self._is_known()
         if self._haproxy.pid is None and not reload_asked:
             return  # it stays dead until it is asked for
-        frontends = (*self._settings.frontends, *(item for balancer in balancers for item in balancer.frontends))
+        ingresses = self._ingress_frontends()
+        balanced = (item for balancer in balancers for item in balancer.frontends)
+        frontends: tuple[Frontend, ...] = (*self._settings.frontends, *balanced, *ingresses)
+        files = {path: content for frontend in ingresses for path, content in frontend.files().items()}
         wanted = {balancer.address for balancer in balancers}
         await self._addresses.add(wanted)
-        if reload_asked or (self._balancers is not None and not self._is_running(frontends)):
+        if reload_asked or (is_known and not self._is_running(frontends)):
             self._reload_asked = False
             event = "haproxy-started" if self._haproxy.pid is None else "haproxy-reloaded"
             live = await self._reconciler.read_servers() if self._haproxy.pid is not None else None
             if live is not None:
                 await self._retire(frontends, live)
+            write_files(files)
             await self._start(event, frontends, live)
-        if self._balancers is None:
+        if not is_known:
             return
+        await self._renew(changed_files(files))
+        write_files(files)
         if self._reconciler.backends != (backends := backends_of(frontends)):
             self._reconciler.serve(backends)  # a HAProxy that was taken over serves more than the plan's own frontends
         await self._addresses.keep_only(wanted)
+        keep_only(self._paths.ingress, files.keys())
         for balancer in balancers:
             if not balancer.is_told:
                 await api.patch(service_path(balancer), {"metadata": {"annotations": {SERVED_IP: str(balancer.address)}}})
+        if self._ingresses is not None:
+            await self._teller.tell(self._ingresses, api)
+
+    def _is_known(self) -> bool:
+        """Whether everything that frontends depend on has been heard of; before that nothing is taken away."""
+        return self._balancers is not None and (self._ingresses is not None or not self._settings.ingresses)
+
+    def _ingress_frontends(self) -> tuple[IngressFrontend, ...]:
+        """None while there is no Ingress: then nothing is bound."""
+        view = self._ingresses
+        if view is None or not view.ingresses:
+            return ()
+        return tuple(
+            IngressFrontend(entry=entry, view=view, directory=self._paths.ingress, checks=self._checks)
+            for entry in self._settings.ingresses
+        )
+
+    async def _renew(self, certificates: Mapping[Path, str]) -> None:
+        """Replace certificates in the running HAProxy: new handshakes get the new one, and no connection is touched.
+
+        Source: HAProxy 2.6 management manual, section 9.3: `set ssl cert`, `commit ssl cert`.
+        """
+        for path, pem in certificates.items():
+            await self._runtime.ask(f"set ssl cert {path} <<\n{pem}")
+            answer = await self._runtime.ask(f"commit ssl cert {path}")
+            if "Success" not in answer:
+                raise RuntimeApiError(f"'commit ssl cert {path}': HAProxy answered {answer!r}")
 
     async def _start(self, event: str, frontends: tuple[Frontend, ...], live: Iterable[LiveServer] | None) -> None:
         """`live`: what the predecessor has; None where there is none, and every server that is known starts as healthy."""

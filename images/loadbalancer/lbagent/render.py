@@ -19,6 +19,8 @@ class Paths:
     admin_socket: Path
     log_socket: Path
     pid_file: Path
+    ingress: Path
+    """Directory of maps and certificates."""
 
     @staticmethod
     def under(directory: Path) -> Paths:
@@ -28,6 +30,7 @@ class Paths:
             admin_socket=directory / "haproxy.sock",
             log_socket=directory / "haproxy-log.sock",
             pid_file=directory / "haproxy.pid",
+            ingress=directory / "ingress",
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lbagent.decoding import SettingsError, expect_list, expect_object
 from lbagent.frontends import Backend, Frontend, decode_frontend
+from lbagent.frontends.ingress import IngressEntry
 from lbagent.frontends.service import ServiceFrontend
 
 KEYS = {"api_url", "token", "public_ip", "frontends", "threads", "max_connections", "restart_haproxy"}
@@ -25,6 +26,8 @@ class Settings:
     """Those that are there from the start."""
     services: tuple[ServiceFrontend, ...] = ()
     """Those whose address the cluster decides."""
+    ingresses: tuple[IngressEntry, ...] = ()
+    """Those that serve the cluster's Ingresses."""
     threads: int = 1
     """One thread carries far more than a testbed's load, and keeps the order of servers in a round exact."""
     max_connections: int = 8192
@@ -75,8 +78,9 @@ def decode_settings(text: str | bytes) -> Settings:
         api_url=strings["api_url"].rstrip("/"),
         token=strings["token"],
         public_ip=public_ip,
-        frontends=tuple(entry for entry in entries if not isinstance(entry, ServiceFrontend)),
+        frontends=tuple(entry for entry in entries if not isinstance(entry, ServiceFrontend | IngressEntry)),
         services=tuple(entry for entry in entries if isinstance(entry, ServiceFrontend)),
+        ingresses=tuple(entry for entry in entries if isinstance(entry, IngressEntry)),
         threads=_count(raw.get("threads", 1), "settings.threads"),
         max_connections=_count(raw.get("max_connections", 8192), "settings.max_connections"),
         restart_haproxy=restart_haproxy,

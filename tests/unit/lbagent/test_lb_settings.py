@@ -173,7 +173,10 @@ def test_load_balancer_s_entry_has_no_address_of_its_own():
         (lambda: decode(frontends=[FRONTEND, FRONTEND]), "settings.frontends: names must be unique"),
         (lambda: decode(threads=0), "settings.threads: must be an integer above 0, got 0"),
         (lambda: decode(restart_haproxy="yes"), "settings.restart_haproxy: must be true or false, got 'yes'"),
-        (lambda: decode_with(mode="http"), "settings.frontends[0].mode: must be one of ['loadbalancer', 'tcp'], got 'http'"),
+        (
+            lambda: decode_with(mode="http"),
+            "settings.frontends[0].mode: must be one of ['ingress', 'loadbalancer', 'tcp'], got 'http'",
+        ),
         (lambda: decode_with(name="a b"), "settings.frontends[0].name: must consist of letters, digits and _.:-"),
         (lambda: decode_with(bind="198.18.0.3"), "settings.frontends[0].bind: must be IPv4:port, got '198.18.0.3'"),
         (lambda: decode_with(bind="198.18.0.3:0"), "settings.frontends[0].bind: must be IPv4:port"),

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from lbagent.decoding import SettingsError
-from lbagent.frontends import service, tcp
+from lbagent.frontends import ingress, service, tcp
 from lbagent.frontends.seam import Backend, Check, Frontend
 
-KINDS: Mapping[str, Callable[[object, str], Frontend | service.ServiceFrontend]] = {
+KINDS: Mapping[str, Callable[[object, str], Frontend | service.ServiceFrontend | ingress.IngressEntry]] = {
     "tcp": tcp.decode,
     "loadbalancer": service.decode,
+    "ingress": ingress.decode,
 }
 
 __all__ = ["KINDS", "Backend", "Check", "Frontend", "decode_frontend"]
 
 
-def decode_frontend(raw: object, where: str) -> Frontend | service.ServiceFrontend:
+def decode_frontend(raw: object, where: str) -> Frontend | service.ServiceFrontend | ingress.IngressEntry:
     """Decode one entry of `settings.frontends`.
 
     Raises:

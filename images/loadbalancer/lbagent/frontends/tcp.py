@@ -138,17 +138,7 @@ class TcpFrontend:
 
     def backends(self) -> tuple[Backend, ...]:
         """The one backend."""
-        return (
-            Backend(
-                name=self.name,
-                service=self.service,
-                port=self.port,
-                server_options=render_server_options(self.options, self.service),
-                checks=self.options.checks,
-                starts_down=self.options.checks and self.options.starts_down,
-                check=self.check,
-            ),
-        )
+        return (make_backend(self.name, self.service, self.port, self.options, self.check),)
 
     def render(self, servers: Mapping[str, Sequence[Server]]) -> str:
         """Frontend and backend section."""
@@ -162,20 +152,40 @@ class TcpFrontend:
             *([f"    tcp-request connection reject unless {{ src {' '.join(self.sources)} }}"] if self.sources else []),
             f"    default_backend {self.name}",
             "",
-            f"backend {self.name}",
-            "    mode tcp",
-            f"    balance {options.balance}",
-            # Without it `source` is a static map, which takes no servers at run time.
-            *(["    hash-type consistent"] if options.balance is Balance.SOURCE else []),
-            f"    timeout connect {options.connect_timeout_ms}ms",
-            f"    timeout server {options.server_timeout_ms}ms",
-            *([f"    timeout check {options.check_timeout_ms}ms"] if options.check_timeout_ms is not None else []),
-            *HTTP_CHECKS.get(self.check if options.checks else Check.TCP, ()),
-            f"    retries {options.retries}",
-            f"    option redispatch {options.redispatch}" if options.redispatch else "    no option redispatch",
-            *(f"    server {render_server(server, self.backends()[0].server_options)}" for server in servers.get(self.name, ())),
+            *render_backend(self.backends()[0], options, servers.get(self.name, ()), mode="tcp"),
         ]
         return "".join(f"{line}\n" for line in lines)
+
+
+def make_backend(name: str, service: str, port: str | int | None, options: TcpOptions, check: Check) -> Backend:
+    """The backend of one service port with these options."""
+    return Backend(
+        name=name,
+        service=service,
+        port=port,
+        server_options=render_server_options(options, service),
+        checks=options.checks,
+        starts_down=options.checks and options.starts_down,
+        check=check,
+    )
+
+
+def render_backend(backend: Backend, options: TcpOptions, servers: Sequence[Server], *, mode: str) -> tuple[str, ...]:
+    """The lines of a backend section."""
+    return (
+        f"backend {backend.name}",
+        f"    mode {mode}",
+        f"    balance {options.balance}",
+        # Without it `source` is a static map, which takes no servers at run time.
+        *(["    hash-type consistent"] if options.balance is Balance.SOURCE else []),
+        f"    timeout connect {options.connect_timeout_ms}ms",
+        f"    timeout server {options.server_timeout_ms}ms",
+        *([f"    timeout check {options.check_timeout_ms}ms"] if options.check_timeout_ms is not None else []),
+        *HTTP_CHECKS.get(backend.check if options.checks else Check.TCP, ()),
+        f"    retries {options.retries}",
+        f"    option redispatch {options.redispatch}" if options.redispatch else "    no option redispatch",
+        *(f"    server {render_server(server, backend.server_options)}" for server in servers),
+    )
 
 
 HTTP_CHECKS: Mapping[Check, tuple[str, ...]] = {
@@ -222,14 +232,14 @@ def decode(raw: object, where: str) -> Frontend:
         raise SettingsError(f"{where}.port: must be the name or number of a service port or null, got {port!r}")
     return TcpFrontend(
         name=name,
-        bind=_socket_address(bind, f"{where}.bind"),
+        bind=parse_socket_address(bind, f"{where}.bind"),
         service=service,
         port=port,
         options=decode_flat(TcpOptions, given.get("haproxy", {}), f"{where}.haproxy"),
     )
 
 
-def _socket_address(value: object, where: str) -> str:
+def parse_socket_address(value: object, where: str) -> str:
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     try:
         address = ipaddress.IPv4Address(host)
