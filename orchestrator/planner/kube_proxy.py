@@ -28,6 +28,8 @@ def kube_proxy_argv(*, node: str, mode: str, cluster_cidr: str, timings: Mapping
         f"--metrics-bind-address=127.0.0.1:{METRICS_PORT}",
         # Its events would come as protobuf otherwise, which our API does not read.
         "--kube-api-content-type=application/json",
+        # In iptables mode, node ports at 127.0.0.1 want the sysctl route_localnet, and a kube-proxy that cannot set it ends.
+        *(["--iptables-localhost-nodeports=false"] if mode == "iptables" else []),
     ]
 
 

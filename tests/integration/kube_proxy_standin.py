@@ -223,6 +223,7 @@ def main():
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for flag in FLAGS:
         parser.add_argument(f"--{flag}", required=True)
+    parser.add_argument("--iptables-localhost-nodeports")
     asyncio.run(Standin(parser.parse_args()).run())
 
 

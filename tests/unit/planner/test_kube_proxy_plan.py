@@ -114,6 +114,7 @@ def test_every_node_runs_it_with_the_planned_flags_also_one_that_joins_later(pla
             "--healthz-bind-address=0.0.0.0:10256",
             "--metrics-bind-address=127.0.0.1:10249",
             "--kube-api-content-type=application/json",
+            "--iptables-localhost-nodeports=false",
         ]
         settings = node.config["settings"]
         assert isinstance(settings, dict)
