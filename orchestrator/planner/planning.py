@@ -74,7 +74,7 @@ def plan_run(
         timings=timings,
         cluster={
             "kube_proxy_mode": cluster.kube_proxy.mode,
-            "kube_proxy_binary": None if kube_proxy is None else {"source": kube_proxy.source, "sha256": kube_proxy.sha256},
+            **({} if kube_proxy is None else {"kube_proxy_binary": kube_proxy.source, "kube_proxy_sha256": kube_proxy.sha256}),
             "pod_network": str(cluster.pod_network),
             "service_network": str(cluster.service_network),
             "nodes": cluster.nodes,
