@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestrator.metrics.limits import Bounds
+from orchestrator.metrics.routing import NextHops, detection_of
 from orchestrator.metrics.spans import Times
 from orchestrator.model.history import History
 from orchestrator.model.measurements import Explanation
 from orchestrator.model.plan import LoadClassPlan, PathPlan, StepPlan, TimingsPlan
+from orchestrator.model.routing import routing_of
 
 _HAPROXY: Mapping[str, float] = {"inter_ms": 2000, "fall": 3, "rise": 2, "connect_timeout_ms": 1000, "error_limit": 10}
 """Defaults of docs/contracts.md section 3."""
@@ -20,15 +23,6 @@ FREEZING = ("node-pause",)
 """Faults after which the node's kernel answers and forwards, and no process does."""
 ENDS_AT_A_POD = ("tcp", "agent")
 """Checks of the node port itself, which a frozen node's kernel passes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """Seconds from the fault to the end of a cause; None: no such limit follows from the plan."""
-
-    earliest_s: float | None
-    latest_s: float | None
-    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,11 +132,12 @@ def explain(
     timings: TimingsPlan,
     at_s: Times,
     instants: Instants,
+    next_hops: NextHops | None = None,
 ) -> tuple[Explanation, ...]:
     """One for each cause, in the order of the attribution; `at_s`: instants of the class's requests in the window."""
     found = []
     for cause, lost in attribution.items():
-        bounds, ended_s = _of(cause, path, step, load, history, timings, instants)
+        bounds, ended_s = _of(cause, path, step, load, history, timings, instants, next_hops)
         end_s = instants.until_s if ended_s is None else ended_s
         found.append(
             Explanation(
@@ -166,10 +161,21 @@ def _of(
     history: History,
     timings: TimingsPlan,
     instants: Instants,
+    next_hops: NextHops | None,
 ) -> tuple[Bounds, float | None]:
     at_ns = (history.start_mono_ns or 0) + round(instants.effective_s * 1e9)
     nothing = Bounds(earliest_s=None, latest_s=None, why="")
     match cause:
+        case "next hop" if next_hops is not None and is_kept(path):
+            return _of_kept_route(path, next_hops), instants.detected_s
+        case "next hop or endpoint":
+            withdrawal, detection = withdrawal_bounds(timings), _of_kept_route(path, next_hops)
+            ends = [end for end in (instants.detected_s, instants.programmed_s) if end is not None]
+            return _sooner(detection, withdrawal), min(ends, default=None)
+        case "moved":
+            return Bounds(
+                earliest_s=None, latest_s=None, why="each connection breaks at most once for each change of next hops"
+            ), None
         case "next hop":
             away = f"the node is away for {step.for_s:g} s" if step.for_s else "the node does not come back"
             why = f"nothing withdraws the route: {away}, and forwards again when it has booted and has its rules"
@@ -197,6 +203,31 @@ def _of(
             return Bounds(earliest_s=None, latest_s=None, why=why), None
         case _:
             return nothing, None
+
+
+def is_kept(path: PathPlan) -> bool:
+    """Whether anybody withdraws the path's route from a dead node."""
+    routing = routing_of(path)
+    return routing is not None and detection_of(routing).latest_s is not None
+
+
+def _of_kept_route(path: PathPlan, next_hops: NextHops | None) -> Bounds:
+    routing = routing_of(path)
+    if routing is None:
+        return Bounds(earliest_s=None, latest_s=None, why="")
+    share = (0, 0) if next_hops is None else (next_hops.struck, next_hops.total)
+    return _with(detection_of(routing), share, "next hops")
+
+
+def _sooner(first: Bounds, second: Bounds) -> Bounds:
+    """Of two causes that hold at once, and cannot be told apart while both do."""
+    earliest = [item.earliest_s for item in (first, second) if item.earliest_s is not None]
+    latest = [item.latest_s for item in (first, second) if item.latest_s is not None]
+    return Bounds(
+        earliest_s=min(earliest, default=None),
+        latest_s=min(latest, default=None),
+        why=f"until {first.why}; or until {second.why}",
+    )
 
 
 def _with(bounds: Bounds, share: tuple[int, int], what: str) -> Bounds:

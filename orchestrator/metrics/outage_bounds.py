@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.metrics.bounds import ENDS_AT_A_POD, FREEZING, check_duration_s, detection_bounds, recovery_s, withdrawal_bounds
+from orchestrator.metrics.routing import detection_of
 from orchestrator.model.plan import LoadClassPlan, PathPlan, StepPlan, TimingsPlan
+from orchestrator.model.routing import routing_of
 
 VANISHING = ("node-kill", "link-down")
 """Faults after which nothing of the node answers."""
@@ -35,6 +37,8 @@ def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: T
       of checks that last as long as an answer may take.
     - Node frozen, checks of the node port: as long as it is frozen. Its kernel goes on accepting, for its pods and for others,
       and nobody writes its rules, so that they choose its own silent pods whatever the control plane has withdrawn.
+    - Through a route that somebody keeps, node gone or frozen: max(D, W), with D of the hold time, BFD or VRRP
+      (`detection_of`). A standing route leads to a gone node until it is back: no bound.
     - A class of kept connections is known to be broken only when each was used again: at least connections / rate.
 
     Source: HAProxy configuration manual 2.6, section 5.2; kubernetes, pkg/controller/nodelifecycle; docs/metrics.md.
@@ -42,10 +46,15 @@ def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: T
     if step.kind == "no-op":
         return OutageBound(at_most_s=0.0, why="nothing is changed")
     haproxy = path.settings.get("haproxy")
-    if path.frontend is None or not isinstance(haproxy, Mapping) or step.kind not in (*VANISHING, *FREEZING):
+    is_routed = routing_of(path) is not None
+    is_balanced = path.frontend is not None and isinstance(haproxy, Mapping)
+    if not (is_routed or is_balanced) or step.kind not in (*VANISHING, *FREEZING):
         return UNKNOWN
+    haproxy = haproxy if isinstance(haproxy, Mapping) else {}
     is_local = path.settings.get("external_traffic_policy") == "Local"
-    if step.kind in VANISHING:
+    if is_routed:
+        found = _of_routed(path, timings)
+    elif step.kind in VANISHING:
         found = _of_gone(haproxy, timings, is_local=is_local)
     else:
         found = _of_frozen(haproxy, timings, step, is_local=is_local)
@@ -55,6 +64,18 @@ def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: T
     if use_s <= found.at_most_s:
         return found
     return OutageBound(at_most_s=use_s, why=f"each of {load.connections} kept connections is used every {use_s:g} s; {found.why}")
+
+
+def _of_routed(path: PathPlan, timings: TimingsPlan) -> OutageBound:
+    routing = routing_of(path)
+    assert routing is not None
+    detection, withdrawn_s = detection_of(routing), withdrawal_bounds(timings).latest_s
+    if detection.latest_s is None:
+        return OutageBound(at_most_s=None, why="nothing withdraws the route: the node keeps its share until it is back")
+    if withdrawn_s is None:
+        return UNKNOWN
+    why = f"the route leaves the node within {detection.latest_s:g} s, the last rule leaves its pods within {withdrawn_s:g} s"
+    return OutageBound(at_most_s=max(detection.latest_s, withdrawn_s), why=why)
 
 
 def _of_gone(haproxy: Mapping[str, object], timings: TimingsPlan, *, is_local: bool) -> OutageBound:

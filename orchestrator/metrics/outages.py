@@ -10,11 +10,13 @@ from orchestrator.metrics.instants import window_of, with_companions
 from orchestrator.metrics.outage_bounds import bound_outage
 from orchestrator.metrics.outcomes import count_outcomes
 from orchestrator.metrics.ownership import Requests
+from orchestrator.metrics.routed_losses import attribute_routed_losses
+from orchestrator.metrics.routing import NextHops, find_next_hops
 from orchestrator.metrics.spans import Spans, measure_spans
 from orchestrator.metrics.stages import detected_at_s, find_stages, programmed_at_s
 from orchestrator.model.history import History
 from orchestrator.model.measurements import Outage, StepMeasurement
-from orchestrator.model.plan import Plan, StepPlan
+from orchestrator.model.plan import PathPlan, Plan, StepPlan
 from orchestrator.model.samples import Samples
 
 
@@ -35,14 +37,15 @@ def measure_outage(
         times, requests.good[mine], since_s=since_s, until_s=until_s, validation_s=plan.convergence_validation_s
     )
     lost = requests.own.where(mine & ~requests.good)
+    hops = find_next_hops(path, step, history, since_s=since_s, until_s=until_s)
     instants = Instants(
         effective_s=since_s,
         until_s=until_s,
-        detected_s=detected_at_s(path.frontend, step, history, since_s=since_s, until_s=until_s) if path.frontend else None,
+        detected_s=_detected_at_s(path, step, history, hops, since_s=since_s, until_s=until_s),
         programmed_s=programmed_at_s(plan, step, history, since_s=since_s, until_s=until_s),
         sustained_s=spans.sustained_s,
     )
-    attribution = _attribute(lost, step, requests, connections, history, instants)
+    attribution = _attribute(lost, step, requests, connections, history, instants, hops)
     bound = bound_outage(path, step, requests.load, plan.timings)
     return Outage(
         step=step.step,
@@ -67,7 +70,7 @@ def measure_outage(
         attribution=attribution,
         bound_s=bound.at_most_s,
         bound_why=bound.why,
-        explanations=explain(attribution, path, step, requests.load, history, plan.timings, times, instants),
+        explanations=explain(attribution, path, step, requests.load, history, plan.timings, times, instants, hops),
     )
 
 
@@ -78,7 +81,17 @@ def _attribute(
     connections: Sequence[Connection],
     history: History,
     instants: Instants,
+    hops: NextHops | None,
 ) -> Mapping[str, int]:
+    if hops is not None:
+        return attribute_routed_losses(
+            lost,
+            hops,
+            start_mono_ns=history.start_mono_ns or 0,
+            programmed_s=instants.programmed_s,
+            until_s=instants.until_s,
+            use_s=requests.load.connections / requests.load.rate_rps,
+        )
     return attribute_losses(
         lost,
         requests.path,
@@ -89,6 +102,15 @@ def _attribute(
         programmed_s=instants.programmed_s,
         until_s=instants.until_s,
     )
+
+
+def _detected_at_s(
+    path: PathPlan, step: StepPlan, history: History, hops: NextHops | None, *, since_s: float, until_s: float
+) -> float | None:
+    """When nothing was led to the struck nodes any more, by the load balancer's verdict or by the route."""
+    if hops is not None:
+        return hops.left_s
+    return detected_at_s(path.frontend, step, history, since_s=since_s, until_s=until_s) if path.frontend else None
 
 
 def _until_sustained(spans: Spans, since_s: float | None) -> float | None:

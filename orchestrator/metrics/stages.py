@@ -4,6 +4,7 @@ from orchestrator.metrics.spans import Spans
 from orchestrator.model.history import Event, History
 from orchestrator.model.measurements import Stage
 from orchestrator.model.plan import PathPlan, Plan, Role, StepPlan
+from orchestrator.model.routing import Bgp, Vrrp, routing_of
 
 _WITHDRAWN = ("endpoint-not-ready", "endpoint-terminating", "endpoint-removed")
 
@@ -14,7 +15,8 @@ def find_stages(
     """In the order of their instants.
 
     Through a load balancer: its verdict on the target (`detected`), the control plane's (`node not ready`, `withdrawn`: the last
-    endpoint of the target), the rules (`programmed`: the last live node's commit without them). Through one entry node that was
+    endpoint of the target), the rules (`programmed`: the last live node's commit without them). By a kept route: BFD and BGP, the
+    kernel's route, or the virtual address. Through one entry node that was
     struck: nobody detects anything; the stages are those of its return.
     """
     found = [Stage(name="fault effective", at_s=since_s, source=step.kind)]
@@ -28,6 +30,7 @@ def find_stages(
         found += inside.stage("node not ready", inside.first("node-not-ready", node=target))
         found += inside.stage("endpoints withdrawn", inside.last(*_WITHDRAWN, node=target))
     found += inside.stage("rules programmed", _programmed(plan, step, inside))
+    found += _routing_stages(path, step, inside)
     if set(path.entry_nodes) & set(step.targets):
         for target in step.targets:
             found += inside.stage("node boots", inside.first("booted", container=target))
@@ -38,6 +41,28 @@ def find_stages(
     if spans.sustained_s is not None:
         found.append(Stage(name="sustained", at_s=spans.sustained_s, source="samples"))
     return tuple(sorted(found, key=lambda stage: stage.at_s))
+
+
+def _routing_stages(path: PathPlan, step: StepPlan, inside: "_Window") -> list[Stage]:
+    """Of a kept route: who noticed, when the route left each struck node, and when it came back."""
+    found: list[Stage] = []
+    match routing_of(path):
+        case Bgp() as routing:
+            for target in step.targets:
+                down = inside.first("bfd-down", node=target) if routing.bfd_interval_s is not None else None
+                found += inside.stage("BFD down", down)
+                found += inside.stage("BGP session down", inside.first("bgp-session-down", path=path.name, node=target))
+                gone = inside.first("route-withdrawn", destination=routing.destination, node=target)
+                found += inside.stage("route withdrawn", gone)
+                if gone is not None:
+                    back = inside.first("route-added", destination=routing.destination, node=target)
+                    found += inside.stage("route back", back)
+        case Vrrp() as routing:
+            taken = [item for item in inside.select("vip-acquired") if item.fields.get("address") == routing.address]
+            for event in taken:
+                name = "address back" if event.fields.get("node") in step.targets else "address taken over"
+                found += inside.stage(name, event)
+    return found
 
 
 def programmed_at_s(plan: Plan, step: StepPlan, history: History, *, since_s: float, until_s: float) -> float | None:

@@ -9,7 +9,9 @@ from orchestrator.contracts import PathParts
 from orchestrator.render.bird import common_bfd, render_gateway_bird, render_node_bird
 from orchestrator.render.keepalived import render_keepalived
 
-BIRD_CONFIG, BIRD_LOG = "/etc/testbed/bird.conf", "/run/testbed/bird.log"
+BIRD_CONFIG = "/etc/testbed/bird.conf"
+BIRD_LOG = "/dev/shm/bird.log"
+"""In memory: tail(1) is told of new lines there, while it polls other file systems of a container once a second."""
 KEEPALIVED_CONFIG = "/etc/testbed/keepalived.conf"
 HEALTHZ_PORT = 10256
 NODE_INTERFACE = "eth0"

@@ -15,8 +15,16 @@ VERDICT_MEANINGS = {
 
 CAUSES = {
     "next hop": (
-        "The struck node was the path's only entry: routers on the way had no other next hop, and nothing withdraws it. "
-        "The loss lasts until that very node is back with its rules."
+        "The router led the request to the struck node. Where nothing withdraws a route, the loss lasts until that very node is "
+        "back with its rules; by BGP until the hold time is over or BFD has noticed; by VRRP until another node has the address."
+    ),
+    "next hop or endpoint": (
+        "The router may have led the request to the struck node, or to a live node whose rules chose a pod of the struck one: "
+        "from outside the two cannot be told apart while both can happen."
+    ),
+    "moved": (
+        "A kept-alive connection that a change of next hops led to another node, which does not know it: the rules there choose "
+        "a pod anew, and that pod answers with a reset."
     ),
     "entry": (
         "The load balancer had given the connection to the struck node. Expected until its health check marks the server down: "

@@ -83,7 +83,7 @@ class Watcher:
 
 
 def tail(file: Path) -> Sequence[str]:
-    """tail(1) waits for the file to be made, and by inotify(7) for its lines: nothing is polled, and BIRD never waits for us."""
+    """tail(1) waits for the file to be made, and by inotify(7) for its lines: BIRD never waits for us."""
     return ("tail", "--lines=+1", "--follow=name", "--retry", str(file))
 
 

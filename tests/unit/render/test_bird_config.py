@@ -10,7 +10,7 @@ from orchestrator.render.bird import Announcement, Bfd, render_gateway_bird, ren
 GOLDEN = Path(__file__).parent / "golden"
 GATEWAY = IPv4Address("10.100.0.1")
 NODES = {"node-1": IPv4Address("10.100.0.2"), "node-2": IPv4Address("10.100.0.3")}
-LOG = "/run/testbed/bird.log"
+LOG = "/dev/shm/bird.log"
 ANNOUNCEMENTS = (
     Announcement(path="bgp", prefix=IPv4Network("10.3.241.154/32"), hold_time_s=9, keepalive_s=3, bfd=None, is_shared=True),
     Announcement(

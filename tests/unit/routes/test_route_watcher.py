@@ -10,7 +10,7 @@ from testbed_routes.settings import Settings, SettingsError, read_settings
 from testbed_routes.watcher import Watcher
 
 SETTINGS = Settings(
-    bird_log=Path("/run/testbed/bird.log"),
+    bird_log=Path("/dev/shm/bird.log"),
     nodes={"10.100.0.2": "node-1", "10.100.0.3": "node-2"},
     virtual_addresses={"10.100.0.251": "vip"},
 )
@@ -113,10 +113,10 @@ def test_bfd_tells_the_node_of_its_neighbour() -> None:
 def test_settings_are_the_contract_s(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text(
-        '{"container": "gateway", "settings": {"routing": {"bird_log": "/run/testbed/bird.log", "nodes": {"a": "b"}}}}'
+        '{"container": "gateway", "settings": {"routing": {"bird_log": "/dev/shm/bird.log", "nodes": {"a": "b"}}}}'
     )
     container, settings = read_settings(file)
-    assert (container, settings.bird_log, settings.nodes) == ("gateway", Path("/run/testbed/bird.log"), {"a": "b"})
+    assert (container, settings.bird_log, settings.nodes) == ("gateway", Path("/dev/shm/bird.log"), {"a": "b"})
     file.write_text('{"container": "gateway", "settings": {"routing": {"log": ""}}}')
     with pytest.raises(SettingsError, match="unknown keys"):
         read_settings(file)

@@ -1,0 +1,113 @@
+"""Routed paths through a fault: which next hops were struck, until when the path led to them, and how long that may take."""
+
+from dataclasses import dataclass
+
+from orchestrator.metrics.limits import Bounds
+from orchestrator.model.history import Event, History
+from orchestrator.model.plan import PathPlan, StepPlan
+from orchestrator.model.routing import Bgp, Routing, StaticEcmp, Vrrp, routing_of
+
+_ROUTES = ("route-added", "route-withdrawn")
+_ADDRESSES = ("vip-acquired", "vip-released")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextHops:
+    """What a fault did to the next hops of one path; instants in seconds from the start of the load."""
+
+    struck: int
+    """Of those in use when it struck, how many it struck."""
+    total: int
+    left_s: float | None
+    """When the path led to none of them any more; None: not inside the window."""
+    changes_s: tuple[float, ...]
+    """Every change of the next hops inside the window: flows move then."""
+
+    @property
+    def were_all_struck(self) -> bool:
+        return self.struck == self.total
+
+
+def find_next_hops(path: PathPlan, step: StepPlan, history: History, *, since_s: float, until_s: float) -> NextHops | None:
+    """None for a path whose route is no matter of its own."""
+    routing = routing_of(path)
+    if routing is None:
+        return None
+    begin_ns = (history.start_mono_ns or 0) + round(since_s * 1e9)
+    end_ns = (history.start_mono_ns or 0) + round(until_s * 1e9)
+    hops = set(routing.next_hops) if isinstance(routing, StaticEcmp) else set[str]()
+    struck = total = 0
+    left_s: float | None = None
+    changes_s = []
+    events = tuple(_events(routing, history))
+    for event in (item for item in events if item.t_mono_ns < begin_ns):
+        _fold(hops, event)
+    total, struck = len(hops), len(hops & set(step.targets))
+    if not struck:
+        left_s = since_s
+    for event in (item for item in events if begin_ns <= item.t_mono_ns < end_ns):
+        _fold(hops, event)
+        changes_s.append(history.seconds(event))
+        # A virtual address is nowhere until somebody takes it over: who lost it alone does not end the loss.
+        moved_on = bool(hops) if isinstance(routing, Vrrp) else True
+        if left_s is None and moved_on and hops.isdisjoint(step.targets):
+            left_s = history.seconds(event)
+    return NextHops(struck=struck, total=total, left_s=left_s, changes_s=tuple(changes_s))
+
+
+def detection_of(routing: Routing) -> Bounds:
+    """How long a dead node stays a next hop.
+
+    - BGP: the gateway holds the session for `hold_time` after the last message, which was up to one `keepalive` old when the node
+      died (RFC 4271 sections 4.4, 6.5).
+    - BFD: `multiplier` x `interval` after the last packet, up to one `interval` old (RFC 5880 section 6.8.4).
+    - VRRP: the next node waits 3 x `advert_interval` + skew after the last advertisement, up to one `advert_interval` old, with
+      skew = (256 - its priority) x `advert_interval` / 256 (RFC 5798 section 6.1).
+    - Static: nothing.
+    """
+    match routing:
+        case Bgp(bfd_interval_s=float() as interval_s, bfd_multiplier=multiplier):
+            latest_s = multiplier * interval_s
+            why = (
+                f"{multiplier} BFD packets missed, {interval_s:g} s apart; the last came up to {interval_s:g} s before the fault"
+            )
+            return Bounds(earliest_s=latest_s - interval_s, latest_s=latest_s, why=why)
+        case Bgp(hold_time_s=hold_s, keepalive_s=keepalive_s):
+            why = f"hold time {hold_s:g} s from the last message, up to {keepalive_s:g} s before the fault"
+            return Bounds(earliest_s=hold_s - keepalive_s, latest_s=hold_s, why=why)
+        case Vrrp(advert_interval_s=interval_s, priorities=priorities):
+            longest_s, shortest_s = (_skew_s(pick(priorities.values()), interval_s) for pick in (min, max))
+            why = (
+                f"3 advertisements missed, {interval_s:g} s apart, and the skew; "
+                f"the last came up to {interval_s:g} s before the fault"
+            )
+            return Bounds(earliest_s=2 * interval_s + shortest_s, latest_s=3 * interval_s + longest_s, why=why)
+        case StaticEcmp():
+            return Bounds(earliest_s=None, latest_s=None, why="nothing withdraws the route")
+
+
+def _skew_s(priority: int, interval_s: float) -> float:
+    return (256 - priority) * interval_s / 256
+
+
+def _events(routing: Routing, history: History) -> list[Event]:
+    match routing:
+        case Bgp():
+            return list(history.select(*_ROUTES, destination=routing.destination))
+        case Vrrp():
+            return list(history.select(*_ADDRESSES, address=routing.address))
+        case StaticEcmp():
+            return []
+
+
+def _fold(hops: set[str], event: Event) -> None:
+    node = str(event.fields.get("node"))
+    match event.event:
+        case "vip-acquired":
+            # One node has the address, and a dead one may not have told that it lost it.
+            hops.clear()
+            hops.add(node)
+        case "route-added":
+            hops.add(node)
+        case _:
+            hops.discard(node)
