@@ -36,6 +36,10 @@ class LoadClass:
     connections: int
     arrivals: Arrivals
     expect: Expect
+    connect_to: str | None = None
+    """The address that is called in place of the URL's host, which stays what is asked for (Host, TLS server name)."""
+    ca_file: str | None = None
+    """Who may sign the certificate; None: the system's authorities."""
 
     @property
     def subject(self) -> str:
@@ -100,6 +104,8 @@ def _decode_class(keys: "_Keys") -> LoadClass:
         connections=keys.count("connections", 1),
         arrivals=Arrivals(keys.one_of("arrivals", tuple(Arrivals), Arrivals.UNIFORM)),
         expect=Expect(keys.one_of("expect", tuple(Expect), Expect.POD)),
+        connect_to=keys.text_or_none("connect_to"),
+        ca_file=keys.text_or_none("ca_file"),
     )
 
 
@@ -130,6 +136,9 @@ class _Keys:
         if not isinstance(value, str) or not value:
             raise LoadFileError(f"{self._name(key)}: found {value!r}; allowed: a text")
         return value
+
+    def text_or_none(self, key: str) -> str | None:
+        return None if self.get(key, None) is None else self.text(key)
 
     def one_of(self, key: str, allowed: tuple[str, ...], default: str) -> str:
         value = self.get(key, default)

@@ -74,7 +74,7 @@ def plan_open_load(load: LoadFile, recorder: Recorder, clock: Clock) -> OpenLoad
         if make is None:
             known = ", ".join(CONNECTION_CLASSES)
             raise LoadFileError(f"classes[{number}].class: found {load_class.connection_class!r}; allowed: {known}")
-        target = resolve_target(load_class.url)
+        target = resolve_target(load_class.url, connect_to=load_class.connect_to, ca_file=load_class.ca_file)
         connections = make(target, timeout_s=load.timeout_s, connections=load_class.connections, clock=clock)
         offsets_ns = plan_offsets_ns(load_class, duration_s=load.duration_s, phase_ns=phase_ns, seed=load.seed)
         classes.append(OpenArrivals(load_class, offsets_ns, connections, in_flight, recorder, clock))

@@ -1,6 +1,7 @@
 """How a request can end, and which outcome an error of the network means. The numbers are docs/contracts.md section 5's."""
 
 import errno
+import ssl
 from enum import IntEnum
 
 
@@ -49,4 +50,7 @@ def outcome_of(error: OSError, *, connected: bool) -> Outcome:
     """The outcome that an error of connect, send or recv means; TimeoutError and ETIMEDOUT depend on how far the request was."""
     if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
         return Outcome.RESPONSE_TIMEOUT if connected else Outcome.CONNECT_TIMEOUT
+    if isinstance(error, ssl.SSLError):
+        # An end of stream that TLS did not announce is one all the same.
+        return Outcome.CLOSED if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) else Outcome.TLS
     return _BY_ERRNO.get(error.errno or 0, Outcome.OTHER)

@@ -16,9 +16,18 @@ from loadtests.responder import PodBodies
 USAGE = 64  # sysexits.h EX_USAGE
 
 
-def probe(url: str, *, timeout_s: float, expect: Expect, clock: Callable[[], int]) -> dict[str, object]:
+def probe(
+    url: str,
+    *,
+    timeout_s: float,
+    expect: Expect,
+    clock: Callable[[], int],
+    connect_to: str | None = None,
+    ca_file: str | None = None,
+) -> dict[str, object]:
     """The record of one request. Raises TargetError for a URL that cannot be called."""
-    connections = NewConnections(resolve_target(url), timeout_s=timeout_s, connections=1, clock=clock)
+    target = resolve_target(url, connect_to=connect_to, ca_file=ca_file)
+    connections = NewConnections(target, timeout_s=timeout_s, connections=1, clock=clock)
     exchange = Exchange()
     outcome, detail = Outcome.OK, ""
     try:
@@ -57,9 +66,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("url")
     parser.add_argument("--timeout-s", type=float, default=1.0)
     parser.add_argument("--expect", choices=[str(item) for item in Expect], default=str(Expect.POD))
+    parser.add_argument("--connect-to", metavar="ADDRESS", help="call this address in place of the URL's host")
+    parser.add_argument("--ca-file", metavar="FILE", help="who may sign the certificate (PEM)")
     given = parser.parse_args(arguments)
     try:
-        record = probe(given.url, timeout_s=given.timeout_s, expect=Expect(given.expect), clock=time.monotonic_ns)
+        record = probe(
+            given.url,
+            timeout_s=given.timeout_s,
+            expect=Expect(given.expect),
+            clock=time.monotonic_ns,
+            connect_to=given.connect_to,
+            ca_file=given.ca_file,
+        )
     except TargetError as error:
         sys.stderr.write(f"{error}\n")
         return USAGE

@@ -3,8 +3,10 @@
 import errno
 import os
 import socket as stdlib_socket
+import ssl
 
 from gevent.socket import socket
+from gevent.ssl import SSLSocket
 from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
 
 from loadtests.connections.seam import Clock, Exchange
@@ -51,7 +53,7 @@ class HttpConnection:
 
     __slots__ = ("_clock", "_response", "_socket", "local_port", "uses")
 
-    def __init__(self, connected: socket, local_port: int, clock: Clock) -> None:
+    def __init__(self, connected: socket | SSLSocket, local_port: int, clock: Clock) -> None:
         self._socket = connected
         self._response = _Response()
         self._clock = clock
@@ -103,8 +105,9 @@ class HttpConnection:
         """Whether an idle connection is still open. Bytes or an end that nobody asked for mean that it is not usable."""
         try:
             self._socket.settimeout(0.0)
-            self._socket.recv(1, stdlib_socket.MSG_PEEK)
-        except BlockingIOError:
+            # TLS itself may have something to say, such as a session ticket (RFC 8446 section 4.6.1): a peek would see that.
+            self._socket.recv(1, 0 if isinstance(self._socket, SSLSocket) else stdlib_socket.MSG_PEEK)
+        except (BlockingIOError, ssl.SSLWantReadError):
             return True
         except OSError:
             return False
@@ -128,6 +131,8 @@ def connect(target: Target, into: Exchange, deadline_ns: int, clock: Clock) -> H
             _establish(fresh, target, deadline_ns, clock)
         finally:
             into.local_port = fresh.getsockname()[1]
+        if target.tls is not None:
+            return HttpConnection(_secure(fresh, target, deadline_ns, clock), into.local_port, clock)
     except OSError as error:
         fresh.close()
         raise RequestFailedError(outcome_of(error, connected=False), str(error)) from error
@@ -150,3 +155,21 @@ def _establish(fresh: socket, target: Target, deadline_ns: int, clock: Clock) ->
         fresh.connect(target.address)
     elif status not in _CONNECTED:
         raise OSError(status, os.strerror(status))
+
+
+def _secure(connected: socket, target: Target, deadline_ns: int, clock: Clock) -> SSLSocket:
+    """Shake hands by the deadline, and verify the certificate and its name. Raises RequestFailedError."""
+    assert target.tls is not None
+    connected.settimeout(max((deadline_ns - clock()) / 1e9, _FEWEST_S))
+    secured = None
+    try:
+        secured = target.tls.wrap_socket(connected, server_hostname=target.server_name, do_handshake_on_connect=False)
+        secured.do_handshake()
+    except OSError as error:
+        (connected if secured is None else secured).close()
+        # Connected, so that silence from here on is a response that does not come.
+        raise RequestFailedError(outcome_of(error, connected=True), str(error)) from error
+    except BaseException:
+        (connected if secured is None else secured).close()
+        raise
+    return secured

@@ -253,7 +253,7 @@ def test_keepalive_repeats_at_most_once():
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("https://198.18.0.3/", "allowed: http://host"),
+        ("ftp://198.18.0.3/", "allowed: http://host"),
         ("198.18.0.3:80", "allowed: http://host"),
         ("http://198.18.0.3:99999/", "Port out of range"),
         ("http://198.18.0.3/a b", "percent-encoded"),

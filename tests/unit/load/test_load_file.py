@@ -79,3 +79,16 @@ def test_message_about_a_file_starts_with_its_name(tmp_path):
     file.write_text(json.dumps(changed(["seed"], None)))
     with pytest.raises(LoadFileError, match=r"load\.json: seed: found None"):
         read_load_file(file)
+
+
+def test_class_may_call_an_address_for_a_name():
+    document = changed(["classes", 0, "connect_to"], "198.18.0.3")
+    document["classes"][0]["ca_file"] = "/etc/testbed/pki/ca.crt"
+    first, second = decode_load(document).classes
+    assert (first.connect_to, first.ca_file) == ("198.18.0.3", "/etc/testbed/pki/ca.crt")
+    assert (second.connect_to, second.ca_file) == (None, None)
+
+
+def test_address_to_call_must_be_a_text():
+    with pytest.raises(LoadFileError, match=r"classes\[0\]\.connect_to: found 7; allowed: a text"):
+        decode_load(changed(["classes", 0, "connect_to"], 7))

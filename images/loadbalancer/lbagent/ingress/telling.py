@@ -29,10 +29,9 @@ class Teller:
             ApiError: what was not told is told at the next attempt.
         """
         for key, ingress in view.ingresses.items():
-            if ((ingress.get("status") or {}).get("loadBalancer") or {}).get("ingress") != self._status["loadBalancer"][
-                "ingress"
-            ]:
-                await api.patch(f"{path_of(key)}/status", {"status": self._status})
+            shown = (ingress.get("status") or {}).get("loadBalancer") or {}
+            if shown.get("ingress") != self._addresses:
+                await api.patch(f"{path_of(key)}/status", {"status": {"loadBalancer": {"ingress": self._addresses}}})
         present = {(view.ingresses[item.ingress]["metadata"].get("uid", ""), item): item for item in view.complaints}
         self._told &= present.keys()
         for identity, complaint in present.items():
