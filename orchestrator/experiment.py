@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from orchestrator.errors import TestbedError
+from orchestrator.errors import TestbedError, UsageError
 from orchestrator.loadgen.locust import LocustLoad, fetch_samples, start_load
 from orchestrator.loadgen.probe import probe_paths
 from orchestrator.model.history import Event
@@ -25,7 +25,7 @@ from orchestrator.runner import run_timeline
 from orchestrator.scenario.loading import Manifest, load_manifests, load_scenario
 from orchestrator.scenario.programs import read_program
 from orchestrator.scenario.schema import Scenario
-from orchestrator.store import NOTES, SAMPLES, VERSIONS, RunDirectory, create_run_directory
+from orchestrator.store import IMAGES, NOTES, SAMPLES, SCENARIO, VERSIONS, RunDirectory, create_run_directory
 from orchestrator.testbed.bring_up import bring_up
 from orchestrator.testbed.claim import Claim, claim_slot
 from orchestrator.testbed.compose import ComposeFile
@@ -78,6 +78,31 @@ def _read_kube_proxy(file: Path, scenario: Scenario) -> ProgramPlan | None:
     if binary is None:
         return None
     return read_program(file, binary, key="cluster.kube_proxy.binary", into=PROGRAM, machine=platform.machine())
+
+
+def dump_request(loaded: Loaded) -> dict[str, object]:
+    """What `load_saved` reads again."""
+    return {
+        "file": str(loaded.file.resolve()),
+        "seed": loaded.seed,
+        "scenario": loaded.scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "manifests": [{"file": str(item.file.resolve()), "index": item.index, "body": item.body} for item in loaded.manifests],
+    }
+
+
+def load_saved(directory: RunDirectory) -> Loaded:
+    """What a run was planned from. Raises UsageError for a run of a version that did not save it."""
+    found = directory.load_json(SCENARIO)
+    if not isinstance(found, dict):
+        raise UsageError(f"{directory.path} has no {SCENARIO}: it was run by an older version")
+    file, scenario = Path(found["file"]), Scenario.model_validate(found["scenario"])
+    return Loaded(
+        file=file,
+        scenario=scenario,
+        kube_proxy=_read_kube_proxy(file, scenario),
+        manifests=tuple(Manifest(file=Path(item["file"]), index=item["index"], body=item["body"]) for item in found["manifests"]),
+        seed=found["seed"],
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +161,8 @@ def _started(
         run_id = make_run_id(_now())
         directory = create_run_directory(results, loaded.scenario.name, run_id)
         directory.save_plan(draft)
+        directory.save_json(SCENARIO, dump_request(loaded))
+        directory.save_json(IMAGES, {str(role): tag for role, tag in host.images.tags.items()})
         directory.save_json(VERSIONS, dict(host.images.packages))
         lifetime_s = round(loaded.scenario.duration) + SETUP_ALLOWANCE_S
         run = Run(

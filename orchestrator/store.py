@@ -11,6 +11,9 @@ from orchestrator.errors import InternalError, UsageError
 from orchestrator.model.history import History, load_history, save_history
 from orchestrator.model.plan import Plan
 
+SCENARIO = "scenario.json"
+"""What the run was planned from: scenario and manifests, for work on a testbed that is kept."""
+IMAGES = "images.json"
 PLAN, HISTORY, TOTALS, VERSIONS, NOTES = "plan.json", "history.jsonl", "totals.json", "versions.json", "notes.json"
 SAMPLES = "load"
 """What the client wrote, as it was fetched."""
@@ -49,8 +52,15 @@ class RunDirectory:
         except OSError as error:
             raise InternalError(f"{self.path / HISTORY}: {error.strerror}: the run ended before its history was saved") from None
 
+    def load_images(self) -> Mapping[str, str]:
+        """Role -> image that the run was brought up from. Raises UsageError for a run of a version that did not save it."""
+        found = self.load_json(IMAGES)
+        if not isinstance(found, dict):
+            raise UsageError(f"{self.path} has no {IMAGES}: it was run by an older version")
+        return {str(role): str(tag) for role, tag in found.items()}
+
     def save_json(self, name: str, value: object) -> None:
-        (self.path / name).write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (self.path / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
     def load_json(self, name: str) -> object:
         """None when there is no such file."""

@@ -1,6 +1,6 @@
 """`testbed engine`, `images`, `doctor`: what this machine needs before a run, and preparing it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,27 @@ def prepare_host(console: Console) -> Iterator["Host"]:
 
     with closing(ready_client(tell=tell)) as client:
         images = build_images(client, repository=REPOSITORY, cache=CACHE, progress=tell)
+        yield Host(
+            engine=DockerEngine(client),
+            compose=load_compose(COMPOSE),
+            images=images,
+            require_features=lambda names: require_features(client, images.tags[Role.NODE], names),
+        )
+
+
+@contextmanager
+def reach_host(tags: Mapping[str, str]) -> Iterator["Host"]:
+    """An engine that answers and images that a run was brought up from; nothing is made. Raises EnvironmentUnmetError."""
+    from orchestrator.experiment import Host
+    from orchestrator.model.plan import Role
+    from orchestrator.testbed.compose import load_compose
+    from orchestrator.testbed.connection import ready_client
+    from orchestrator.testbed.docker_engine import DockerEngine
+    from orchestrator.testbed.doctor import require_features
+    from orchestrator.testbed.images import Images
+
+    with closing(ready_client()) as client:
+        images = Images(tags={Role(role): tag for role, tag in tags.items()}, base="", packages={}, python_packages={})
         yield Host(
             engine=DockerEngine(client),
             compose=load_compose(COMPOSE),

@@ -1,6 +1,7 @@
 """The kubeconfig of a run: kubectl's way to its control plane. Pure."""
 
 import base64
+from dataclasses import dataclass
 
 import yaml
 
@@ -22,3 +23,23 @@ def render_kubeconfig(*, run_id: str, server: str, ca_pem: bytes, token: str) ->
         "current-context": name,
     }
     return yaml.safe_dump(document, sort_keys=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kubeconfig:
+    """What a client needs of it."""
+
+    server: str
+    ca_pem: bytes
+    token: str
+
+
+def read_kubeconfig(text: str) -> Kubeconfig:
+    """One that `render_kubeconfig` wrote."""
+    document = yaml.safe_load(text)
+    cluster = document["clusters"][0]["cluster"]
+    return Kubeconfig(
+        server=cluster["server"],
+        ca_pem=base64.b64decode(cluster["certificate-authority-data"]),
+        token=document["users"][0]["user"]["token"],
+    )

@@ -72,7 +72,7 @@ def launched(
         secrets = _make_secrets(plan, claim, now)
         testbed = Testbed(plan, claim, secrets)
         _phase(testbed, "bring-up")
-        stack.callback(_follow_engine(testbed, claim).close)
+        stack.callback(follow_engine(testbed, claim).close)
         stack.callback(_tear_down, testbed, claim)
         testbed.launch(*_in_order_of_need(plan))
         stack.callback(_meet_control_plane(testbed, claim, secrets, connect_kube).close)
@@ -113,7 +113,7 @@ def _meet_control_plane(
     return kube
 
 
-def _follow_engine(testbed: Testbed, claim: Claim) -> EventFeed:
+def follow_engine(testbed: Testbed, claim: Claim) -> EventFeed:
     """The engine's own events in the history: its wall clock mapped to the monotonic one by the offset that the warden read."""
     feed = claim.engine.events({RUN: claim.run.run_id})
     offset_ns = claim.warden.wall_minus_mono_ns

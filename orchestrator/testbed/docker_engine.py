@@ -144,6 +144,17 @@ class DockerEngine:
         with engine_border(f"attach to {container}"):
             return _DockerAttachment(container, self._api.attach_socket(container, params=params))
 
+    def replay(self, container: str) -> Attachment:
+        with engine_border(f"read the log of {container}"):
+            response = self._api.get(
+                f"{self._api.base_url}/v{self._api.api_version}/containers/{container}/logs",
+                params={"stdout": 1, "stderr": 1, "follow": 1},
+                stream=True,
+                timeout=(CALL_TIMEOUT_S, None),
+            )
+            docker_raise_for_status(response)
+        return _DockerLog(container, response)
+
     def start(self, container: str) -> None:
         with engine_border(f"start container {container[:12]}"):
             self._api.start(container)
@@ -257,16 +268,8 @@ class _DockerExecution:
         self._response = response
 
     def read(self) -> Iterator[tuple[OutputStream, bytes]]:
-        pending = b""
         with engine_border(f"follow a command in {self._container}"), closing(self._response):
-            while chunk := self._response.raw.read1(65536):
-                pending += chunk
-                while len(pending) >= FRAME_HEADER_BYTES:
-                    end = FRAME_HEADER_BYTES + int.from_bytes(pending[4:FRAME_HEADER_BYTES], "big")
-                    if len(pending) < end:
-                        break
-                    yield STREAMS[pending[0]], pending[FRAME_HEADER_BYTES:end]
-                    pending = pending[end:]
+            yield from _frames(self._response)
 
     def status(self) -> int | None:
         with engine_border(f"inspect a command in {self._container}"):
@@ -275,6 +278,37 @@ class _DockerExecution:
 
     def close(self) -> None:
         self._response.close()
+
+
+class _DockerLog:
+    """The body of `GET /containers/{id}/logs`: the same frames, from the container's first line on."""
+
+    def __init__(self, container: str, response: Any) -> None:
+        self._container = container
+        self._response = response
+
+    def read(self) -> Iterator[tuple[OutputStream, bytes]]:
+        with engine_border(f"follow the log of {self._container}"), closing(self._response):
+            yield from _frames(self._response)
+
+    def send(self, text: bytes) -> None:
+        raise EngineError(f"{self._container} is only listened to")
+
+    def end_input(self) -> None:
+        return
+
+
+def _frames(response: Any) -> Iterator[tuple[OutputStream, bytes]]:
+    """Multiplexed output (Engine API, "Stream format")."""
+    pending = b""
+    while chunk := response.raw.read1(65536):
+        pending += chunk
+        while len(pending) >= FRAME_HEADER_BYTES:
+            end = FRAME_HEADER_BYTES + int.from_bytes(pending[4:FRAME_HEADER_BYTES], "big")
+            if len(pending) < end:
+                break
+            yield STREAMS[pending[0]], pending[FRAME_HEADER_BYTES:end]
+            pending = pending[end:]
 
 
 class _DockerEvents:

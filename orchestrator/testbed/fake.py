@@ -34,8 +34,11 @@ class FakeContainer:
     on_input: Callable[[], None] | None = None
     """Called when something was sent or the input ended."""
     listeners: list["queue.SimpleQueue[Line | None]"] = field(default_factory=list)
+    said: list["Line"] = field(default_factory=list)
+    """Everything printed so far, as the engine keeps it."""
 
     def print(self, text: str, stream: OutputStream = OutputStream.STDOUT) -> None:
+        self.said.append((stream, text.encode() + b"\n"))
         for listener in self.listeners:
             listener.put((stream, text.encode() + b"\n"))
 
@@ -147,6 +150,20 @@ class FakeEngine:
             return FakeAttachment(target, lines)
 
         return self._call("attach", attach)
+
+    def replay(self, container: str) -> "FakeAttachment":
+        def replay() -> FakeAttachment:
+            lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+            target = self._get(container)
+            for line in target.said:
+                lines.put(line)
+            if target.running:
+                target.listeners.append(lines)
+            else:
+                lines.put(None)
+            return FakeAttachment(target, lines)
+
+        return self._call("replay", replay)
 
     def start(self, container: str) -> None:
         def start() -> FakeContainer:

@@ -32,9 +32,12 @@ class LineSplitter:
 
 
 class LogBook:
-    """`logs/<container>.log`, written as the lines come; the last lines stay at hand for error messages. Thread-safe."""
+    """`logs/<container>.log`, written as the lines come; the last lines stay at hand for error messages. Thread-safe.
 
-    def __init__(self, directory: Path) -> None:
+    `directory` None: the last lines alone.
+    """
+
+    def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=TAIL_LINES))
         self._lock = threading.Lock()
@@ -42,6 +45,8 @@ class LogBook:
     def write(self, container: str, line: bytes) -> None:
         with self._lock:
             self._tails[container].append(line.decode("utf-8", "replace"))
+            if self._directory is None:
+                return
             self._directory.mkdir(parents=True, exist_ok=True)
             with (self._directory / f"{container}.log").open("ab") as file:
                 file.write(line + b"\n")

@@ -40,13 +40,15 @@ class HostRoute:
 class Warden:
     """One running warden."""
 
-    def __init__(self, engine: Engine, run: Run, container: str, attachment: Attachment, ready: Event) -> None:
+    def __init__(
+        self, engine: Engine, run: Run, container: str, attachment: Attachment, ready: Event, *, is_kept: bool = False
+    ) -> None:
         self._engine = engine
         self._run = run
         self._container = container
         self._attachment = attachment
         self._ready = ready
-        self._kept = False
+        self._kept = is_kept
 
     @property
     def routes(self) -> tuple[HostRoute, ...]:
@@ -113,13 +115,13 @@ def warden_for(
     try:
         engine.put_archive(container, pack(warden_files(run)))
         attachment = engine.attach(container, stdin=True)
-        threading.Thread(target=_follow, args=(attachment, log, collector), name=f"output of {WARDEN}", daemon=True).start()
+        follow_warden(attachment, log, collector)
         engine.start(container)
     except BaseException:
         engine.remove_container(container)
         raise
     try:
-        ready = _wait_ready(collector, log, stop)
+        ready = await_guard(collector, log, stop)
     except BaseException:
         attachment.end_input()  # it has started, so it reaps and removes itself
         if not engine.wait_removed(container, END_DEADLINE_S):
@@ -132,14 +134,20 @@ def warden_for(
         warden.close()
 
 
-def _follow(attachment: Attachment, log: LogBook, collector: HistoryCollector) -> None:
-    try:
-        follow_output(WARDEN, attachment.read(), log=log, on_event=collector.add)
-    except EngineError as error:
-        log.write(WARDEN, f"output lost: {error}".encode())
+def follow_warden(attachment: Attachment, log: LogBook, collector: HistoryCollector) -> None:
+    """In a thread of its own."""
+
+    def follow() -> None:
+        try:
+            follow_output(WARDEN, attachment.read(), log=log, on_event=collector.add)
+        except EngineError as error:
+            log.write(WARDEN, f"output lost: {error}".encode())
+
+    threading.Thread(target=follow, name=f"output of {WARDEN}", daemon=True).start()
 
 
-def _wait_ready(collector: HistoryCollector, log: LogBook, stop: Stop) -> Event:
+def await_guard(collector: HistoryCollector, log: LogBook, stop: Stop) -> Event:
+    """The warden's report that the guard rules stand. Raises DeadlineError, InterruptedRunError."""
     return collector.wait(
         lambda event: event.event == "guard-written",
         since_ns=0,

@@ -80,6 +80,12 @@ class Testbed:
         other._clock = self._clock.under(stop)
         return other
 
+    def planned(self, plan: Plan) -> "Testbed":
+        """The same world, of which another plan says what may be created."""
+        other = copy.copy(self)
+        other._plan = plan
+        return other
+
     # Containers
 
     def launch(self, *containers: str) -> None:
@@ -98,6 +104,11 @@ class Testbed:
         self._ids[container] = identity
         self._engine.put_archive(identity, pack(container_files(plan, self._claim.run, self._secrets), programs=programs))
         self._attach_and_start(container)
+
+    def adopt(self, container: str, identity: str) -> None:
+        """A container that another process started; what it has said so far is read as well."""
+        self._ids[container] = identity
+        self._follow(container, self._engine.replay(identity))
 
     def start(self, container: str) -> None:
         self._attach_and_start(container)

@@ -10,6 +10,7 @@ PACKAGE = ROOT / "orchestrator"
 # From the top; a module imports only rows below its own. Modules of one row do not know each other.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("cli",),
+    ("session", "tracing"),
     ("experiment", "assessment"),
     ("registry", "testbed", "loadgen", "store"),
     ("ingress", "faults", "slo", "report"),

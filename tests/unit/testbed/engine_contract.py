@@ -102,6 +102,19 @@ class EngineContract:
                     subject.engine.stop(container, 0)
             assert output == {OutputStream.STDOUT: b"ready\n", OutputStream.STDERR: b"warning\n"}
 
+    def test_who_attaches_later_can_have_what_was_said_before(self, subject: Subject, mark: str) -> None:
+        container = subject.engine.create_container(self.container(subject, mark))
+        first = subject.engine.attach(container)
+        subject.engine.start(container)
+        said = {OutputStream.STDOUT: b"ready\n", OutputStream.STDERR: b"warning\n"}
+        for attachment in (first, subject.engine.replay(container)):
+            output: dict[OutputStream, bytes] = dict.fromkeys(OutputStream, b"")
+            for stream, chunk in attachment.read():
+                output[stream] += chunk
+                if output == said:
+                    break
+            assert output == said
+
     def test_files_are_put_into_a_container_that_has_not_started_and_fetched_from_one_that_has_ended(
         self, subject: Subject, mark: str
     ) -> None:

@@ -1,0 +1,157 @@
+"""Work on a testbed that is up: faults, rescales and load by hand, each planned like an entry of a timeline."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from orchestrator.errors import ScenarioError, UsageError
+from orchestrator.experiment import Host, Loaded, Observer, load_saved, stop_on_signals
+from orchestrator.loadgen.locust import START_FILE, fetch_samples, start_load
+from orchestrator.model.plan import Plan, Role, StepPlan
+from orchestrator.registry import ACTIONS
+from orchestrator.runner.telling import tell
+from orchestrator.scenario.entries import Entry
+from orchestrator.scenario.quantities import format_duration
+from orchestrator.scenario.schema import Load
+from orchestrator.store import SAMPLES, VERSIONS, RunDirectory, create_run_directory
+from orchestrator.testbed.attaching import attach, find_kept, nodes_of
+from orchestrator.testbed.labels import EXPIRES, OWNER_PID
+from orchestrator.testbed.run import Run
+from orchestrator.testbed.world import Testbed
+
+STRIKE_AHEAD_S = 0.6
+"""From the command to the strike: time to arm what fires on the clock."""
+STEPS = "interactive.json"
+SCALE = "scale"
+"""No fault: there is nothing to heal."""
+_STEPS = TypeAdapter(tuple[StepPlan, ...])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A testbed that is up and what it was brought up from."""
+
+    world: Testbed
+    loaded: Loaded
+    directory: RunDirectory
+    nodes: int
+    require_features: Callable[[tuple[str, ...]], None]
+
+    def plan(self, entry: Entry | None = None, *, lasts_s: float) -> Plan:
+        """The plan of this testbed as it is now, with one entry in its timeline. Raises ScenarioError."""
+        scenario = self.loaded.scenario
+        changed = scenario.model_copy(
+            update={
+                "cluster": scenario.cluster.model_copy(update={"nodes": self.nodes}),
+                "timeline": () if entry is None else (entry,),
+                "duration": lasts_s,
+                "slo": {},
+                "stop_when": (),
+            }
+        )
+        return replace(self.loaded, scenario=changed).plan(slot=self.world.plan.slot)
+
+    def steps(self) -> tuple[StepPlan, ...]:
+        """What was injected by hand and not healed by hand, in order."""
+        found = self.directory.load_json(STEPS)
+        return _STEPS.validate_python(found) if found is not None else ()
+
+    def strike(self, options: Mapping[str, JsonValue], *, for_s: float | None, lasts_s: float) -> tuple[StepPlan, ...]:
+        """Plan the entry, arm it, and fire it on the clock. Returns the steps, which are effective then.
+
+        Raises UsageError for what cannot be planned, EvidenceError and the like where the kernel shows no effect.
+        """
+        plan = self._plan_strike(options, for_s=for_s, lasts_s=lasts_s)
+        self.require_features(plan.kernel_features)
+        # An id is used once in a container's life.
+        steps = tuple(replace(step, step=f"{_token()}-{step.kind}-{index}") for index, step in enumerate(plan.timeline, 1))
+        world = self.world.planned(plan)
+        at_ns = self.world.clock.now_mono_ns() + round(STRIKE_AHEAD_S * 1e9)
+        self._remember(*self.steps(), *(step for step in steps if step.kind != SCALE))
+        for step in steps:
+            ACTIONS[step.kind].arm(step, world, at_ns)
+        world.clock.sleep_until_mono_ns(at_ns)
+        for step in steps:
+            tell(world, "step-issued", step)
+            ACTIONS[step.kind].inject(step, world, at_ns)
+        return steps
+
+    def heal(self, steps: tuple[StepPlan, ...]) -> None:
+        """The last one first. Idempotent."""
+        for step in reversed(steps):
+            ACTIONS[step.kind].heal(step, self.world)
+            self._remember(*(other for other in self.steps() if other.step != step.step))
+
+    def run_load(self, *, rate: str | None, lasts_s: float, results: Path) -> RunDirectory:
+        """The scenario's load for so long, saved as a run of its own that can be judged and reported."""
+        scenario = self.loaded.scenario
+        if rate is not None:
+            offered = Load.model_validate({**scenario.load.model_dump(mode="json"), "rate": rate})
+            scenario = scenario.model_copy(update={"load": offered})
+        plan = replace(self, loaded=replace(self.loaded, scenario=scenario)).plan(lasts_s=lasts_s)
+        directory = create_run_directory(results, scenario.name, f"{self.directory.run_id}-{_token()}")
+        directory.save_json(VERSIONS, dict(self.directory.versions))
+        directory.save_plan(plan)
+        world = self.world.planned(plan)
+        client = plan.of_role(Role.CLIENT)[0].name
+        world.execute(client, ["rm", "-f", START_FILE], deadline_s=10)
+        load = start_load(world)
+        load.await_ready()
+        start_ns = world.clock.now_mono_ns() + round(STRIKE_AHEAD_S * 1e9)
+        load.begin(start_ns)
+        try:
+            load.wait_finished(world)
+        except BaseException:
+            load.stop()
+            raise
+        finally:
+            directory.save_history(world.history())
+            fetch_samples(world, directory.path / SAMPLES)
+        return directory
+
+    def _plan_strike(self, options: Mapping[str, JsonValue], *, for_s: float | None, lasts_s: float) -> Plan:
+        raw = {"at": "0s", **({} if for_s is None else {"for": format_duration(for_s)}), **options}
+        try:
+            return self.plan(Entry.model_validate(raw), lasts_s=lasts_s)
+        except ValidationError as error:
+            raise UsageError(error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")) from None
+        except ScenarioError as error:
+            raise UsageError("; ".join(str(problem) for problem in error.problems).replace("timeline[0].", "")) from None
+
+    def _remember(self, *steps: StepPlan) -> None:
+        self.directory.save_json(STEPS, _STEPS.dump_python(steps, mode="json"))
+
+
+@contextmanager
+def open_session(host: Host, directory: RunDirectory, *, observer: Observer | None = None) -> Iterator[Session]:
+    """The kept testbed of a run directory. Raises UsageError when it is not up; see `attach`."""
+    found = find_kept(host.engine, directory.run_id)
+    loaded = load_saved(directory)
+    labels = found.containers[0].labels
+    expires_unix_s = int(labels[EXPIRES])
+    run = Run(
+        run_id=found.run_id,
+        directory=directory.path.resolve(),
+        owner_pid=int(labels.get(OWNER_PID, os.getpid())),
+        expires_in_s=max(1, expires_unix_s - round(time.time())),  # noqa: TID251 - expiry is a date
+        expires_unix_s=expires_unix_s,
+        images={role: host.images.tags[role] for role in Role},
+    )
+    with (
+        stop_on_signals() as stop,
+        attach(
+            directory.load_plan(), found, run, engine=host.engine, compose=host.compose, stop=stop, observer=observer
+        ) as world,
+    ):
+        yield Session(
+            world=world, loaded=loaded, directory=directory, nodes=len(nodes_of(found)), require_features=host.require_features
+        )
+
+
+def _token() -> str:
+    return f"{time.monotonic_ns() // 1_000_000:x}"
