@@ -1,0 +1,156 @@
+"""BIRD and keepalived in the run's own networks, configured by the plan: routes and addresses come, go and come back."""
+
+import dataclasses
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.model.history import Event
+from orchestrator.model.plan import ContainerPlan, Plan, Role
+from orchestrator.planner import plan_run
+from orchestrator.registry import KINDS
+from orchestrator.runner.routing_view import RoutingView
+from orchestrator.scenario.loading import load_manifests, load_scenario
+from orchestrator.testbed.bring_up import launched
+from orchestrator.testbed.world import Testbed
+from tests.integration.testbed_lab import await_boot, lab_claim
+
+pytestmark = pytest.mark.integration
+
+SCENARIO = Path(__file__).parents[2] / "loadtests" / "scenarios" / "routes.yaml"
+DEADLINE_S = 20.0
+HEALTHZ = {
+    "name": "healthz",
+    "argv": ["sh", "-c", "mkdir -p /tmp/h && touch /tmp/h/healthz && exec python3 -m http.server 10256 -d /tmp/h"],
+    "restart": False,
+}
+"""In the place of the node's agent: says that the rules stand."""
+BGP, BFD, VIP = "10.3.241.154/32", "203.0.113.10/32", "vip"
+
+
+def _only_routing(container: ContainerPlan) -> ContainerPlan:
+    processes = container.config["processes"]
+    assert isinstance(processes, list)
+    routing = [item for item in processes if item["name"] in ("routes", "bird", "keepalived")]
+    if container.role is Role.NODE:
+        routing = [HEALTHZ, *routing]
+    return dataclasses.replace(container, config={**container.config, "processes": routing})
+
+
+def _plan(slot: int) -> Plan:
+    quick = {"paths.bgp.hold_time": "3s", "paths.bgp.keepalive": "1s", "paths.vip.vrrp": {"advert_interval": "100ms"}}
+    scenario = load_scenario(SCENARIO, quick)
+    plan = plan_run(scenario, load_manifests(SCENARIO, scenario.manifests), KINDS, file=SCENARIO, slot=slot)
+    kept = tuple(_only_routing(item) for item in plan.containers if item.role in (Role.GATEWAY, Role.NODE))
+    others = tuple(
+        dataclasses.replace(item, config={**item.config, "processes": []})
+        for item in plan.containers
+        if item.role is Role.CONTROLPLANE
+    )
+    return dataclasses.replace(plan, containers=(*others, *kept))
+
+
+@pytest.fixture(scope="module")
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    """Gateway and three nodes of the scenario `routes`, in steady state."""
+    with lab_claim(tmp_path_factory.mktemp("routing")) as claim:
+        plan = _plan(claim.slot)
+        with launched(plan, claim, now=datetime.datetime.now(datetime.UTC)) as world:
+            await_boot(world, {item.name for item in plan.containers})
+            await_routes(world)
+            yield world
+
+
+def await_routes(world: Testbed) -> None:
+    view = RoutingView()
+    nodes = [item.name for item in world.plan.of_role(Role.NODE)]
+    world.wait_state(
+        view.add, lambda: view.lacking(nodes, world.plan.paths), deadline_s=DEADLINE_S, what="routes in steady state"
+    )
+
+
+def await_event(world: Testbed, name: str, since_ns: int, **fields: object) -> Event:
+    def is_it(event: Event) -> bool:
+        return event.event == name and all(event.fields.get(key) == value for key, value in fields.items())
+
+    return world.wait_event(is_it, since_ns=since_ns, deadline_s=DEADLINE_S, what=f"{name} {fields}")
+
+
+def next_hops(world: Testbed, destination: str) -> set[str]:
+    shown = world.execute("gateway", ["ip", "-4", "-oneline", "route", "show", destination], deadline_s=10)
+    return {words.split()[0] for words in shown.split("via ")[1:]}
+
+
+def addresses(world: Testbed, *nodes: str) -> set[str]:
+    return {str(world.plan.container(node).address) for node in nodes}
+
+
+def test_gateway_s_kernel_has_every_node_as_next_hop(testbed: Testbed) -> None:
+    assert next_hops(testbed, BGP) == next_hops(testbed, BFD) == addresses(testbed, "node-1", "node-2", "node-3")
+    assert next_hops(testbed, "10.3.241.153/32") == addresses(testbed, "node-1", "node-2", "node-3")
+    policy = testbed.execute("gateway", ["cat", "/proc/sys/net/ipv4/fib_multipath_hash_policy"], deadline_s=10)
+    assert policy == "1\n"
+
+
+def test_daemon_that_is_shut_down_withdraws_by_itself(testbed: Testbed) -> None:
+    since_ns = testbed.clock.now_mono_ns()
+    testbed.control("node-3", {"op": "stop", "process": "bird"})
+    down = await_event(testbed, "bgp-session-down", since_ns, path="bgp", node="node-3")
+    assert down.fields["reason"] == "Received: Administrative shutdown"
+    await_event(testbed, "route-withdrawn", since_ns, destination=BGP, node="node-3")
+    await_event(testbed, "route-withdrawn", since_ns, destination=BFD, node="node-3")
+    assert next_hops(testbed, BGP) == addresses(testbed, "node-1", "node-2")
+    testbed.control("node-3", {"op": "start", "process": "bird"})
+    await_routes(testbed)
+
+
+def test_silent_node_is_withdrawn_by_bfd_and_without_it_by_the_hold_time(testbed: Testbed) -> None:
+    since_ns = testbed.clock.now_mono_ns()
+    testbed.execute("node-2", ["ip", "link", "set", "eth0", "down"], deadline_s=10)
+    try:
+        assert (
+            await_event(testbed, "bgp-session-down", since_ns, path="bgp-bfd", node="node-2").fields["reason"]
+            == "BFD session down"
+        )
+        held = await_event(testbed, "bgp-session-down", since_ns, path="bgp", node="node-2")
+        assert held.fields["reason"] == "Error: Hold timer expired"
+        await_event(testbed, "route-withdrawn", since_ns, destination=BGP, node="node-2")
+        assert next_hops(testbed, BFD) == next_hops(testbed, BGP) == addresses(testbed, "node-1", "node-3")
+        # Nobody looks after this one.
+        assert next_hops(testbed, "10.3.241.153/32") == addresses(testbed, "node-1", "node-2", "node-3")
+    finally:
+        testbed.execute("node-2", ["ip", "link", "set", "eth0", "up"], deadline_s=10)
+    await_routes(testbed)
+
+
+def test_virtual_address_is_with_the_first_node_that_is_there(testbed: Testbed) -> None:
+    since_ns = testbed.clock.now_mono_ns()
+    testbed.execute("node-1", ["ip", "link", "set", "eth0", "down"], deadline_s=10)
+    try:
+        assert await_event(testbed, "vip-acquired", since_ns, path=VIP).fields["node"] == "node-2"
+    finally:
+        testbed.execute("node-1", ["ip", "link", "set", "eth0", "up"], deadline_s=10)
+    back = await_event(testbed, "vip-acquired", since_ns, path=VIP, node="node-1")
+    await_event(testbed, "vip-released", back.t_mono_ns - 1_000_000_000, path=VIP, node="node-2")
+
+
+def test_real_programs_accept_what_the_plan_has_for_them(testbed: Testbed) -> None:
+    testbed.execute("gateway", ["bird", "-p", "-c", "/etc/testbed/bird.conf"], deadline_s=10)
+    testbed.execute("node-1", ["bird", "-p", "-c", "/etc/testbed/bird.conf"], deadline_s=10)
+    testbed.execute("node-1", ["keepalived", "--config-test", "--use-file", "/etc/testbed/keepalived.conf"], deadline_s=10)
+
+
+def test_node_takes_no_part_before_its_rules_stand(testbed: Testbed) -> None:
+    since_ns = testbed.clock.now_mono_ns()
+    for process in ("healthz", "bird"):
+        testbed.control("node-3", {"op": "stop", "process": process})
+    await_event(testbed, "bgp-session-down", since_ns, path="bgp", node="node-3")
+    testbed.control("node-3", {"op": "start", "process": "bird"})
+    ready_ns = testbed.clock.now_mono_ns()
+    programs = testbed.execute("node-3", ["ps", "-eo", "args"], deadline_s=10)
+    assert "testbed_routes.when_ready" in programs
+    testbed.control("node-3", {"op": "start", "process": "healthz"})
+    assert await_event(testbed, "bgp-session-up", since_ns, path="bgp", node="node-3").t_mono_ns > ready_ns
+    await_routes(testbed)
