@@ -122,10 +122,16 @@ def _check_sender(plan: Plan, load: LoadQuality) -> Iterable[ValidityCheck]:
 
 def _check_control(plan: Plan, load: LoadQuality) -> Iterable[ValidityCheck]:
     p99, limit_ms = load.control_p99_ms, plan.load.control_latency_limit_s * 1000
+    found = f"{load.control_failed} of {load.control_sent} failed, p99 {'-' if p99 is None else f'{p99:.2f}'} ms"
+    struck = ", ".join(step.step for step in plan.timeline if step.strikes_control_path)
+    if struck:
+        limit = f"none: {struck} strikes its path"
+        yield ValidityCheck(name="control probe", valid=load.control_sent > 0, found=found, limit=limit)
+        return
     yield ValidityCheck(
         name="control probe",
         valid=load.control_sent > 0 and load.control_failed == 0 and p99 is not None and p99 < limit_ms,
-        found=f"{load.control_failed} of {load.control_sent} failed, p99 {'-' if p99 is None else f'{p99:.2f}'} ms",
+        found=found,
         limit=f"none failed, p99 below {limit_ms:g} ms: no step touches its path",
     )
 

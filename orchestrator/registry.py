@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from orchestrator.contracts import Action, IngressPath, Kinds, ReportFormat
 from orchestrator.faults.agent_kill import AgentKill
 from orchestrator.faults.agent_pause import AgentPause
+from orchestrator.faults.conntrack_full import ConntrackFull
 from orchestrator.faults.controlplane_down import ControlplaneDown
+from orchestrator.faults.cpu_squeeze import CpuSqueeze
 from orchestrator.faults.delay import Delay
 from orchestrator.faults.gateway_reboot import GatewayReboot
 from orchestrator.faults.lb_kill import LbKill
@@ -14,11 +16,17 @@ from orchestrator.faults.lb_reload import LbReload
 from orchestrator.faults.link_down import LinkDown
 from orchestrator.faults.loss import Loss
 from orchestrator.faults.no_op import NoOp
+from orchestrator.faults.node_drain import NodeDrain
 from orchestrator.faults.node_kill import NodeKill
 from orchestrator.faults.node_pause import NodePause
 from orchestrator.faults.node_reboot import NodeReboot
+from orchestrator.faults.node_replace import NodeReplace
+from orchestrator.faults.node_stop import NodeStop
 from orchestrator.faults.partition import Partition
+from orchestrator.faults.pod_kill import PodKill
+from orchestrator.faults.pod_not_ready import PodNotReady
 from orchestrator.faults.rate import Rate
+from orchestrator.faults.rolling_restart import RollingRestart
 from orchestrator.faults.scale import Scale
 from orchestrator.ingress.bgp import Bgp
 from orchestrator.ingress.loadbalancer import LoadBalancer
@@ -41,15 +49,23 @@ ACTIONS: Mapping[str, Action] = {
     action.kind: action
     for action in (
         NodeKill(),
+        NodeStop(),
         NodeReboot(),
+        NodeReplace(),
+        NodeDrain(),
+        RollingRestart(),
         NodePause(),
         LinkDown(),
         Partition(),
         Loss(),
         Delay(),
         Rate(),
+        CpuSqueeze(),
+        ConntrackFull(),
         AgentKill(),
         AgentPause(),
+        PodKill(),
+        PodNotReady(),
         LbKill(),
         LbPause(),
         LbReload(),

@@ -71,6 +71,7 @@ def plan_inside(
     parameters: Mapping[str, object] | None = None,
     ground: tuple[str, ...] = (),
     features: tuple[str, ...] = (),
+    strikes_control_path: bool = False,
 ) -> StepPlan:
     """A step of `StruckInside`. The target is trusted: a node goes through `check_node` first."""
     lasts_s = for_s if for_s is not None else context.duration_s - at_s
@@ -83,6 +84,7 @@ def plan_inside(
         parameters={"fault": fault, "parameters": dict(parameters or {}), "ttl_s": lasts_s + TTL_MARGIN_S},
         kernel_features=features,
         fault_ground=ground,
+        strikes_control_path=strikes_control_path,
     )
 
 

@@ -17,4 +17,4 @@ class GatewayReboot(Reboot):
     options: ClassVar[type[BaseModel]] = NoOptions
 
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
-        return self.plan_reboot(step, at_s, for_s, "gateway", context)
+        return self.plan_reboot(step, at_s, for_s, "gateway", context, strikes_control_path=True)

@@ -15,9 +15,27 @@ class Reboot:
     kind: ClassVar[str]
     exclusive: ClassVar[bool] = False
 
-    def plan_reboot(self, step: str, at_s: float, for_s: float | None, target: str, context: PlanContext) -> StepPlan:
+    def plan_reboot(
+        self,
+        step: str,
+        at_s: float,
+        for_s: float | None,
+        target: str,
+        context: PlanContext,
+        *,
+        strikes_control_path: bool = False,
+    ) -> StepPlan:
         refuse_end(for_s, "a reboot takes as long as it takes; a kill lasts")
-        return plan_inside(self.kind, step, at_s, for_s, target, context, fault="power-off")
+        return plan_inside(
+            self.kind,
+            step,
+            at_s,
+            for_s,
+            target,
+            context,
+            fault="power-off",
+            strikes_control_path=strikes_control_path,
+        )
 
     def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
         arm(step, world, at_mono_ns, "power-off")

@@ -49,6 +49,23 @@ class Rescale:
             replicas=replicas,
         )
 
+    @classmethod
+    def exchanging(
+        cls, step: StepPlan, world: World, *, add: tuple[str, ...] = (), remove: tuple[str, ...] = (), drain_period_s: float = 0.0
+    ) -> Self:
+        """Nodes come or go, the number of pods stays."""
+        return cls(
+            step=step,
+            add=add,
+            remove=remove,
+            pods=None,
+            deployment=None,
+            drain=bool(remove),
+            drain_period_s=drain_period_s,
+            backends=backends_of(world.plan.paths),
+            replicas={key: _replicas_now(key, world) for key in deployments_of(world.plan.objects)},
+        )
+
     def scale_pods(self, world: World) -> None:
         if self.deployment is not None and self.pods is not None:
             namespace, name = self.deployment.split("/")

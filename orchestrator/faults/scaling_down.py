@@ -26,6 +26,17 @@ def drain_nodes(rescale: Rescale, world: World) -> None:
     leaving = rescale.remove
     for node in leaving:
         world.emit("node-leaving", step=rescale.step.step, node=node)
+    staying = empty_nodes(rescale, world)
+    _delete_nodes(rescale, world)
+    world.remove(*leaving, grace_s=NODE_GRACE_S)
+    report_gone(rescale, world)
+    await_served(rescale, world, staying)
+
+
+def empty_nodes(rescale: Rescale, world: World) -> tuple[str, ...]:
+    """Nodes to leave get no new connections and no pods, and what still flows has the drain period to end; returns the others."""
+    leaving = rescale.remove
+    for node in leaving:
         world.kube.patch("nodes", node, {"metadata": {"labels": {EXCLUDE_LABEL: "true"}}, "spec": {"unschedulable": True}})
     await_state(
         world,
@@ -39,10 +50,14 @@ def drain_nodes(rescale: Rescale, world: World) -> None:
     # What still flows through the leaving nodes' own rules (kept-alive connections) may end by itself until then.
     now_ns = world.clock.now_mono_ns()
     world.clock.sleep_until_mono_ns(now_ns + round(rescale.drain_period_s * 1e9))
-    _delete_nodes(rescale, world)
-    world.remove(*leaving, grace_s=NODE_GRACE_S)
-    _report_gone(rescale, world)
-    await_served(rescale, world, staying)
+    return staying
+
+
+def readmit(node: str, world: World) -> None:
+    """The opposite of what empties a node: pods and connections may come again. Idempotent, also when it is gone since."""
+    if world.kube.get("nodes", node) is None:
+        return
+    world.kube.patch("nodes", node, {"metadata": {"labels": {EXCLUDE_LABEL: None}}, "spec": {"unschedulable": None}})
 
 
 def drop_nodes(rescale: Rescale, world: World) -> None:
@@ -52,7 +67,7 @@ def drop_nodes(rescale: Rescale, world: World) -> None:
     world.remove(*rescale.remove, grace_s=0.0)
     rescale.scale_pods(world)
     _delete_nodes(rescale, world)
-    _report_gone(rescale, world)
+    report_gone(rescale, world)
     await_served(rescale, world, present_nodes(world))
 
 
@@ -117,7 +132,7 @@ def _delete_nodes(rescale: Rescale, world: World) -> None:
         world.kube.delete("nodes", node)
 
 
-def _report_gone(rescale: Rescale, world: World) -> None:
+def report_gone(rescale: Rescale, world: World) -> None:
     """An agent that was still alive when its Node was deleted may have registered once more: deleted again, it stays away."""
 
     def lacking() -> str | None:

@@ -77,6 +77,15 @@ class Expectation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSecretPlan:
+    """A Secret of type kubernetes.io/tls that an Ingress names and no manifest holds: the run makes it, by its own authority."""
+
+    namespace: str
+    name: str
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathPlan:
     """One ingress path of the run: `name` is the scenario's, `kind` the file in orchestrator/ingress."""
 
@@ -91,6 +100,10 @@ class PathPlan:
     frontend: str | None = None
     """HAProxy backend that serves the path, None without a load balancer."""
     settings: Mapping[str, object] = field(default_factory=dict)
+    connect_to: str | None = None
+    """The address that is called in place of the URL's host, which stays what is asked for."""
+    ca_file: str | None = None
+    """In the client: who may sign the certificate of an https URL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +117,8 @@ class LoadClassPlan:
     connections: int
     arrivals: str = "uniform"
     expect: str = "pod"
+    connect_to: str | None = None
+    ca_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +179,8 @@ class StepPlan:
     """What the engine's kernel must have for it, beyond what every testbed needs."""
     fault_ground: tuple[str, ...] = ()
     """What its targets put in place before the baseline (docs/contracts.md section 3)."""
+    strikes_control_path: bool = False
+    """It also strikes the way of the control probe, which then tells nothing of the machine."""
 
     @property
     def until_s(self) -> float:
@@ -211,6 +228,8 @@ class Plan:
     containers: tuple[ContainerPlan, ...]
     objects: tuple[Mapping[str, object], ...]
     """Kubernetes objects of the manifests, applied when the nodes are ready."""
+    tls_secrets: tuple[TlsSecretPlan, ...] = field(kw_only=True, default=())
+    """Names only: certificate and key are the run's."""
     paths: tuple[PathPlan, ...]
     control_path: str
     load: LoadPlan

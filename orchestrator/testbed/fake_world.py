@@ -9,6 +9,8 @@ from orchestrator.model.history import Event, History, order_events
 from orchestrator.model.plan import Plan
 
 Reaction = Callable[["FakeWorld"], None]
+EXIT_STATUS = {"power-off": 99, "shutdown": 0}
+"""Of init, after the faults that end it."""
 
 
 class FakeClock:
@@ -111,10 +113,11 @@ class FakeWorld:
         if request is None or request["fault"] in self.without_effect:
             return
         self.told(f"{container}/init", "fault-effective", id=identity, evidence="eth0 down")
-        if request["fault"] == "power-off":
+        status = EXIT_STATUS.get(str(request["fault"]))
+        if status is not None:
             del self.armed[identity]
             self.running.discard(container)
-            self.told("orchestrator", "engine", action="die", container=container, exit_code=99)
+            self.told("orchestrator", "engine", action="die", container=container, exit_code=status)
 
     def execute(self, container: str, argv: Sequence[str], *, deadline_s: float) -> str:
         self.calls.append(("execute", container, *argv))

@@ -45,6 +45,12 @@ conntrack -L >/dev/null""",
         required=True,
     ),
     Feature(
+        name="conntrack limit",
+        attempt="""limit=$(cat /proc/sys/net/netfilter/nf_conntrack_max)
+test "$limit" -le 1048576 || { echo "nf_conntrack_max is $limit" >&2; exit 1; }""",
+        cost="no fault conntrack-full, the table is too large to fill: sysctl -w net.netfilter.nf_conntrack_max=262144",
+    ),
+    Feature(
         name="veth",
         attempt="ip link add veth-a type veth peer name veth-b",
         cost="nodes have no pods: nothing can run",

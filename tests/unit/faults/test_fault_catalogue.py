@@ -39,6 +39,9 @@ INSIDE: list[tuple[str, Options, str, str, Options]] = [
     ("rate", NODE | {"mbit_per_s": 10}, "node-1", "rate", {"mbit_per_s": 10.0}),
     ("agent-kill", NODE, "node-1", "process-kill", {"process": "agent"}),
     ("agent-pause", NODE, "node-1", "process-pause", {"process": "agent"}),
+    ("pod-not-ready", NODE | {"pods": 2}, "node-1", "pod-not-ready", {"count": 2}),
+    ("conntrack-full", NODE, "node-1", "conntrack-full", {}),
+    ("cpu-squeeze", NODE | {"cpu": "20%"}, "node-1", "cpu-squeeze", {"share_ratio": 0.2}),
     ("lb-kill", {}, "loadbalancer", "process-kill", {"process": "haproxy", "reviver": "lb", "revive_signal": "HUP"}),
     ("lb-pause", {}, "loadbalancer", "process-pause", {"process": "haproxy"}),
     ("controlplane-down", {}, "controlplane", "process-kill", {"process": "api"}),
@@ -55,6 +58,10 @@ def planned(kind: str, options: Options, for_s: float | None = 15) -> StepPlan:
 def place() -> FakeWorld:
     built = world()
     built.running.update(("gateway", "loadbalancer", "controlplane"))
+    # What the node's kubelet says of a pod that fails its probes.
+    built.clock.at(
+        built.clock.now_mono_ns() + 2 * SECOND, lambda: built.told("node-1/agent", "pod-not-ready", node="node-1") and None
+    )
     return built
 
 
@@ -154,12 +161,14 @@ def test_what_cannot_be_planned_is_refused_with_the_key_and_what_is_allowed(kind
         ("controlplane-down", {"mode": "explode"}, "mode"),
         ("partition", NODE, "from"),
         ("lb-kill", NODE, "target"),
+        ("cpu-squeeze", NODE | {"cpu": "100%"}, "cpu"),
+        ("pod-kill", NODE | {"pods": 0}, "pods"),
     ],
 )
 def test_bad_options_name_their_key(kind: str, options: Options, key: str) -> None:
     with pytest.raises(pydantic.ValidationError) as caught:
         planned(kind, options)
-    assert [error["loc"][0] for error in caught.value.errors()] == [key]
+    assert {error["loc"][0] for error in caught.value.errors()} == {key}
 
 
 def test_what_faults_need_is_known_to_the_kernel_s_probe_and_to_init() -> None:

@@ -10,7 +10,7 @@ from orchestrator.errors import ExitCode
 from orchestrator.judge import check_validity, decide, judge
 from orchestrator.model.measurements import LoadQuality, Measurements, Stopped
 from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdict
-from orchestrator.model.plan import Plan, SloPlan
+from orchestrator.model.plan import Plan, SloPlan, StepPlan
 from orchestrator.slo import judge_objective, parse_objective
 from tests.unit.judge.outcome_builder import class_measured, load_sent, measured, outage, rescale, step_taken
 from tests.unit.metrics.sample_builder import real_plan
@@ -87,6 +87,20 @@ def test_load_that_was_not_well_made_is_invalid(name: str, load: LoadQuality, fo
     outcome = judged(plan_of(MET), replace(measured(), load=load))
     assert outcome.verdict is Verdict.INVALID
     assert [(check.name, check.found) for check in outcome.validity if not check.valid] == [(name, found)]
+
+
+def test_a_control_probe_whose_way_a_step_strikes_tells_nothing_of_the_machine() -> None:
+    plan = plan_of(MET)
+    step = StepPlan(step="1-gateway-reboot", kind="gateway-reboot", at_s=1, for_s=None, targets=("gateway",))
+    disturbed = replace(measured(), load=replace(LOAD, control_failed=40))
+    checks = [
+        check
+        for strikes in (False, True)
+        for check in check_validity(replace(plan, timeline=(replace(step, strikes_control_path=strikes),)), disturbed)
+        if check.name == "control probe"
+    ]
+    assert [check.valid for check in checks] == [False, True]
+    assert checks[1].limit == "none: 1-gateway-reboot strikes its path"
 
 
 def test_step_without_evidence_or_with_a_failure_is_invalid() -> None:
