@@ -21,8 +21,6 @@ _UP, _DOWN = ("server-up",), ("server-down", "server-drain", "server-removed")
 
 FREEZING = ("node-pause",)
 """Faults after which the node's kernel answers and forwards, and no process does."""
-ENDS_AT_A_POD = ("tcp", "agent")
-"""Checks of the node port itself, which a frozen node's kernel passes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +89,11 @@ def check_duration_s(haproxy: Mapping[str, object], *, answers_late: bool = Fals
     if timeout_ms is None:
         return inter_s
     return timeout_ms / 1000 if answers_late else min(inter_s, _number(haproxy, "connect_timeout_ms") / 1000)
+
+
+def asks_the_kernel(haproxy: Mapping[str, object]) -> bool:
+    """Whether a check is a connection to the node port: a kernel accepts it, whatever becomes of the node's processes."""
+    return (haproxy.get("check") or "tcp") in ("tcp", "agent")
 
 
 def recovery_s(haproxy: Mapping[str, object]) -> float:
@@ -185,7 +188,7 @@ def _of(
             share = _share(history, "server", _UP, _DOWN, at_ns, step, backend=path.frontend)
             settings = haproxy if isinstance(haproxy, Mapping) else {}
             is_frozen = step.kind in FREEZING
-            if is_frozen and settings.get("check", "tcp") in ENDS_AT_A_POD:
+            if is_frozen and asks_the_kernel(settings):
                 why = "a frozen node's kernel passes every check of its node port"
                 return _with(Bounds(earliest_s=None, latest_s=None, why=why), share, "servers"), instants.detected_s
             bounds = detection_bounds(
@@ -226,7 +229,7 @@ def _sooner(first: Bounds, second: Bounds) -> Bounds:
     return Bounds(
         earliest_s=min(earliest, default=None),
         latest_s=min(latest, default=None),
-        why=f"until {first.why}; or until {second.why}",
+        why=f"the route: {first.why}; the rules: {second.why}",
     )
 
 

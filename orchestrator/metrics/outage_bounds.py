@@ -3,13 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.metrics.bounds import ENDS_AT_A_POD, FREEZING, check_duration_s, detection_bounds, recovery_s, withdrawal_bounds
+from orchestrator.metrics.bounds import (
+    FREEZING,
+    asks_the_kernel,
+    check_duration_s,
+    detection_bounds,
+    recovery_s,
+    withdrawal_bounds,
+)
 from orchestrator.metrics.routing import detection_of
 from orchestrator.model.plan import LoadClassPlan, PathPlan, StepPlan, TimingsPlan
 from orchestrator.model.routing import routing_of
 
-VANISHING = ("node-kill", "link-down")
+VANISHING = ("node-kill", "node-replace", "link-down")
 """Faults after which nothing of the node answers."""
+
+_PROCESSES = ("agent-kill", "agent-pause", "lb-kill", "lb-pause", "lb-reload")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +46,23 @@ def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: T
       of checks that last as long as an answer may take.
     - Node frozen, checks of the node port: as long as it is frozen. Its kernel goes on accepting, for its pods and for others,
       and nobody writes its rules, so that they choose its own silent pods whatever the control plane has withdrawn.
+    - The node's agent dead or frozen, checks of the node port: nothing is lost. Rules and pods stay as they are.
+    - HAProxy reloaded: nothing is lost. Its successor takes over the listening sockets, and connections stay with it.
+    - HAProxy frozen: as long as it is. HAProxy dead: as long as it is, and until its successor listens: no bound.
     - Through a route that somebody keeps, node gone or frozen: max(D, W), with D of the hold time, BFD or VRRP
       (`detection_of`). A standing route leads to a gone node until it is back: no bound.
     - A class of kept connections is known to be broken only when each was used again: at least connections / rate.
 
-    Source: HAProxy configuration manual 2.6, section 5.2; kubernetes, pkg/controller/nodelifecycle; docs/metrics.md.
+    Source: HAProxy configuration manual 2.6, section 5.2, management manual, section 4; kubernetes, pkg/controller/nodelifecycle;
+    docs/metrics.md.
     """
     if step.kind == "no-op":
         return OutageBound(at_most_s=0.0, why="nothing is changed")
     haproxy = path.settings.get("haproxy")
     is_routed = routing_of(path) is not None
     is_balanced = path.frontend is not None and isinstance(haproxy, Mapping)
+    if is_balanced and step.kind in _PROCESSES:
+        return _of_process(step, haproxy)
     if not (is_routed or is_balanced) or step.kind not in (*VANISHING, *FREEZING):
         return UNKNOWN
     haproxy = haproxy if isinstance(haproxy, Mapping) else {}
@@ -78,6 +93,20 @@ def _of_routed(path: PathPlan, timings: TimingsPlan) -> OutageBound:
     return OutageBound(at_most_s=max(detection.latest_s, withdrawn_s), why=why)
 
 
+def _of_process(step: StepPlan, haproxy: Mapping[str, object]) -> OutageBound:
+    match step.kind:
+        case "lb-reload":
+            return OutageBound(at_most_s=0.0, why="the successor takes over the listening sockets")
+        case "lb-pause":
+            return OutageBound(at_most_s=step.for_s, why="HAProxy answers again when it is not frozen any more")
+        case "lb-kill":
+            return OutageBound(at_most_s=None, why="as long as HAProxy is dead, and until its successor listens")
+        case _ if asks_the_kernel(haproxy):
+            return OutageBound(at_most_s=0.0, why="its rules and pods stay as they are, and its kernel passes the checks")
+        case _:
+            return UNKNOWN
+
+
 def _of_gone(haproxy: Mapping[str, object], timings: TimingsPlan, *, is_local: bool) -> OutageBound:
     detected_s, withdrawn_s = detection_bounds(haproxy).latest_s, withdrawal_bounds(timings).latest_s
     if detected_s is None:
@@ -88,7 +117,7 @@ def _of_gone(haproxy: Mapping[str, object], timings: TimingsPlan, *, is_local: b
     if withdrawn_s is None:
         return UNKNOWN
     why = f"HAProxy's verdict within {detected_s:g} s, the last rule within {withdrawn_s:g} s"
-    if haproxy.get("check", "tcp") in ENDS_AT_A_POD or haproxy.get("observe", "none") != "none":
+    if asks_the_kernel(haproxy) or haproxy.get("observe", "none") != "none":
         back_s = check_duration_s(haproxy) + recovery_s(haproxy)
         withdrawn_s += back_s
         why += f"; live servers that failed with its pods are back {back_s:g} s later"
@@ -97,7 +126,7 @@ def _of_gone(haproxy: Mapping[str, object], timings: TimingsPlan, *, is_local: b
 
 def _of_frozen(haproxy: Mapping[str, object], timings: TimingsPlan, step: StepPlan, *, is_local: bool) -> OutageBound:
     detected_s, withdrawn_s = detection_bounds(haproxy, answers_late=True).latest_s, withdrawal_bounds(timings).latest_s
-    if detected_s is None or haproxy.get("check", "tcp") in ENDS_AT_A_POD:
+    if detected_s is None or asks_the_kernel(haproxy):
         why = "its kernel answers for its processes and forwards by stale rules: HAProxy notices nothing while it is frozen"
         return OutageBound(at_most_s=step.for_s, why=why)
     why = f"its health check accepts and never answers: HAProxy's verdict within {detected_s:g} s"

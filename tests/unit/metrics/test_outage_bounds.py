@@ -25,7 +25,7 @@ def bound(policy: str = "Cluster", *, kind: str = "node-kill", load: LoadClassPl
     return bound_outage(path, replace(KILL, kind=kind), load, TIMINGS)
 
 
-@pytest.mark.parametrize("kind", ["node-kill", "link-down"])
+@pytest.mark.parametrize("kind", ["node-kill", "node-replace", "link-down"])
 @pytest.mark.parametrize(
     ("policy", "haproxy", "at_most_s"),
     [
@@ -81,6 +81,22 @@ def test_kept_connections_are_known_to_be_broken_when_each_was_used_again() -> N
     slow = replace(KEPT, rate_rps=4.0)
     assert bound("Local", check="tcp", load=slow).at_most_s == 5.0
     assert bound("Local", check="tcp", load=KEPT).at_most_s == DETECTED_S
+
+
+@pytest.mark.parametrize(
+    ("kind", "haproxy", "at_most_s"),
+    [
+        ("lb-reload", {}, 0.0),
+        ("lb-pause", {}, 15.0),
+        ("lb-kill", {}, None),
+        ("agent-kill", {"check": "tcp"}, 0.0),
+        ("agent-pause", {"check": "agent"}, 0.0),
+        # A verdict that comes from the agent itself may take every node out.
+        ("agent-kill", {"check": "http-healthz"}, None),
+    ],
+)
+def test_fault_of_a_process_costs_what_it_serves(kind: str, haproxy: dict[str, object], at_most_s: float | None) -> None:
+    assert bound(kind=kind, **haproxy).at_most_s == at_most_s
 
 
 def test_no_op_may_cost_nothing() -> None:
