@@ -58,14 +58,14 @@ def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: T
     """
     if step.kind == "no-op":
         return OutageBound(at_most_s=0.0, why="nothing is changed")
-    haproxy = path.settings.get("haproxy")
+    settings = path.settings.get("haproxy")
+    haproxy: Mapping[str, object] = settings if isinstance(settings, Mapping) else {}
     is_routed = routing_of(path) is not None
-    is_balanced = path.frontend is not None and isinstance(haproxy, Mapping)
+    is_balanced = path.frontend is not None and isinstance(settings, Mapping)
     if is_balanced and step.kind in _PROCESSES:
         return _of_process(step, haproxy)
     if not (is_routed or is_balanced) or step.kind not in (*VANISHING, *FREEZING):
         return UNKNOWN
-    haproxy = haproxy if isinstance(haproxy, Mapping) else {}
     is_local = path.settings.get("external_traffic_policy") == "Local"
     if is_routed:
         found = _of_routed(path, timings)
