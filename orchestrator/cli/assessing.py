@@ -9,6 +9,9 @@ from rich.console import Console
 from orchestrator.cli.entry import RESULTS, OutputOption, ResultsOption, RunArgument, app, wants_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from orchestrator.store import RunDirectory
 
 
@@ -52,3 +55,21 @@ def assess_and_report(directory: "RunDirectory", console: Console, *, as_json: b
         if write:
             console.print(f"report: {directory.path / 'report.html'}", soft_wrap=True)
     return outcome.exit_code
+
+
+def report_trials(
+    directories: "Sequence[RunDirectory]", statuses: "Sequence[int]", console: Console, *, baseline: "Path | None", as_json: bool
+) -> int:
+    """Print what the trials say together, write trials.json, return the exit code."""
+    from orchestrator.metrics.trials import MINIMUM_TRIALS
+    from orchestrator.report.trials import render_trials
+    from orchestrator.trials import assess_series, exit_code_of, save_series
+
+    series = assess_series(directories, baseline=baseline)
+    file = save_series(series, directories[0].path.parent)
+    if as_json:
+        sys.stdout.write(file.read_text(encoding="utf-8"))
+    else:
+        console.print(render_trials(series, minimum_trials=MINIMUM_TRIALS))
+        console.print(f"trials: {file}", soft_wrap=True)
+    return exit_code_of(series, statuses)

@@ -1,5 +1,6 @@
 """`testbed run`, `up`, `down`, `status` and `clean`: what touches the engine."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,8 @@ from orchestrator.cli.planning import print_plan
 from orchestrator.cli.progress import RunDisplay
 from orchestrator.errors import ExitCode, UsageError
 
+TrialsOption = Annotated[int | None, typer.Option("--trials", help="how many, instead of the scenario's")]
+BaselineOption = Annotated[Path | None, typer.Option("--baseline", help="a trials.json: exit 3 when these trials are worse")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="print the plan and stop")]
 KeepOption = Annotated[bool, typer.Option("--keep", help="leave the testbed running afterwards, until it expires")]
 
@@ -34,13 +37,20 @@ def run(
     sets: SetOption = None,
     keep: KeepOption = False,
     dry_run: DryRunOption = False,
+    trials: TrialsOption = None,
+    baseline: BaselineOption = None,
     output: OutputOption = "text",
 ) -> int:
     """Run a scenario: bring up, load and timeline, measure, judge, report."""
     as_json = wants_json(output)
     from orchestrator.experiment import load_request, run_trial
 
-    loaded = load_request(scenario, parse_overrides(sets), seed)
+    overrides = parse_overrides(sets) if trials is None else {**parse_overrides(sets), "trials": trials}
+    loaded = load_request(scenario, overrides, seed)
+    if baseline is not None:
+        from orchestrator.trials import read_baseline
+
+        read_baseline(baseline)  # wrong ones are refused before anything starts
     if dry_run:
         print_plan(loaded.plan(), as_json=as_json)
         return ExitCode.PASS
@@ -48,19 +58,23 @@ def run(
 
     console = Console(highlight=False, stderr=as_json)
     with prepare_host(console) as host:
-        worst = ExitCode.PASS
+        directories, statuses = [], []
         for trial in range(1, loaded.scenario.trials + 1):
             with RunDisplay(console) as display:
                 directory = run_trial(loaded, host, results=results, trial=trial, observer=display, keep=keep)
             from orchestrator.cli.assessing import assess_and_report
 
-            status = assess_and_report(directory, console, as_json=as_json)
-            worst = max(worst, ExitCode(status))
+            directories.append(directory)
+            statuses.append(assess_and_report(directory, console, as_json=as_json))
     if keep:
         console.print(
             f"the testbed is kept: KUBECONFIG={directory.path / 'kubeconfig'}; remove it with: testbed down {directory.run_id}"
         )
-    return worst
+    if len(directories) == 1 and baseline is None:
+        return statuses[0]
+    from orchestrator.cli.assessing import report_trials
+
+    return report_trials(directories, statuses, console, baseline=baseline, as_json=as_json)
 
 
 @app.command()

@@ -68,3 +68,17 @@ class Comparison:
     p_value: float
     """After Holm's correction for the number of comparisons."""
     change: Change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialSeries:
+    """The trials of one scenario, in the order in which they ran."""
+
+    scenario: str
+    seed: int
+    runs: tuple[str, ...]
+    verdicts: tuple[str, ...]
+    summaries: tuple[TrialSummary, ...]
+    differences: tuple[PairedDifference, ...]
+    comparisons: tuple[Comparison, ...]
+    """With the baseline's; empty without one."""

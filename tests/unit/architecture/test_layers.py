@@ -10,7 +10,7 @@ PACKAGE = ROOT / "orchestrator"
 # From the top; a module imports only rows below its own. Modules of one row do not know each other.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("cli",),
-    ("session", "tracing"),
+    ("session", "tracing", "trials", "chaos"),
     ("experiment", "assessment"),
     ("registry", "testbed", "loadgen", "store"),
     ("ingress", "faults", "slo", "report"),
