@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import sys
+from asyncio.sslproto import SSLProtocol
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -30,6 +31,8 @@ EXIT_CONFIG = 78
 BACKLOG = 4096
 """Every client reconnects at once after a restart."""
 SHUTDOWN_S = 0.2
+TLS_BUFFER_BYTES = 32 * 1024
+"""Two TLS records. asyncio's own 256 KiB for each connection would be half the container's memory with a thousand watchers."""
 
 
 def find_api_ip(settings: Settings) -> IPv4Address:
@@ -75,6 +78,7 @@ async def run(settings: Settings, *, pki: Path, state: Path) -> None:
         api_ip=find_api_ip(settings),
         defer=loop.call_soon,
     )
+    SSLProtocol.max_size = TLS_BUFFER_BYTES
     # What was imported and made so far stays: the collector need not look at it again.
     gc.freeze()
     runners = [await listen(plane.cluster, settings.bind, token=settings.token, tls=make_tls(pki))]

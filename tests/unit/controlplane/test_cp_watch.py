@@ -182,3 +182,24 @@ async def test_hundred_watchers_see_the_same_changes_in_the_same_order() -> None
             expected = expected or seen
             assert seen == expected
             watch.response.close()
+
+
+async def test_stream_of_many_objects_is_the_state_of_one_instant_also_when_it_is_read_slowly() -> None:
+    """Far more than fits into one write or the sockets' buffers: what changes meanwhile comes after the bookmark."""
+    world = World()
+    filler = {"big": "y" * 100_000}
+    for number in range(120):
+        world.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{number:03}"}, "data": filler})
+    query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
+    async with serve(world) as api, api.watch("/api/v1/namespaces/default/configmaps", **query) as watch:
+        world.change("configmaps", "c119", {"data": {"late": "yes"}})
+        world.delete("configmaps", "c118")
+        names = []
+        while (event := await watch.next())["type"] == "ADDED":
+            names.append(event["object"]["metadata"]["name"])
+            assert "late" not in event["object"]["data"]
+        assert names == [f"c{number:03}" for number in range(120)]
+        assert event["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+        later = [await watch.next() for _ in range(2)]
+    assert [(item["type"], item["object"]["metadata"]["name"]) for item in later] == [("MODIFIED", "c119"), ("DELETED", "c118")]
+    assert int(event["object"]["metadata"]["resourceVersion"]) < int(later[0]["object"]["metadata"]["resourceVersion"])

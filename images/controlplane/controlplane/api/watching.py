@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from aiohttp import web
 
@@ -24,6 +25,8 @@ from controlplane.selectors import Predicate, selects_everything
 from controlplane.store.history import Change, ChangeType, HistoryGoneError
 
 BATCH = 256
+PIECE_BYTES = 64 * 1024
+"""What is put into one write, so that a thousand clients that do not read cost tens of megabytes and not all memory there is."""
 BOOKMARK_EVERY_S = 30.0
 DEFAULT_TIMEOUT_S = 1800
 ABORT_GRACE_S = 5.0
@@ -31,6 +34,20 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 Encode = Callable[[str, Object, bytes | None], bytes]
 """The line of an event: its type, its object, and the object's JSON where it is at hand."""
+
+
+def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines together, a piece at a time."""
+    piece: list[bytes] = []
+    size_bytes = 0
+    for line in lines:
+        piece.append(line)
+        size_bytes += len(line)
+        if size_bytes >= PIECE_BYTES:
+            yield b"".join(piece)
+            piece, size_bytes = [], 0
+    if piece:
+        yield b"".join(piece)
 
 
 def _line(kind: str, encoded: bytes) -> bytes:
@@ -58,21 +75,29 @@ class _Watch:
         self._position = self._history.position_after(version)
         self._version = version
 
-    def initial(self, namespace: str | None) -> bytes:
-        """Every object as an ADDED event."""
+    def initial(self, namespace: str | None) -> Iterator[bytes]:
+        """Every object as it is now as an ADDED event, in pieces that may be taken over time."""
         records = self._cluster.store.records(self._resource.stored, namespace)
-        return b"".join(
+        return _pieces(
             self._encode("ADDED", record.item, record.encoded) for _, record in records if self._predicate(record.item)
         )
 
     def next_lines(self) -> bytes | None:
-        """The events since the last call, None when there was no change at all. Raises HistoryGoneError."""
+        """The next events since the last call, None when there was no change at all. Raises HistoryGoneError."""
         changes = self._history.read(self._position, BATCH)
         if not changes:
             return None
-        self._position += len(changes)
-        self._version = changes[-1].version
-        return b"".join(filter(None, map(self._event, changes)))
+        lines: list[bytes] = []
+        size_bytes = 0
+        for change in changes:
+            if line := self._event(change):
+                lines.append(line)
+                size_bytes += len(line)
+            self._position += 1
+            self._version = change.version
+            if size_bytes >= PIECE_BYTES:
+                break
+        return b"".join(lines)
 
     def _event(self, change: Change) -> bytes | None:
         if self._predicate is selects_everything:
@@ -153,11 +178,11 @@ async def answer_watch(cluster: Cluster, target: Target, request: web.BaseReques
         predicate=read_predicate(target, query),
         encode=_encoder(cluster, resource, form.representation, query.get("includeObject", "Metadata")),
     )
-    opening = b""
+    opening: Iterator[bytes] = iter(())
+    ends_initial = False
     if wants_initial:
         opening = watch.initial(target.namespace)
-        if wants_bookmarks and read_flag(query, "sendInitialEvents"):
-            opening += watch.bookmark(ends_initial=True)
+        ends_initial = wants_bookmarks and read_flag(query, "sendInitialEvents")
     elif version:
         try:
             watch.start_after(version)
@@ -166,6 +191,8 @@ async def answer_watch(cluster: Cluster, target: Target, request: web.BaseReques
             raise expired(version, error.oldest) from None
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"})
     await response.prepare(request)
+    if ends_initial:
+        opening = chain(opening, (watch.bookmark(ends_initial=True),))
     await _stream(watch, cluster, resource, request, response, opening, timeout_s, wants_bookmarks)
     return response
 
@@ -176,7 +203,7 @@ async def _stream(
     resource: Resource,
     request: web.BaseRequest,
     response: web.StreamResponse,
-    opening: bytes,
+    opening: Iterator[bytes],
     timeout_s: float,
     wants_bookmarks: bool,
 ) -> None:
@@ -189,8 +216,10 @@ async def _stream(
     timers = [loop.call_at(ends_at, changed.set), loop.call_at(ends_at + ABORT_GRACE_S, _abort, request)]
     history.subscribe(changed)
     try:
-        # Also when empty: the head must leave at once, or the client waits for its first event to know that it watches.
-        await response.write(opening)
+        # The head must leave at once, or the client waits for its first event to know that it watches.
+        await response.write(b"")
+        for piece in opening:
+            await response.write(piece)
         while True:
             changed.clear()
             try:
