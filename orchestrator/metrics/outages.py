@@ -1,6 +1,7 @@
 """What one path and class lost to one fault: how long, in which stages, to which causes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def measure_outage(
         sustained_s=spans.sustained_s,
     )
     attribution = _attribute(lost, step, requests, connections, history, instants, hops)
-    bound = bound_outage(path, step, requests.load, plan.timings)
+    bound = bound_outage(path, _as_it_lasted(step, steps[index]), requests.load, plan.timings)
     return Outage(
         step=step.step,
         kind=step.kind,
@@ -72,6 +73,13 @@ def measure_outage(
         bound_why=bound.why,
         explanations=explain(attribution, path, step, requests.load, history, plan.timings, times, instants, hops),
     )
+
+
+def _as_it_lasted(step: StepPlan, measured: StepMeasurement) -> StepPlan:
+    """A fault that was healed late, on a busy machine, may cost as much longer."""
+    if step.for_s is None or measured.effective_s is None or measured.healed_s is None:
+        return step
+    return replace(step, for_s=max(step.for_s, measured.healed_s - measured.effective_s))
 
 
 def _attribute(

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from sample_builder import KILL, NODEPORT, STATIC_ROUTE
+from sample_builder import KILL, NODEPORT, STATIC_ROUTE, Request, event, history, real_plan, samples
 
+from orchestrator.metrics.measure import measure
 from orchestrator.metrics.outage_bounds import OutageBound, bound_outage
 from orchestrator.model.measurements import Outage
-from orchestrator.model.plan import LoadClassPlan, TimingsPlan
+from orchestrator.model.plan import LoadClassPlan, StepPlan, TimingsPlan
 
 TIMINGS = TimingsPlan(
     profile="fast",
@@ -121,3 +122,14 @@ def test_convergence_is_within_its_bound_to_resolution_and_tolerance(
         outage_s=None, total_outage_s=0.0, brownout_s=0.0, loss_derived_s=0.0, bound_s=bound_s,
     )  # fmt: skip
     assert outage.is_within_bound is is_within
+
+
+@pytest.mark.parametrize(("healed_s", "bound_s"), [(12.8, 2.8), (11.9, 2.0), (None, 2.0)])
+def test_fault_that_was_healed_late_may_cost_as_much_longer(healed_s: float | None, bound_s: float) -> None:
+    step = StepPlan(step="1-lb-pause", kind="lb-pause", at_s=10.0, for_s=2.0, targets=("loadbalancer",))
+    told = [event(10.0, "orchestrator", "step-effective", step=step.step, evidence="stopped")]
+    if healed_s is not None:
+        told.append(event(healed_s, "orchestrator", "step-healed", step=step.step, evidence="running"))
+    measured = measure(replace(real_plan(), timeline=(step,)), history(*told), samples(Request(at_s=1.0), Request(at_s=11.0)))
+    found = [item.bound_s for item in measured.outages if item.path == "nodeport"]
+    assert found == [pytest.approx(bound_s)] * 2
