@@ -14,6 +14,8 @@ SLACK_S = 0.05
 """Between the client's clock reading and the proxy's: both share the machine's clock, but not the instant of reading it."""
 
 
+LOAD_BALANCER = "loadbalancer"
+"""The load balancer's container."""
 NO_SERVER = "<NOSRV>"
 """What HAProxy logs in the server's place when none could be chosen (configuration manual 2.6, section 8.2.4)."""
 
@@ -65,6 +67,7 @@ def attribute_losses(
     """The lost requests, `samples`, by cause: those that did not get what the path must answer.
 
     - `next hop`: the path's only entry node was struck.
+    - `load balancer`: the load balancer itself was struck.
     - `entry`: the load balancer had given the connection to the struck node; expected until it marks that node down.
     - `endpoint`: it entered through a live node, whose rules could still choose a pod of the struck node; expected until the last
       live node has committed rules without them.
@@ -77,6 +80,8 @@ def attribute_losses(
     failed = samples.records
     if set(path.entry_nodes) & set(step.targets):
         return {"next hop": len(failed)} if len(failed) else {}
+    if path.frontend is not None and LOAD_BALANCER in step.targets:
+        return {"load balancer": len(failed)} if len(failed) else {}
     servers = _servers(connections, path)
     counts: dict[str, int] = {}
     for record in failed:

@@ -26,6 +26,10 @@ CAUSES = {
         "A kept-alive connection that a change of next hops led to another node, which does not know it: the rules there choose "
         "a pod anew, and that pod answers with a reset."
     ),
+    "load balancer": (
+        "The load balancer itself was struck, and is the path's only way in: connections to it are refused while it is dead and "
+        "wait while it is frozen. Kept-alive connections that a predecessor still holds after a reload do not notice."
+    ),
     "entry": (
         "The load balancer had given the connection to the struck node. Expected until its health check marks the server down: "
         "the check's interval, fall count and time-out decide how many."

@@ -1,6 +1,7 @@
 """Every lost request is put to exactly one cause, by HAProxy's log and the instants of the stages."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.metrics.attribution import NO_SERVER, Connection, attribute_losses, read_connections
-from orchestrator.model.plan import PathPlan
+from orchestrator.model.plan import PathPlan, StepPlan
 from orchestrator.model.samples import Outcome
 from tests.unit.metrics.sample_builder import KILL, NODEPORT, START_NS, STATIC_ROUTE, Request, connection, ns, samples
 
@@ -19,13 +20,14 @@ def causes(
     *requests: Request,
     log: tuple[Connection, ...] = (),
     path: PathPlan = NODEPORT,
+    step: StepPlan = KILL,
     detected_s: float | None = DETECTED_S,
     programmed_s: float | None = PROGRAMMED_S,
 ) -> dict[str, int]:
     found = attribute_losses(
         samples(*requests),
         path,
-        KILL,
+        step,
         log,
         start_mono_ns=START_NS,
         detected_s=detected_s,
@@ -46,6 +48,13 @@ def test_nothing_lost_has_no_causes() -> None:
 
 def test_loss_through_a_struck_entry_node_is_the_next_hops() -> None:
     assert causes(lost(11.0), lost(30.0), path=STATIC_ROUTE) == {"next hop": 2}
+
+
+def test_loss_while_the_load_balancer_itself_is_struck_is_its_own() -> None:
+    struck = replace(KILL, kind="lb-kill", targets=("loadbalancer",))
+    assert causes(lost(11.0, Outcome.REFUSED), step=struck) == {"load balancer": 1}
+    assert causes(step=struck) == {}
+    assert "load balancer" not in causes(lost(11.0), path=STATIC_ROUTE, step=struck)
 
 
 @pytest.mark.parametrize(
