@@ -55,6 +55,37 @@ class ServicePortFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IngressRuleFacts:
+    """One path of one rule."""
+
+    host: str
+    """Empty: every host."""
+    path: str
+    is_exact: bool
+    service: str | None
+    """Namespace and name; None: a resource that is no Service."""
+    port: int | str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngressFacts:
+    """What a path needs of one Ingress of the manifests."""
+
+    name: str
+    namespace: str
+    rules: tuple[IngressRuleFacts, ...]
+    default: IngressRuleFacts | None
+    tls_hosts: tuple[str, ...]
+    """Hosts that it has a certificate for."""
+    secrets: Mapping[str, tuple[str, ...]]
+    """Name of a TLS Secret -> hosts of its certificate."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanContext:
     """What is decided before paths and faults are planned."""
 
@@ -76,6 +107,8 @@ class PlanContext:
     """Of the node network, for nodes to take over from each other."""
     networks: tuple[IPv4Network, ...] = ()
     """All in which the run has addresses of its own."""
+    ingresses: tuple[IngressFacts, ...] = ()
+    """Of the manifests, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from orchestrator.faults.rate import Rate
 from orchestrator.faults.rolling_restart import RollingRestart
 from orchestrator.faults.scale import Scale
 from orchestrator.ingress.bgp import Bgp
+from orchestrator.ingress.ingress import Ingress
 from orchestrator.ingress.loadbalancer import LoadBalancer
 from orchestrator.ingress.nodeport import NodePort
 from orchestrator.ingress.service_port_on_node import ServicePortOnNode
@@ -42,7 +43,8 @@ from orchestrator.report.outcome_json import OutcomeJson
 from orchestrator.slo import parse_objective
 
 PATHS: Mapping[str, IngressPath] = {
-    path.kind: path for path in (StaticRoute(), StaticEcmp(), Bgp(), Vip(), NodePort(), LoadBalancer(), ServicePortOnNode())
+    path.kind: path
+    for path in (StaticRoute(), StaticEcmp(), Bgp(), Vip(), NodePort(), LoadBalancer(), Ingress(), ServicePortOnNode())
 }
 
 ACTIONS: Mapping[str, Action] = {

@@ -163,6 +163,8 @@ def _secure(connected: socket, target: Target, deadline_ns: int, clock: Clock) -
     connected.settimeout(max((deadline_ns - clock()) / 1e9, _FEWEST_S))
     secured = None
     try:
+        # The request follows the last word of the handshake at once, in a segment that must not wait until that one is answered.
+        connected.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
         secured = target.tls.wrap_socket(connected, server_hostname=target.server_name, do_handshake_on_connect=False)
         secured.do_handshake()
     except OSError as error:

@@ -21,6 +21,8 @@ def render_load_file(load: LoadPlan) -> bytes:
                 "connections": item.connections,
                 "arrivals": item.arrivals,
                 "expect": item.expect,
+                "connect_to": item.connect_to,
+                "ca_file": item.ca_file,
             }
             for item in load.classes
         ],

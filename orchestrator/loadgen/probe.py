@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.contracts import World
 from orchestrator.errors import DeadlineError, InternalError
-from orchestrator.model.plan import Expectation, Plan, Role
+from orchestrator.model.plan import Expectation, PathPlan, Plan, Role
 
 PROBE_TIMEOUT_S = 1.0
 PROBE_DEADLINE_S = 15.0
@@ -24,17 +24,27 @@ class Probe:
     outcome: str
     body: str
     """What the answer must carry (`expect` of docs/contracts.md section 5)."""
+    options: tuple[str, ...] = ()
+    """Further words of the command line."""
 
 
 def plan_probes(plan: Plan) -> tuple[Probe, ...]:
     """Every path of the plan, and the control path: a control that does not answer would make every trial INVALID."""
     return (
-        *(Probe(path=path.name, url=path.url, outcome=_OUTCOME[path.expect], body="pod") for path in plan.paths),
+        *(
+            Probe(path=path.name, url=path.url, outcome=_OUTCOME[path.expect], body="pod", options=_options(path))
+            for path in plan.paths
+        ),
         *(
             Probe(path=item.path, url=item.url, outcome=_OUTCOME[Expectation.OK], body=item.expect)
             for item in plan.load.classes_of(plan.control_path)
         ),
     )
+
+
+def _options(path: PathPlan) -> tuple[str, ...]:
+    given = (("--connect-to", path.connect_to), ("--ca-file", path.ca_file))
+    return tuple(word for name, value in given if value is not None for word in (name, value))
 
 
 def probe_paths(world: World, *, deadline_s: float = PROBE_DEADLINE_S) -> None:
@@ -61,7 +71,17 @@ def _await_outcome(world: World, client: str, probe: Probe, deadline_s: float) -
 
 
 def _ask(world: World, client: str, probe: Probe) -> Mapping[str, object]:
-    argv = ["python3", "-m", "loadtests.probe", probe.url, "--timeout-s", f"{PROBE_TIMEOUT_S:g}", "--expect", probe.body]
+    argv = [
+        "python3",
+        "-m",
+        "loadtests.probe",
+        probe.url,
+        "--timeout-s",
+        f"{PROBE_TIMEOUT_S:g}",
+        "--expect",
+        probe.body,
+        *probe.options,
+    ]
     output = world.execute(client, argv, deadline_s=EXEC_DEADLINE_S)
     try:
         record = json.loads(output)

@@ -228,8 +228,6 @@ class Plan:
     containers: tuple[ContainerPlan, ...]
     objects: tuple[Mapping[str, object], ...]
     """Kubernetes objects of the manifests, applied when the nodes are ready."""
-    tls_secrets: tuple[TlsSecretPlan, ...] = field(kw_only=True, default=())
-    """Names only: certificate and key are the run's."""
     paths: tuple[PathPlan, ...]
     control_path: str
     load: LoadPlan
@@ -240,6 +238,8 @@ class Plan:
     """Every request must be ok for this long before a path counts as converged (RFC 6412 section 3.5.4)."""
     kernel_features: tuple[str, ...] = ()
     """Features of the engine's kernel that the plan needs, beyond those of every testbed."""
+    tls_secrets: tuple[TlsSecretPlan, ...] = ()
+    """Names only: certificates and keys are the run's."""
 
     def container(self, name: str) -> ContainerPlan:
         return next(item for item in self.containers if item.name == name)

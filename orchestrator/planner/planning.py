@@ -1,6 +1,7 @@
 """Decides everything of a run, in one order: addresses, paths, timeline, load, objectives, containers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 from itertools import combinations
 from pathlib import Path
@@ -12,6 +13,7 @@ from orchestrator.planner import roles
 from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.external_ips import with_external_ips
 from orchestrator.planner.fault_ground import features_of, on_ground
+from orchestrator.planner.ingresses import plan_tls_secrets, read_ingresses
 from orchestrator.planner.load import CONTROL_PATH, plan_load
 from orchestrator.planner.objectives import plan_objectives
 from orchestrator.planner.routing import check_routing, plan_gateway_routing, plan_node_routing
@@ -43,7 +45,8 @@ def plan_run(
     cluster = scenario.cluster
     addresses = _plan_addresses(cluster, slot, complaints)
     services = read_services(manifests, cluster.service_network, addresses.external_pool)
-    context = _context(scenario, addresses, services)
+    ingresses = read_ingresses(manifests)
+    context = replace(_context(scenario, addresses, services), ingresses=ingresses)
 
     parts = _plan_paths(scenario, kinds, context, complaints)
     paths = tuple(item.path for item in parts)
@@ -109,6 +112,7 @@ def plan_run(
         stops=stops,
         convergence_validation_s=scenario.convergence_validation,
         kernel_features=features_of(timeline),
+        tls_secrets=plan_tls_secrets(manifests, ingresses),
     )
 
 
@@ -170,7 +174,11 @@ def _context(scenario: Scenario, addresses: SlotAddresses, services: dict[str, S
 def _check_frontends(parts: Sequence[PathParts]) -> None:
     """Raises ValueError when the last path would share the frontend of a Service's address with an earlier one."""
     earlier = {_served(item): part.path.name for part in parts[:-1] for item in part.frontends}
+    bound = {bind: part.path.name for part in parts[:-1] for item in part.frontends for bind in _binds(item)}
     for item in parts[-1].frontends:
+        for bind in _binds(item):
+            if bind in bound:
+                raise ValueError(f"path {bound[bind]!r} listens on {bind} as well; allowed: a port of its own (http_port)")
         if item.get("mode") == "loadbalancer" and _served(item) in earlier:
             raise ValueError(
                 f"service: its external address has one frontend for each port, and path {earlier[_served(item)]!r} has it; "
@@ -184,6 +192,10 @@ def _added_external_ips(parts: Sequence[PathParts]) -> dict[str, tuple[IPv4Addre
         for service, addresses in part.external_ips.items():
             added[service] = (*added.get(service, ()), *addresses)
     return added
+
+
+def _binds(frontend: Mapping[str, object]) -> tuple[object, ...]:
+    return tuple(frontend[key] for key in ("bind", "bind_tls") if key in frontend)
 
 
 def _served(frontend: Mapping[str, object]) -> tuple[object, ...]:

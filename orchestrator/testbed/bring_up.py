@@ -94,7 +94,8 @@ def _in_order_of_need(plan: Plan) -> list[str]:
 def _make_secrets(plan: Plan, claim: Claim, now: datetime.datetime) -> Secrets:
     controlplane = plan.of_role(Role.CONTROLPLANE)[0]
     addresses = [IPv4Address("127.0.0.1"), *(item.address for item in controlplane.attachments)]
-    return make_secrets(addresses=addresses, now=now, lifetime=datetime.timedelta(seconds=claim.run.expires_in_s))
+    lifetime = datetime.timedelta(seconds=claim.run.expires_in_s)
+    return make_secrets(addresses=addresses, now=now, lifetime=lifetime, tls_secrets=plan.tls_secrets)
 
 
 def _meet_control_plane(

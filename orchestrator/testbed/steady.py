@@ -28,7 +28,7 @@ def await_steady_state(testbed: Testbed) -> None:
         testbed, lambda view: view.lacking_nodes(nodes), deadline_s=NODES_DEADLINE_S, what="every node Ready", watch=watch
     )
     # Only now, so that the scheduler spreads the pods over all nodes.
-    for manifest in plan.objects:
+    for manifest in (*testbed.tls_secrets, *plan.objects):
         testbed.kube.apply(manifest)
     wanted = wanted_endpoints(plan.objects)
     backends = backends_of(plan.paths)

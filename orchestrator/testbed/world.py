@@ -86,6 +86,11 @@ class Testbed:
         other._plan = plan
         return other
 
+    @property
+    def tls_secrets(self) -> tuple[Mapping[str, object], ...]:
+        """Secrets of this run's own making, to be applied with the manifests."""
+        return self._secrets.tls_secrets
+
     # Containers
 
     def launch(self, *containers: str) -> None:
