@@ -1,5 +1,6 @@
 # `make help` lists the targets. Everything that they need they set up themselves.
 S ?= node-kill
+C ?= default
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 TESTBED := $(VENV)/bin/testbed
@@ -9,7 +10,7 @@ PYTEST := $(PYTHON) -m pytest
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images doctor scenario report lint unit integration e2e test bench clean lock
+.PHONY: help setup engine images doctor scenario chaos report lint unit integration e2e test bench clean lock
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -31,6 +32,9 @@ doctor: setup ## what this machine has, lacks, and what that costs
 
 scenario: setup ## run a scenario: make scenario [S=node-kill]
 	@$(TESTBED) run loadtests/scenarios/$(S).yaml
+
+chaos: setup ## a matrix of faults and trials, one report: make chaos [C=default]
+	@$(TESTBED) chaos loadtests/chaos/$(C).yaml
 
 report: setup ## write the reports of the latest run again: make report [S=node-kill]
 	@$(TESTBED) report $(S)

@@ -30,9 +30,9 @@ RESULTS = Path("results")
 
 def main() -> None:
     """Entry point of the `testbed` command; every error becomes one message and a documented exit code."""
-    from orchestrator.cli import assessing, environment, interactive, planning, running  # the commands register themselves
+    from orchestrator.cli import assessing, chaos, environment, interactive, planning, running  # the commands register themselves
 
-    assert all((assessing, environment, interactive, planning, running))
+    assert all((assessing, chaos, environment, interactive, planning, running))
     sys.exit(int(run_app()))
 
 

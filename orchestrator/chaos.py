@@ -1,0 +1,162 @@
+"""A chaos experiment: runs its matrix, cell by cell, and puts all outcomes into one result."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from orchestrator.assessment import assess, write_reports
+from orchestrator.errors import ScenarioError, TestbedError
+from orchestrator.experiment import Host, Loaded, Observer, load_request, run_trial
+from orchestrator.metrics.trials import estimate
+from orchestrator.model.chaos import ChaosMatrix, ChaosResult, ChaosRun
+from orchestrator.model.measurements import Outage
+from orchestrator.model.outcome import Outcome, Verdict
+from orchestrator.model.plan import Expectation
+from orchestrator.planner.matrix import Cell, plan_matrix
+from orchestrator.report.chaos import render_chaos_html, render_chaos_markdown
+from orchestrator.scenario.chaos import Chaos, load_chaos
+from orchestrator.store import RunDirectory
+
+MATRIX = "matrix.json"
+_MATRIX = TypeAdapter(ChaosMatrix)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaosRequest:
+    """An experiment every cell of which can be planned."""
+
+    chaos: Chaos
+    base: Loaded
+    seed: int
+    cells: tuple[Cell, ...]
+
+    def load(self, cell: Cell) -> Loaded:
+        return replace(self.base, scenario=cell.scenario, seed=self.seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A cell that ran: its directory and outcome, or why there is none."""
+
+    cell: Cell
+    directory: RunDirectory | None
+    outcome: Outcome | None
+    problem: str
+
+
+def load_chaos_request(file: Path, *, seed: int | None = None, trials: int | None = None) -> ChaosRequest:
+    """Raises ScenarioError for whatever cannot be planned, before anything starts."""
+    chaos = load_chaos(file)
+    if trials is not None:
+        chaos = chaos.model_copy(update={"trials": trials})
+    base = load_request(file.parent / chaos.scenario, {}, seed)
+    seed = chaos.seed if seed is None else seed
+    request = ChaosRequest(chaos=chaos, base=base, seed=seed, cells=plan_matrix(chaos, base.scenario, seed=seed))
+    for cell in request.cells:
+        try:
+            request.load(cell).plan(trial=cell.trial)
+        except ScenarioError as error:
+            problems = [
+                replace(item, key=item.key.replace("timeline[0]", f"faults[{cell.number - 1}]")) for item in error.problems
+            ]
+            raise ScenarioError(file, problems) from None
+    return request
+
+
+def run_matrix(
+    request: ChaosRequest, host: Host, *, results: Path, observe: Callable[[Cell], Observer], told: Callable[[Finished], None]
+) -> tuple[Finished, ...]:
+    """Every cell in its order; one that fails by our own fault is noted and does not keep the others.
+
+    Raises InterruptedRunError, EnvironmentUnmetError.
+    """
+    finished = []
+    for cell in request.cells:
+        finished.append(_run_cell(request, cell, host, results, observe(cell)))
+        told(finished[-1])
+    return tuple(finished)
+
+
+def _run_cell(request: ChaosRequest, cell: Cell, host: Host, results: Path, observer: Observer) -> Finished:
+    from orchestrator.errors import EnvironmentUnmetError, InterruptedRunError
+
+    try:
+        directory = run_trial(request.load(cell), host, results=results, trial=cell.trial, observer=observer)
+        outcome = assess(directory)
+        write_reports(directory, outcome)
+    except (InterruptedRunError, EnvironmentUnmetError):
+        raise
+    except TestbedError as error:
+        return Finished(cell=cell, directory=None, outcome=None, problem=str(error))
+    broken = [f"{check.name}: {check.found}" for check in outcome.validity if not check.valid]
+    return Finished(cell=cell, directory=directory, outcome=outcome, problem="; ".join(broken))
+
+
+def assess_matrix(request: ChaosRequest, finished: Sequence[Finished], *, root: Path) -> ChaosMatrix:
+    """`root`: the directory that the matrix is written to."""
+    ordered = sorted(finished, key=lambda item: (item.cell.number, item.cell.trial))
+    expectations = {path.name: path.expect for path in request.load(request.cells[0]).plan().paths}
+    return ChaosMatrix(
+        name=request.chaos.name,
+        question=request.chaos.question,
+        seed=request.seed,
+        trials=request.chaos.trials,
+        runs=tuple(_run(item, root) for item in ordered),
+        results=tuple(
+            _result(number, fault, path, expect, [item for item in ordered if item.cell.number == number], request.seed)
+            for number, fault in dict.fromkeys((item.cell.number, item.cell.fault) for item in ordered)
+            for path, expect in expectations.items()
+        ),
+    )
+
+
+def save_matrix(matrix: ChaosMatrix, root: Path) -> Path:
+    """matrix.json, summary.md and report.html; returns the report."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / MATRIX).write_bytes(_MATRIX.dump_json(matrix, indent=1) + b"\n")
+    (root / "summary.md").write_text(render_chaos_markdown(matrix), encoding="utf-8")
+    report = root / "report.html"
+    report.write_text(render_chaos_html(matrix), encoding="utf-8")
+    return report
+
+
+def _run(item: Finished, root: Path) -> ChaosRun:
+    import os
+
+    steps = item.outcome.measurements.steps if item.outcome is not None else ()
+    return ChaosRun(
+        number=item.cell.number,
+        fault=item.cell.fault,
+        trial=item.cell.trial,
+        run_id=item.directory.run_id if item.directory is not None else "",
+        directory=os.path.relpath(item.directory.path.resolve(), root.resolve()) if item.directory is not None else "",
+        verdict=str(item.outcome.verdict) if item.outcome is not None else "error",
+        targets=tuple(dict.fromkeys(name for step in steps for name in step.targets)),
+        problem=item.problem,
+    )
+
+
+def _result(number: int, fault: str, path: str, expect: Expectation, finished: Sequence[Finished], seed: int) -> ChaosResult:
+    outcomes = [item.outcome for item in finished if item.outcome is not None and item.outcome.verdict is not Verdict.INVALID]
+    worst = [_outages(outcome, path) for outcome in outcomes]
+    bounds = [outage.bound_s for outages in worst for outage in outages if outage.bound_s is not None]
+    return ChaosResult(
+        number=number,
+        fault=fault,
+        path=path,
+        is_negative_control=expect is Expectation.REFUSED,
+        valid_trials=len(outcomes),
+        lost=estimate([float(max((item.failed for item in outages), default=0)) for outages in worst], seed=seed),
+        convergence=estimate([max((_convergence_s(item) for item in outages), default=0.0) for outages in worst], seed=seed),
+        bound_s=max(bounds, default=None),
+    )
+
+
+def _outages(outcome: Outcome, path: str) -> tuple[Outage, ...]:
+    return tuple(item for item in outcome.measurements.outages if item.path == path)
+
+
+def _convergence_s(outage: Outage) -> float:
+    return float("inf") if outage.convergence_s is None else outage.convergence_s
