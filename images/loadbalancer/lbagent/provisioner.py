@@ -29,7 +29,8 @@ from lbagent.servers import LiveServer
 from lbagent.settings import Settings
 from testbed_init.events import EventSink
 
-RETRY_S = 0.25
+RETRY_FIRST_S, RETRY_LAST_S = 0.25, 4.0
+"""What HAProxy refuses it refuses again, and each attempt starts a program."""
 
 
 class Haproxy(Protocol):
@@ -98,15 +99,18 @@ class Provisioner:
 
     async def run(self, api: Api) -> None:
         """Provision for ever."""
+        retry_s = RETRY_FIRST_S
         while True:
             await self._wanted.wait()
             self._wanted.clear()
             try:
                 await self.provision(api)
+                retry_s = RETRY_FIRST_S
             except (AddressError, ApiError, HaproxyError, RuntimeApiError) as error:
                 # The running HAProxy, if any, goes on with the configuration it has.
                 sys.stderr.write(f"lbagent: {error}\n")
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(retry_s)
+                retry_s = min(2 * retry_s, RETRY_LAST_S)
                 self._wanted.set()
 
     async def provision(self, api: Api) -> None:
