@@ -103,7 +103,7 @@ def await_served(rescale: Rescale, world: World, nodes: tuple[str, ...]) -> None
             *view.lacking_nodes(nodes),
             *lacking_service(view, nodes, wanted),
             *view.lacking_servers(nodes, rescale.backends),
-            *view.routing.lacking(nodes, world.plan.paths),
+            *view.lacking_routes(nodes, world.plan.paths),
         ],
         deadline_s=READY_DEADLINE_S,
         what=f"{rescale.step.step}: every endpoint ready and served",

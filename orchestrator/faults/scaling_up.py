@@ -59,5 +59,5 @@ class _Tracker:
             *self._view.lacking_nodes([node]),
             *self._view.lacking_rules([node], self._services),
             *self._view.lacking_servers([node], self._rescale.backends),
-            *self._view.routing.lacking([node], self._world.plan.paths),
+            *self._view.lacking_routes([node], self._world.plan.paths),
         ]

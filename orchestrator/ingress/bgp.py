@@ -86,6 +86,7 @@ class Bgp:
             entry_nodes=(),
             settings={
                 "hash": options.hash,
+                "needs_local_endpoint": service.is_local and options.address == "external_ip",
                 routing.KEY: routing.Bgp(
                     address=str(address),
                     hold_time_s=announcement.hold_time_s,

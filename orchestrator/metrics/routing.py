@@ -48,9 +48,7 @@ def find_next_hops(path: PathPlan, step: StepPlan, history: History, *, since_s:
     for event in (item for item in events if begin_ns <= item.t_mono_ns < end_ns):
         _fold(hops, event)
         changes_s.append(history.seconds(event))
-        # A virtual address is nowhere until somebody takes it over: who lost it alone does not end the loss.
-        moved_on = bool(hops) if isinstance(routing, Vrrp) else True
-        if left_s is None and moved_on and hops.isdisjoint(step.targets):
+        if left_s is None and hops.isdisjoint(step.targets):
             left_s = history.seconds(event)
     return NextHops(struck=struck, total=total, left_s=left_s, changes_s=tuple(changes_s))
 
@@ -104,9 +102,11 @@ def _fold(hops: set[str], event: Event) -> None:
     node = str(event.fields.get("node"))
     match event.event:
         case "vip-acquired":
-            # One node has the address, and a dead one may not have told that it lost it.
             hops.clear()
             hops.add(node)
+        case "vip-released":
+            # Until another node has the address, the router goes on calling this one. A dead one may not even tell.
+            pass
         case "route-added":
             hops.add(node)
         case _:

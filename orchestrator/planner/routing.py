@@ -23,6 +23,7 @@ KEEPALIVED = (
     *("--pid", "/run/testbed/keepalived-parent.pid", "--vrrp_pid", "/run/testbed/keepalived-vrrp.pid"),
 )
 WATCHER = ("python3", "-m", "testbed_routes")
+SPEAKER = ("python3", "-m", "nodeagent.speaker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +59,30 @@ def plan_node_routing(
     addresses = [item for part in parts for item in part.virtual_addresses]
     processes: list[Mapping[str, object]] = []
     files: dict[str, str] = {}
-    settings: dict[str, object] = {}
+    settings: dict[str, object]
+    if not addresses and not announcements:
+        return Additions()
+    settings = {
+        "announcements": [
+            {
+                "path": part.path.name,
+                "service": part.path.service,
+                "address": _host(part),
+                "by": "bgp" if part.announcements else "vrrp",
+            }
+            for part in parts
+            if part.announcements or part.virtual_addresses
+        ]
+    }
     if addresses:
-        settings["routing"] = {"virtual_addresses": {str(item.address): item.path for item in addresses}}
+        settings["virtual_addresses"] = {str(item.address): item.path for item in addresses}
         files[KEEPALIVED_CONFIG] = render_keepalived(addresses, node=node, nodes=nodes, interface=NODE_INTERFACE)
         processes += [_process("routes", WATCHER), _process("keepalived", _when_ready(nodes[node], KEEPALIVED))]
     if announcements:
         files[BIRD_CONFIG] = render_node_bird(announcements, address=nodes[node], gateway=gateway, log=BIRD_LOG)
         processes.append(_process("bird", _when_ready(nodes[node], BIRD)))
-    return Additions(processes=tuple(processes), files=files, settings=settings)
+    processes.append(_process("speaker", SPEAKER))
+    return Additions(processes=tuple(processes), files=files, settings={"routing": settings})
 
 
 def check_routing(parts: Sequence[PathParts]) -> None:

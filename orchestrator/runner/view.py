@@ -140,6 +140,16 @@ class ClusterView:
                     lacking.append(f"server {node} of backend {backend} is {state or 'not there'}")
         return lacking
 
+    def lacking_routes(self, nodes: Iterable[str], paths: Iterable[PathPlan]) -> list[str]:
+        """What keeps the routed paths from leading to these nodes; with policy Local to those that have an endpoint."""
+        asked = tuple(nodes)
+        lacking: list[str] = []
+        for path in paths:
+            is_local = bool(path.settings.get("needs_local_endpoint"))
+            chosen = [node for node in asked if not is_local or self._has_ready_endpoint(node, path.service)]
+            lacking += self.routing.lacking(chosen, [path])
+        return lacking
+
     def _has_ready_endpoint(self, node: str, service: str) -> bool:
         return any(entry == (EndpointState.READY, node) for entry in self._endpoints[service].values())
 

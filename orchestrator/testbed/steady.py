@@ -43,7 +43,7 @@ def await_steady_state(testbed: Testbed) -> None:
             ),
             *view.lacking_rules(nodes, (service for service, count in wanted.items() if count > 0)),
             *view.lacking_servers(nodes, backends),
-            *view.routing.lacking(nodes, plan.paths),
+            *view.lacking_routes(nodes, plan.paths),
         ]
 
     await_state(testbed, lacking, deadline_s=SERVING_DEADLINE_S, what="steady state", watch=watch)

@@ -8,58 +8,39 @@ from pathlib import Path
 import pytest
 
 from orchestrator.model.history import Event
-from orchestrator.model.plan import ContainerPlan, Plan, Role
+from orchestrator.model.plan import Plan, Role
 from orchestrator.planner import plan_run
 from orchestrator.registry import KINDS
 from orchestrator.runner.routing_view import RoutingView
 from orchestrator.scenario.loading import load_manifests, load_scenario
 from orchestrator.testbed.bring_up import launched
+from orchestrator.testbed.steady import await_steady_state
 from orchestrator.testbed.world import Testbed
-from tests.integration.testbed_lab import await_boot, lab_claim
+from tests.integration.testbed_lab import lab_claim
 
 pytestmark = pytest.mark.integration
 
 SCENARIO = Path(__file__).parents[2] / "loadtests" / "scenarios" / "routes.yaml"
 DEADLINE_S = 20.0
-HEALTHZ = {
-    "name": "healthz",
-    "argv": ["sh", "-c", "mkdir -p /tmp/h && touch /tmp/h/healthz && exec python3 -m http.server 10256 -d /tmp/h"],
-    "restart": False,
-}
-"""In the place of the node's agent: says that the rules stand."""
 BGP, BFD, VIP = "10.3.241.154/32", "203.0.113.10/32", "vip"
-
-
-def _only_routing(container: ContainerPlan) -> ContainerPlan:
-    processes = container.config["processes"]
-    assert isinstance(processes, list)
-    routing = [item for item in processes if item["name"] in ("routes", "bird", "keepalived")]
-    if container.role is Role.NODE:
-        routing = [HEALTHZ, *routing]
-    return dataclasses.replace(container, config={**container.config, "processes": routing})
 
 
 def _plan(slot: int) -> Plan:
     quick = {"paths.bgp.hold_time": "3s", "paths.bgp.keepalive": "1s", "paths.vip.vrrp": {"advert_interval": "100ms"}}
     scenario = load_scenario(SCENARIO, quick)
     plan = plan_run(scenario, load_manifests(SCENARIO, scenario.manifests), KINDS, file=SCENARIO, slot=slot)
-    kept = tuple(_only_routing(item) for item in plan.containers if item.role in (Role.GATEWAY, Role.NODE))
-    others = tuple(
-        dataclasses.replace(item, config={**item.config, "processes": []})
-        for item in plan.containers
-        if item.role is Role.CONTROLPLANE
-    )
-    return dataclasses.replace(plan, containers=(*others, *kept))
+    # Nobody calls here: neither a client nor a load balancer is needed.
+    kept = tuple(item for item in plan.containers if item.role not in (Role.CLIENT, Role.LOADBALANCER))
+    return dataclasses.replace(plan, containers=kept)
 
 
 @pytest.fixture(scope="module")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    """Gateway and three nodes of the scenario `routes`, in steady state."""
-    with lab_claim(tmp_path_factory.mktemp("routing")) as claim:
+    """Control plane, gateway and three nodes of the scenario `routes`, in steady state."""
+    with lab_claim(tmp_path_factory.mktemp("routing"), bare=False) as claim:
         plan = _plan(claim.slot)
         with launched(plan, claim, now=datetime.datetime.now(datetime.UTC)) as world:
-            await_boot(world, {item.name for item in plan.containers})
-            await_routes(world)
+            await_steady_state(world)
             yield world
 
 
@@ -144,13 +125,42 @@ def test_real_programs_accept_what_the_plan_has_for_them(testbed: Testbed) -> No
 
 def test_node_takes_no_part_before_its_rules_stand(testbed: Testbed) -> None:
     since_ns = testbed.clock.now_mono_ns()
-    for process in ("healthz", "bird"):
+    for process in ("agent", "bird"):
         testbed.control("node-3", {"op": "stop", "process": process})
     await_event(testbed, "bgp-session-down", since_ns, path="bgp", node="node-3")
     testbed.control("node-3", {"op": "start", "process": "bird"})
+    assert "testbed_routes.when_ready" in testbed.execute("node-3", ["ps", "-eo", "args"], deadline_s=10)
     ready_ns = testbed.clock.now_mono_ns()
-    programs = testbed.execute("node-3", ["ps", "-eo", "args"], deadline_s=10)
-    assert "testbed_routes.when_ready" in programs
-    testbed.control("node-3", {"op": "start", "process": "healthz"})
+    testbed.control("node-3", {"op": "start", "process": "agent"})
     assert await_event(testbed, "bgp-session-up", since_ns, path="bgp", node="node-3").t_mono_ns > ready_ns
+    await_routes(testbed)
+
+
+def test_deleted_service_leaves_neither_route_nor_address(testbed: Testbed) -> None:
+    since_ns = testbed.clock.now_mono_ns()
+    deleted = ("service-bgp", "service-vip")
+    for service in deleted:
+        testbed.kube.delete("services", service, namespace="default")
+    for node in ("node-1", "node-2", "node-3"):
+        await_event(testbed, "route-withdrawn", since_ns, destination=BGP, node=node)
+        silent = await_event(testbed, "announcement", since_ns, path=VIP, node=node, is_announced=False)
+        assert silent.fields["reason"] == "no such Service"
+    await_event(testbed, "vip-released", since_ns, path=VIP)
+    assert next_hops(testbed, BGP) == set()
+    address = testbed.plan.path(VIP).url.removeprefix("http://").partition(":")[0]
+    for node in ("node-1", "node-2", "node-3"):
+        assert address not in testbed.execute(node, ["ip", "-4", "address", "show"], deadline_s=10)
+    for manifest in testbed.plan.objects:
+        if manifest["metadata"]["name"] in deleted:
+            testbed.kube.apply(manifest)
+    await_routes(testbed)
+
+
+def test_node_that_is_drained_falls_silent_first(testbed: Testbed) -> None:
+    label = "node.kubernetes.io/exclude-from-external-load-balancers"
+    since_ns = testbed.clock.now_mono_ns()
+    testbed.kube.patch("nodes", "node-3", {"metadata": {"labels": {label: "true"}}})
+    await_event(testbed, "route-withdrawn", since_ns, destination=BGP, node="node-3")
+    assert next_hops(testbed, BGP) == addresses(testbed, "node-1", "node-2")
+    testbed.kube.patch("nodes", "node-3", {"metadata": {"labels": {label: None}}})
     await_routes(testbed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-KEYS = {"bird_log", "nodes", "virtual_addresses"}
+KEYS = {"announcements", "bird_log", "nodes", "virtual_addresses"}
 
 
 class SettingsError(Exception):

@@ -62,7 +62,8 @@ def test_bgp_s_route_leaves_the_node_when_the_kernel_says_so() -> None:
 
 
 def test_a_virtual_address_leaves_when_another_node_has_it() -> None:
-    found = hops(VRRP, holder(-1.0, "node-1"), holder(10.01, "node-1", acquired=False), holder(12.5, "node-2"))
+    # Links go down a moment before the fault is told to be in effect.
+    found = hops(VRRP, holder(-1.0, "node-1"), holder(9.99, "node-1", acquired=False), holder(12.5, "node-2"))
     assert (found.struck, found.total, found.left_s) == (1, 1, 12.5)
     assert found.were_all_struck
 
