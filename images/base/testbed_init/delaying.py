@@ -36,7 +36,10 @@ CMD_BIND, CMD_UNBIND = 1, 2
 COPY_META = 1
 FLAG_FAIL_OPEN, FLAG_GSO = 1, 4
 """A full queue lets packets pass instead of losing them; large segments stay whole."""
-NFQA_PACKET_HDR, NFQA_VERDICT_HDR = 1, 2
+NFQA_PACKET_HDR, NFQA_VERDICT_HDR, NFQA_TIMESTAMP = 1, 2, 4
+SO_TIMESTAMPNS = 35
+LONGEST_AGE_NS = 50_000_000
+"""A packet that waited longer before it was seen is late anyhow."""
 NF_ACCEPT = 1
 QUEUE_LENGTH = 65536
 
@@ -68,16 +71,16 @@ class Queue:
         return self._socket.fileno()
 
     def take(self) -> None:
-        """Note what has come; each is due one delay after it was seen."""
+        """Note what has come; each is due one delay after it came, or was seen where the kernel does not say when it came."""
         while True:
             try:
-                message = self._socket.recv(65536)
+                attributes = dict(parse_attributes(self._socket.recv(65536)))
             except BlockingIOError:
                 return
-            for kind, value in parse_attributes(message):
-                if kind == NFQA_PACKET_HDR:
-                    self._waiting.append((time.monotonic_ns() + self._delay_ns, struct.unpack_from(">I", value)[0]))
-                    self.held += 1
+            if NFQA_PACKET_HDR in attributes:
+                number: int = struct.unpack_from(">I", attributes[NFQA_PACKET_HDR])[0]
+                self._waiting.append((came_ns(attributes.get(NFQA_TIMESTAMP)) + self._delay_ns, number))
+                self.held += 1
 
     def due_ns(self) -> int | None:
         """When the next one is due."""
@@ -112,11 +115,27 @@ class Queue:
                 return
 
 
+def came_ns(timestamp: bytes | None) -> int:
+    """The instant at which a packet came, on the monotonic clock: the kernel's stamp is wall-clock seconds and microseconds."""
+    # In this order: an interruption between the two readings makes the packet late, and never early.
+    wall_ns = time.time_ns()
+    now_ns = time.monotonic_ns()
+    if timestamp is None:
+        return now_ns
+    seconds, microseconds = struct.unpack(">QQ", timestamp)
+    age_ns: int = wall_ns - (seconds * 1_000_000_000 + microseconds * 1000)
+    # A wall clock that was set meanwhile must not hold packets back.
+    return now_ns - min(max(0, age_ns), LONGEST_AGE_NS)
+
+
 class Delay:
     """Keeps the time of every queue."""
 
     def __init__(self) -> None:
         self._queues: list[Queue] = []
+        # Packets are stamped on arrival as long as some socket wants it (socket(7)); nothing is read from this one.
+        self._stamping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._stamping.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
     def obey(self, verb: str, words: list[str]) -> str | None:
         """One order; None for one that is not known. Raises OSError."""

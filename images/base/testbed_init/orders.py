@@ -40,13 +40,16 @@ def serve(worker: Worker) -> None:
             return
         *lines, pending = (pending + chunk).split(b"\n")
         for line in lines:
-            os.write(1, f"{_answer(worker, line.decode())}\n".encode())
+            os.write(1, f"{answer(worker, line.decode())}\n".encode())
 
 
-def _answer(worker: Worker, line: str) -> str:
-    verb, *words = line.split()
+def answer(worker: Worker, line: str) -> str:
+    """Carry one line out and render the answer to it."""
+    verb, *words = line.split() or [""]
+    if not verb:
+        return "error no order"
     try:
-        answer = worker.obey(verb, words)
+        result = worker.obey(verb, words)
     except OSError as error:
         return f"error {error.strerror}"
-    return f"error unknown order {verb}" if answer is None else f"ok {answer}"
+    return f"error unknown order {verb}" if result is None else f"ok {result}"

@@ -114,7 +114,7 @@ class StartedHelper:
         self._stdout, writing = os.pipe()
         streams = [(os.POSIX_SPAWN_DUP2, reading, 0), (os.POSIX_SPAWN_DUP2, writing, 1)]
         try:
-            os.posix_spawnp(argv[0], list(argv), os.environ, file_actions=streams, setsid=True)
+            self.pid = os.posix_spawnp(argv[0], list(argv), os.environ, file_actions=streams, setsid=True)
         except OSError as error:
             raise KernelError(f"cannot start {argv[0]}: {error.strerror}") from error
         finally:

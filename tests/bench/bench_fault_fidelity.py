@@ -1,0 +1,117 @@
+"""Whether faults of links do what they say: loss, rate and delay as a peer measures them, and how late each strikes."""
+
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from fault_lab import Lab, fault_lab
+
+SEND = """
+import socket, sys, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for number in range(int(sys.argv[2])):
+    sock.sendto(b"x" * 100, (sys.argv[1], 9))
+    if number % 20 == 0:
+        time.sleep(0.001)
+"""
+FLOOD = """
+import socket, sys, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+end = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    for _ in range(3):
+        sock.sendto(b"x" * 1400, (sys.argv[1], 9))
+    time.sleep(0.001)
+"""
+METER = """
+import sys, time
+def read():
+    return int(open("/sys/class/net/eth0/statistics/rx_bytes").read()), time.monotonic()
+first, began = read()
+time.sleep(float(sys.argv[1]))
+last, ended = read()
+print((last - first) * 8 / (ended - began) / 1e6)
+"""
+PINGS = 60
+INSTANTS = {
+    "partition": {"addresses": ["peer"]},
+    "loss": {"ratio": 0.1},
+    "rate": {"mbit_per_s": 10},
+    "delay": {"delay_s": 0.01},
+    "link-down": {},
+    "process-pause": {"process": "echo"},
+}
+REPEATS = 15
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    client = docker.from_env()
+    with fault_lab(client, ground=["frames", "rate", "delay"]) as built:
+        yield built
+    client.close()
+
+
+def tell(text: str) -> None:
+    sys.stdout.write(f"\n{text}\n")
+
+
+def test_loss_of_10_percent(lab: Lab) -> None:
+    """Four times 5,000 packets: the deviation of so many draws is 0.2 percent."""
+    lost = []
+    id = lab.strike("loss", {"ratio": 0.1, "direction": "out"})
+    for _ in range(4):
+        before = lab.received(lab.peer)
+        lab.subject.run("python3", "-c", SEND, lab.addresses["peer"], "5000")
+        lost.append(1 - (lab.received(lab.peer) - before) / 5000)
+    evidence = lab.heal(id)
+    tell(f"loss of 10 %: measured {', '.join(f'{item:.2%}' for item in lost)}, together {statistics.mean(lost):.2%}; {evidence}")
+    assert abs(statistics.mean(lost) - 0.1) <= 0.01
+
+
+def test_rate_of_10_mbit(lab: Lab) -> None:
+    flood = (FLOOD, lab.addresses["peer"])
+    lab.subject.background("python3", "-c", *flood, "2.5")
+    time.sleep(0.5)
+    open_mbit = float(lab.peer.run("python3", "-c", METER, "1.5"))
+    id = lab.strike("rate", {"mbit_per_s": 10})
+    lab.subject.background("python3", "-c", *flood, "4.5")
+    time.sleep(0.5)
+    mbit = float(lab.peer.run("python3", "-c", METER, "3"))
+    lab.heal(id)
+    tell(f"rate of 10 Mbit/s: measured {mbit:.2f}; without it {open_mbit:.1f}")
+    assert abs(mbit - 10) <= 0.5
+
+
+def test_delay_of_50_ms(lab: Lab) -> None:
+    bare_ms = round_trips_ms(lab)
+    id = lab.strike("delay", {"delay_s": 0.05, "direction": "in"})
+    delayed_ms = round_trips_ms(lab)
+    lab.heal(id)
+    added_ms = statistics.median(delayed_ms) - statistics.median(bare_ms)
+    spread = f"{min(delayed_ms):.2f} to {max(delayed_ms):.2f}"
+    tell(
+        f"delay of 50 ms: {added_ms:.2f} ms added in the median; round trips {spread} ms, without it {statistics.median(bare_ms):.2f}"
+    )
+    assert abs(added_ms - 50) <= 2
+
+
+def round_trips_ms(lab: Lab) -> list[float]:
+    output = lab.peer.run("ping", "-c", str(PINGS), "-i", "0.05", lab.addresses["subject"])
+    return [float(line.rpartition("time=")[2].split()[0]) for line in output.splitlines() if "time=" in line]
+
+
+@pytest.mark.parametrize("fault", INSTANTS)
+def test_instants(lab: Lab, fault: str) -> None:
+    late_ms = []
+    for _ in range(REPEATS):
+        id = lab.strike(fault, INSTANTS[fault])
+        event = lab.subject.wait_event("fault-effective", id=id)
+        late_ms.append((event["t_mono_ns"] - event["fields"]["at_mono_ns"]) / 1e6)
+        lab.heal(id)
+    tell(f"{fault} strikes {statistics.median(late_ms):.2f} ms after its instant in the median, {max(late_ms):.2f} ms at most")
+    assert len(late_ms) == REPEATS
