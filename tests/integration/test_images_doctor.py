@@ -8,8 +8,9 @@ from pathlib import Path
 import docker
 import pytest
 
+from orchestrator.errors import EnvironmentUnmetError
 from orchestrator.testbed.connection import ready_client
-from orchestrator.testbed.doctor import check_engine, check_environment, read_engine, read_subnets
+from orchestrator.testbed.doctor import check_engine, check_environment, read_engine, read_kernel, read_subnets, require_features
 from orchestrator.testbed.helper import run_helper
 from orchestrator.testbed.images import build_images
 from orchestrator.testbed.kernel_features import FEATURES
@@ -51,6 +52,18 @@ def test_feature_is_refused_where_the_kernel_really_refuses(client: docker.APICl
     assert answer["files"]["/proc/sys/kernel/osrelease"] == read_engine(client).kernel
     assert answer["files"]["/no/such/file"] is None
     assert answer["disk_free_bytes"] > 0
+
+
+def test_a_plan_is_refused_before_anything_starts_exactly_when_the_kernel_lacks_what_it_needs(
+    client: docker.APIClient, image: str
+) -> None:
+    refusals = read_kernel(client, image).refusals
+    require_features(client, image, [name for name, refusal in refusals.items() if refusal is None])
+    for name, refusal in refusals.items():
+        if refusal is not None:
+            with pytest.raises(EnvironmentUnmetError, match=f"the timeline needs what this kernel lacks: {name} ") as caught:
+                require_features(client, image, [name])
+            assert caught.value.hint == next(feature.cost for feature in FEATURES if feature.name == name)
 
 
 def test_without_images_the_kernel_is_not_judged(client: docker.APIClient) -> None:
