@@ -91,7 +91,7 @@ class Bench:
     def annotations(self, service: str) -> dict[str, str]:
         return json.loads(self.container.run(*LAB, "tell", json.dumps({"op": "annotations", "name": service})))
 
-    def until(self, holds: Callable[[], bool], what: str, deadline_s: float = 5.0) -> None:
+    def until(self, holds: Callable[[], bool], what: str, deadline_s: float = 15.0) -> None:
         until_s = time.monotonic() + deadline_s
         while not holds():
             assert time.monotonic() < until_s, f"{what}; log:\n{self.container.container.logs(tail=30).decode()}"
@@ -149,8 +149,8 @@ def started_bench(
         sysctls={"net.unix.max_dgram_qlen": "1000"},
         cap_add=("NET_ADMIN", "NET_BIND_SERVICE", "KILL"),
     ) as container:
-        container.wait_event("haproxy-started")
-        until_s = time.monotonic() + 10
+        container.wait_event("haproxy-started", deadline_s=30.0)
+        until_s = time.monotonic() + 30
         while container.container.exec_run([*LAB, "tell", json.dumps({"op": "service", "node_port": PORT})]).exit_code:
             assert time.monotonic() < until_s, container.container.logs().decode()
             time.sleep(0.05)
