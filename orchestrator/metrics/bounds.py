@@ -175,6 +175,8 @@ def _of(
             withdrawal, detection = withdrawal_bounds(timings), _of_kept_route(path, next_hops)
             ends = [end for end in (instants.detected_s, instants.programmed_s) if end is not None]
             return _sooner(detection, withdrawal), min(ends, default=None)
+        case "no route":
+            return Bounds(earliest_s=None, latest_s=None, why="until a session is up again"), None
         case "moved":
             return Bounds(
                 earliest_s=None, latest_s=None, why="each connection breaks at most once for each change of next hops"

@@ -20,6 +20,7 @@ def attribute_routed_losses(
 ) -> Mapping[str, int]:
     """The lost requests by cause.
 
+    - `no route`: the gateway had no next hop at all: BGP or BFD had given up every node.
     - `next hop`: the path still led to a struck node, and to nobody else or no rule chose the struck node's pods any more.
     - `endpoint`: the path did not lead to the struck nodes any more, and the live nodes' rules could still choose their pods.
     - `next hop or endpoint`: either.
@@ -46,6 +47,8 @@ def _cause(
     ended_s = (int(record["end_ns"]) - start_mono_ns) / 1e9
     is_routed = hops.struck > 0 and begun_s <= routed_until_s + SLACK_S
     is_chosen = begun_s <= chosen_until_s + SLACK_S
+    if any(begun_s <= end_s + SLACK_S and ended_s >= begin_s - SLACK_S for begin_s, end_s in hops.without_s):
+        return "no route"
     if int(record["connection_use"]) > 1:
         if any(begun_s - use_s - SLACK_S <= change_s <= ended_s + SLACK_S for change_s in hops.changes_s):
             return "moved"

@@ -22,6 +22,8 @@ class NextHops:
     """When the path led to none of them any more; None: not inside the window."""
     changes_s: tuple[float, ...]
     """Every change of the next hops inside the window: flows move then."""
+    without_s: tuple[tuple[float, float], ...] = ()
+    """From when until when the path led to nobody at all."""
 
     @property
     def were_all_struck(self) -> bool:
@@ -38,7 +40,8 @@ def find_next_hops(path: PathPlan, step: StepPlan, history: History, *, since_s:
     hops = set(routing.next_hops) if isinstance(routing, StaticEcmp) else set[str]()
     struck = total = 0
     left_s: float | None = None
-    changes_s = []
+    changes_s, without_s = [], []
+    without_since_s: float | None = None
     events = tuple(_events(routing, history))
     for event in (item for item in events if item.t_mono_ns < begin_ns):
         _fold(hops, event)
@@ -48,9 +51,16 @@ def find_next_hops(path: PathPlan, step: StepPlan, history: History, *, since_s:
     for event in (item for item in events if begin_ns <= item.t_mono_ns < end_ns):
         _fold(hops, event)
         changes_s.append(history.seconds(event))
+        if not hops and without_since_s is None:
+            without_since_s = history.seconds(event)
+        elif hops and without_since_s is not None:
+            without_s.append((without_since_s, history.seconds(event)))
+            without_since_s = None
         if left_s is None and hops.isdisjoint(step.targets):
             left_s = history.seconds(event)
-    return NextHops(struck=struck, total=total, left_s=left_s, changes_s=tuple(changes_s))
+    if without_since_s is not None:
+        without_s.append((without_since_s, until_s))
+    return NextHops(struck=struck, total=total, left_s=left_s, changes_s=tuple(changes_s), without_s=tuple(without_s))
 
 
 def detection_of(routing: Routing) -> Bounds:

@@ -22,6 +22,10 @@ CAUSES = {
         "The router may have led the request to the struck node, or to a live node whose rules chose a pod of the struck one: "
         "from outside the two cannot be told apart while both can happen."
     ),
+    "no route": (
+        "The gateway had no next hop left for the address: BGP or BFD had given up every node. On a busy machine BFD gives up nodes "
+        "that live, for its packets come too late: a longer interval or a larger multiplier bears more."
+    ),
     "moved": (
         "A kept-alive connection that a change of next hops led to another node, which does not know it: the rules there choose "
         "a pod anew, and that pod answers with a reset."

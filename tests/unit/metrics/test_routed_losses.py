@@ -61,6 +61,19 @@ def test_bgp_s_route_leaves_the_node_when_the_kernel_says_so() -> None:
     assert (found.struck, found.total, found.left_s, found.changes_s) == (1, 3, 18.5, (18.5, 30.0))
 
 
+def test_bgp_without_any_next_hop_has_no_route() -> None:
+    gone = [route(20.0 + number, f"node-{number}", added=False) for number in (1, 2, 3)]
+    found = hops(BGP, *STANDING, *gone, route(25.0, "node-2", added=True), route(30.0, "node-2", added=False))
+    assert found.without_s == ((23.0, 25.0), (30.0, 35.0))
+    assert [cause(at_s, found) for at_s in (22.0, 22.9, 24.0, 27.0, 31.0)] == [
+        "unexplained",
+        "no route",
+        "no route",
+        "unexplained",
+        "no route",
+    ]
+
+
 def test_a_virtual_address_leaves_when_another_node_has_it() -> None:
     # Links go down a moment before the fault is told to be in effect.
     found = hops(VRRP, holder(-1.0, "node-1"), holder(9.99, "node-1", acquired=False), holder(12.5, "node-2"))
