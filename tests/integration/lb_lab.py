@@ -41,6 +41,14 @@ class Lab:
                 self.api.delete("/api/v1/services", request["name"])
             case "annotations":
                 return self.api.objects["/api/v1/services"][request["name"]]["metadata"].get("annotations", {})
+            case "put":
+                self.api.put(request["path"], request["name"], **request["content"])
+            case "delete":
+                self.api.delete(request["path"], request["name"])
+            case "told":
+                ingress = self.api.objects["/apis/networking.k8s.io/v1/ingresses"].get(request["name"], {})
+                events = [item for item in self.api.events if item["involvedObject"]["name"] == request["name"]]
+                return {"status": ingress.get("status"), "events": sorted(item["reason"] for item in events)}
             case "listen":
                 await self.listen(request["address"], request["port"])
             case "close":
@@ -114,6 +122,10 @@ async def serve():
     application = web.Application()
     application.router.add_get("/api/v1/{resource}", lab.api.answer)
     application.router.add_patch("/api/v1/namespaces/default/{resource}/{name}", lab.api.patch)
+    application.router.add_get("/apis/networking.k8s.io/v1/{resource}", lab.api.answer)
+    ingresses = "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
+    application.router.add_patch(f"{ingresses}/{{name}}/status", lab.api.patch_status)
+    application.router.add_post("/api/v1/namespaces/default/events", lab.api.create_event)
     runner = web.AppRunner(application)
     await runner.setup()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -37,6 +37,9 @@ class FakeHaproxy:
     servers: dict[str, FakeServer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    offered: dict[str, str] = field(default_factory=dict)
+    certificates: dict[str, str] = field(default_factory=dict)
+    """Those that were replaced, by their file."""
 
     async def ask(self, line: str) -> str:
         """Carry out each of the `;`-separated commands and join their answers."""
@@ -50,6 +53,12 @@ class FakeHaproxy:
                 return "\n".join((STATE_HEADER, *map(self._render_state, self.servers)))
             case ["show", "servers", "conn"]:
                 return "\n".join((CONNECTIONS_HEADER, *map(self._render_connections, self.servers)))
+            case ["set", "ssl", "cert", path, "<<", *payload]:
+                self.offered[path] = " ".join(payload)
+                return f"Transaction created for certificate {path}!"
+            case ["commit", "ssl", "cert", path]:
+                self.certificates[path] = self.offered.pop(path)
+                return f"Committing {path}.\nSuccess!"
             case ["add", "server", key, address, *options]:
                 return self._add(key, address, options)
             case ["shutdown", "frontend", frontend]:

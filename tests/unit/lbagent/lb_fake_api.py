@@ -11,7 +11,9 @@ class FakeApi:
 
     def __init__(self) -> None:
         self.version = 10
-        self.objects: dict[str, dict[str, dict]] = {"/api/v1/nodes": {}, "/api/v1/services": {}}
+        collections = ("/api/v1/nodes", "/api/v1/services", "/api/v1/secrets", "/apis/networking.k8s.io/v1/ingresses")
+        self.objects: dict[str, dict[str, dict]] = {path: {} for path in collections}
+        self.events: list[dict] = []
         self.history: list[tuple[int, str, dict]] = []
         self.oldest_version = 0
         self.refuse_lists = 0
@@ -45,6 +47,24 @@ class FakeApi:
         content = {key: value for key, value in item.items() if key != "metadata"}
         self.put(path, name, annotations=annotations, **content)
         return web.json_response(self.objects[path][name])
+
+    async def patch_status(self, request: web.Request) -> web.Response:
+        """Merge the status of an Ingress."""
+        path, name = "/apis/networking.k8s.io/v1/ingresses", request.match_info["name"]
+        item = self.objects[path].get(name)
+        if item is None:
+            return web.json_response({"kind": "Status", "code": 404}, status=404)
+        content = {key: value for key, value in item.items() if key != "metadata"}
+        self.put(path, name, **content | await request.json())
+        return web.json_response(self.objects[path][name])
+
+    async def create_event(self, request: web.Request) -> web.Response:
+        """Keep an Event; one of the same name is there already."""
+        event = await request.json()
+        if event["metadata"]["name"] in (known["metadata"]["name"] for known in self.events):
+            return web.json_response({"kind": "Status", "code": 409}, status=409)
+        self.events.append(event)
+        return web.json_response(event, status=201)
 
     def bookmark(self, path: str) -> None:
         """Move the watchers' version on without a change."""

@@ -96,11 +96,7 @@ class IngressFrontend:
         lines = [
             f"frontend {self.name}",
             *([f"    bind {entry.bind}"] if entry.bind else []),
-            *(
-                [f"    bind {entry.bind_tls} ssl crt-list {self.certificate_list()} {self._tls_options()}"]
-                if entry.bind_tls
-                else []
-            ),
+            *([f"    bind {entry.bind_tls} {self._tls_options()}"] if entry.bind_tls else []),
             "    mode http",
             f"    timeout client {options.client_timeout_ms}ms",
             f"    log-format {LOG_FORMAT_HTTP}",

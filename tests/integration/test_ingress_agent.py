@@ -1,0 +1,150 @@
+"""Ingresses by the whole agent with the real HAProxy: served, told, kept apart from broken ones, renewed, and gone without a trace."""
+
+import base64
+import json
+from contextlib import ExitStack
+from pathlib import Path
+
+import docker
+import pytest
+
+from ingress_cases import ingress, path, rule, service
+from ingress_pki import Authority, tls_secret
+from lb_bench import Bench, make_pki, started_bench
+from role_container import pack
+
+pytestmark = pytest.mark.integration
+
+HERE = Path(__file__).parent
+LAB = ["python3", "/lab/ingress_lab.py"]
+NODE_PORT, HTTP, HTTPS = 8080, 8000, 8400
+INGRESSES, SECRETS, SERVICES = "/apis/networking.k8s.io/v1/ingresses", "/api/v1/secrets", "/api/v1/services"
+OPTIONS = {"inter_ms": 200, "fall": 2, "rise": 1, "connect_timeout_ms": 300}
+FRONTENDS = [
+    {"name": "web", "mode": "ingress", "bind": f"127.0.0.1:{HTTP}", "bind_tls": f"127.0.0.1:{HTTPS}", "haproxy": OPTIONS},
+]
+
+
+class IngressBench:
+    """A load balancer whose cluster has one node with a web server."""
+
+    def __init__(self, bench: Bench, authority: Authority) -> None:
+        self.bench, self.authority = bench, authority
+        files = {"/lab/ingress_lab.py": (HERE / "ingress_lab.py").read_bytes(), "/lab/ca.crt": authority.pem}
+        bench.container.container.put_archive("/", pack(files))
+        bench.container.background(*LAB, "serve", "127.0.1.1", "127.0.1.2")
+        self.add_node(1)
+        self.put(SERVICES, service("shop", node_port=NODE_PORT))
+
+    def add_node(self, number: int) -> None:
+        self.bench.tell(op="node", name=f"node-{number}", address=f"127.0.1.{number}")
+
+    def put(self, collection: str, item: dict) -> None:
+        content = {key: value for key, value in item.items() if key != "metadata"}
+        self.bench.tell(op="put", path=collection, name=item["metadata"]["name"], content=content)
+
+    def delete(self, collection: str, name: str) -> None:
+        self.bench.tell(op="delete", path=collection, name=name)
+
+    def ask(self, host: str, scheme: str = "https") -> dict:
+        request = {"scheme": scheme, "port": HTTPS if scheme == "https" else HTTP, "host": host, "path": "/"}
+        self.bench.container.container.put_archive("/", pack({"/lab/request.json": json.dumps([request])}))
+        (answer,) = json.loads(self.bench.container.run(*LAB, "ask", "/lab/request.json"))
+        return answer
+
+    def told(self, name: str) -> dict:
+        return json.loads(self.bench.container.run("python3", "/lab/lb_lab.py", "tell", json.dumps({"op": "told", "name": name})))
+
+    def until_told(self, name: str, *events: str) -> None:
+        told = {"status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}}, "events": sorted(events)}
+        self.bench.until(lambda: self.told(name) == told, f"{name} is not told as {told}")
+
+    def serve_shop(self) -> None:
+        self.put(SECRETS, self.authority.secret("shop-tls", "shop.example.org"))
+        self.put(
+            INGRESSES, ingress("shop", rule("shop.example.org", path("/", "shop")), tls=(("shop-tls", ("shop.example.org",)),))
+        )
+        self.until_told("shop")
+        self.bench.container.wait_event("server-up", backend="web:default:shop:80", server="node-1")
+
+    def files(self) -> list[str]:
+        return sorted(self.bench.container.run("sh", "-c", "ls /run/testbed/ingress 2>/dev/null || true").split())
+
+
+@pytest.fixture(scope="module")
+def pki():
+    return make_pki()
+
+
+@pytest.fixture
+def lab(pki):
+    with ExitStack() as stack:
+        client = docker.from_env()
+        stack.callback(client.close)
+        yield IngressBench(stack.enter_context(started_bench(client, pki, {}, frontends=FRONTENDS)), Authority())
+
+
+def test_ingress_is_served_with_its_certificate_and_told(lab):
+    lab.serve_shop()
+    answer = lab.ask("shop.example.org")
+    assert (answer["status"], answer["certificate"]) == (200, "shop.example.org")
+    assert json.loads(answer["body"])["server"] == "127.0.1.1"
+    assert lab.ask("shop.example.org", "http")["status"] == 200
+
+
+def test_broken_ingresses_are_told_and_take_nobody_down(lab):
+    lab.serve_shop()
+    garbage = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    lab.put(SECRETS, tls_secret("garbage", garbage, garbage))
+    lab.put(SECRETS, {"metadata": {"name": "opaque"}, "type": "Opaque", "data": {"a": base64.b64encode(b"b").decode()}})
+    (certificate, _), (_, key) = (lab.authority.issue("mixed.example.org") for _ in range(2))
+    lab.put(SECRETS, tls_secret("mixed", certificate, key))
+    lab.put(SERVICES, service("inside", node_port=None))
+    tls = tuple((name, (f"{name}.example.org",)) for name in ("garbage", "opaque", "mixed", "absent"))
+    lab.put(
+        INGRESSES,
+        ingress(
+            "broken",
+            rule("broken.example.org", path("/", "nobody"), path("/inside", "inside"), path("/good", "shop")),
+            rule("port.example.org", path("/", "shop", port={"name": "nope"})),
+            tls=tls,
+        ),
+    )
+    wrong = ("InvalidCertificate",) * 3 + ("SecretNotFound", "ServiceNotFound", "PortNotFound", "NoNodePort")
+    lab.until_told("broken", *wrong)
+    assert lab.ask("shop.example.org")["status"] == 200
+    assert lab.ask("broken.example.org", "http")["status"] == 503
+    assert "refused" in lab.ask("mixed.example.org")
+    lab.put(SERVICES, service("nobody", node_port=NODE_PORT))
+    lab.bench.container.wait_event("server-up", backend="web:default:nobody:80", server="node-1")
+    assert lab.ask("broken.example.org", "http")["status"] == 200
+
+
+def test_renewed_certificate_and_new_nodes_need_no_reload(lab):
+    lab.serve_shop()
+    pid = lab.bench.haproxy_pid()
+    lab.put(SECRETS, lab.authority.secret("shop-tls", "renewed.example.org", "shop.example.org"))
+    lab.bench.until(lambda: lab.ask("shop.example.org")["certificate"] == "renewed.example.org", "the certificate is the old one")
+    lab.add_node(2)
+    lab.bench.container.wait_event("server-up", backend="web:default:shop:80", server="node-2")
+    servers = {json.loads(lab.ask("shop.example.org", "http")["body"])["server"] for _ in range(4)}
+    assert servers == {"127.0.1.1", "127.0.1.2"}
+    lab.bench.tell(op="delete-node", name="node-1")
+    lab.bench.container.wait_event("server-removed", backend="web:default:shop:80", server="node-1")
+    assert lab.bench.haproxy_pid() == pid
+
+
+def test_ingress_that_goes_leaves_no_frontend_backend_map_or_certificate(lab):
+    lab.serve_shop()
+    assert any(name.endswith(".pem") for name in lab.files())
+    lab.delete(INGRESSES, "shop")
+    lab.bench.until(lambda: lab.files() == [], "files are left")
+    lab.bench.container.run("sh", "-c", "! grep -E '^(frontend|backend)|crt-list|\\.map' /run/testbed/haproxy.cfg")
+    state = "import socket; s=socket.socket(socket.AF_UNIX); s.connect('/run/testbed/haproxy.sock'); s.sendall(b'%s\\n'); print(s.recv(9999))"
+    for command in ("show ssl cert", "show map", "show servers state"):
+        shown = lab.bench.container.run("python3", "-c", state % command)
+        assert "shop" not in shown, command
+    refused = lab.bench.container.container.exec_run(
+        ["python3", "-c", f"import socket; socket.create_connection(('127.0.0.1', {HTTPS}))"]
+    )
+    assert b"ConnectionRefusedError" in refused.output
