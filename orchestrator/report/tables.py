@@ -23,7 +23,7 @@ CAUSES = {
         "from outside the two cannot be told apart while both can happen."
     ),
     "no route": (
-        "The gateway had no next hop left for the address: BGP or BFD had given up every node. On a busy machine BFD gives up nodes "
+        "The gateway had no next hop left: BGP or BFD had given up every node. On a busy machine BFD gives up nodes "
         "that live, for its packets come too late: a longer interval or a larger multiplier bears more."
     ),
     "moved": (
