@@ -67,7 +67,8 @@ class Ingress:
                 service=service.key,
                 entry_nodes=(),
                 frontend=f"{name}:{service.key.replace('/', ':')}:{port}",
-                settings=plan_settings(options.haproxy, service, default_check=default_check),
+                # HAProxy ends the client's connection, and opens one to a server for every request on it.
+                settings={**plan_settings(options.haproxy, service, default_check=default_check), "per_request": True},
                 connect_to=str(context.loadbalancer),
                 ca_file=CA_FILE if tls else None,
             ),

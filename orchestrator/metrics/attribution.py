@@ -74,7 +74,8 @@ def attribute_losses(
     - `no server`: the load balancer had no server left. Checks of a node port end at a pod, so that a dead pod behind a live node
       fails them too.
     - `established`: a kept-alive connection (second request or later) that led to the struck node, through the load balancer or
-      behind a live node, and broke with it.
+      behind a live node, and broke with it. Not where the load balancer chooses anew for each request (`settings.per_request`):
+      there a request on a kept connection is as good as one of its own.
     - `unexplained`: none of these; an answer where a refusal was due is one too.
     """
     failed = samples.records
@@ -82,10 +83,10 @@ def attribute_losses(
         return {"next hop": len(failed)} if len(failed) else {}
     if path.frontend is not None and LOAD_BALANCER in step.targets:
         return {"load balancer": len(failed)} if len(failed) else {}
-    servers = _servers(connections, path)
+    servers, per_request = _servers(connections, path), bool(path.settings.get("per_request"))
     counts: dict[str, int] = {}
     for record in failed:
-        cause = _cause(record, servers, step, start_mono_ns, detected_s, programmed_s, until_s)
+        cause = _cause(record, servers, step, start_mono_ns, detected_s, programmed_s, until_s, per_request)
         counts[cause] = counts.get(cause, 0) + 1
     return counts
 
@@ -108,6 +109,7 @@ def _cause(
     detected_s: float | None,
     programmed_s: float | None,
     until_s: float,
+    per_request: bool,
 ) -> str:
     slack_ns = round(SLACK_S * 1e9)
     begun, ended = int(record["sent_ns"]) or int(record["intended_ns"]), int(record["end_ns"])
@@ -120,7 +122,7 @@ def _cause(
     at_s = (begun - start_mono_ns) / 1e9
     if record["outcome"] in (Outcome.OK, Outcome.OTHER):
         return "unexplained"
-    if int(record["connection_use"]) > 1:
+    if int(record["connection_use"]) > 1 and not per_request:
         dead_end = at_s <= (programmed_s if programmed_s is not None else until_s) + SLACK_S
         return "established" if dead_end or server in step.targets else "unexplained"
     if server == NO_SERVER:

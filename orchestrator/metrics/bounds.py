@@ -196,7 +196,7 @@ def _of(
             bounds = detection_bounds(
                 settings,
                 answers_late=is_frozen,
-                connections_rps=load.rate_rps if load.connection_class == "new" else None,
+                connections_rps=load.rate_rps if load.connection_class == "new" or path.settings.get("per_request") else None,
                 servers=share[1],
             )
             return _with(bounds, share, "servers"), instants.detected_s

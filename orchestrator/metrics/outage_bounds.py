@@ -73,7 +73,7 @@ def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: T
         found = _of_gone(haproxy, timings, is_local=is_local)
     else:
         found = _of_frozen(haproxy, timings, step, is_local=is_local)
-    if found.at_most_s is None or load.connection_class != "keepalive":
+    if found.at_most_s is None or load.connection_class != "keepalive" or path.settings.get("per_request"):
         return found
     use_s = load.connections / load.rate_rps
     if use_s <= found.at_most_s:

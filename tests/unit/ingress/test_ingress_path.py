@@ -69,6 +69,7 @@ def test_host_is_called_by_name_at_the_load_balancer_s_address() -> None:
         "198.18.0.3",
         "/etc/testbed/pki/ca.crt",
     )
+    assert path.settings["per_request"] is True
     assert (path.service, path.frontend, path.entry_nodes) == ("default/plain", "web:default:plain:80", ())
     assert {key: frontend[key] for key in frontend if key != "haproxy"} == {
         "name": "web",

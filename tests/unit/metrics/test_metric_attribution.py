@@ -83,6 +83,12 @@ def test_kept_connection_to_the_struck_node_breaks_as_established() -> None:
     assert causes(lost(20.0, Outcome.RESET, use=7)) == {"unexplained": 1}
 
 
+def test_kept_connection_is_not_established_where_each_request_chooses_its_server() -> None:
+    path = replace(NODEPORT, settings={"per_request": True})
+    log = (connection(11.0, 12.0, "node-1"), connection(13.0, 14.0, "node-2", port=40001))
+    assert causes(lost(11.0, use=7), lost(13.0, use=8, port=40001), log=log, path=path) == {"entry": 1, "endpoint": 1}
+
+
 def test_trouble_of_the_sender_is_never_explained_by_the_fault() -> None:
     assert causes(lost(11.0, Outcome.OTHER), log=(connection(11.0, 12.0, "node-1"),)) == {"unexplained": 1}
 
