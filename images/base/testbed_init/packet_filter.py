@@ -1,4 +1,4 @@
-"""The rules of every fault in effect in this container, written as one transaction each time one of them comes or goes."""
+"""The rules of every fault in effect in this container: appended when one strikes, written anew when one goes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ COUNTER = re.compile(r'counter packets (?P<packets>\d+) bytes \d+ .*comment "(?P
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule of a fault: what it matches (nft(8)) and what becomes of it."""
+    """One rule of a fault: what it matches (nft(8)) and what becomes of it.
+
+    Without anonymous sets: a transaction with one takes 10 ms where one without takes 2 ms.
+    """
 
     chain: str
     match: str
@@ -47,10 +50,9 @@ class PacketFilter:
         return self.kernel.start_tool(["nft", "-f", "-"])
 
     def put(self, owner: str, rules: tuple[Rule, ...], staged: Tool) -> None:
-        """Add the owner's rules."""
-        wanted = {**self.rules, owner: rules}
-        staged.finish(render_chains(wanted, rules).encode())
-        self.rules = wanted
+        """Append the owner's rules. Nothing is removed: that would wait for a grace period of the kernel, some 10 ms."""
+        staged.finish("".join(f"{rule.render(owner)}\n" for rule in rules).encode())
+        self.rules = {**self.rules, owner: rules}
 
     def take(self, owner: str) -> tuple[int, ...]:
         """Remove the owner's rules, if it has any, and return what they counted (nothing, when somebody else removed them)."""

@@ -60,13 +60,16 @@ def test_every_fault_changes_nothing_before_its_instant_and_leaves_nothing_after
             "partition",
             {"neighbours": ["10.100.0.3"], "direction": "in"},
             "in",
-            ['ether saddr { 02:42:0a:64:00:03 } counter packets 0 bytes 0 drop comment "fault-1"'],
+            ['ether saddr 02:42:0a:64:00:03 counter packets 0 bytes 0 drop comment "fault-1"'],
         ),
         (
             "partition",
             {"addresses": ["198.18.0.3", "198.18.0.2"]},
             "out",
-            ['ip daddr { 198.18.0.3, 198.18.0.2 } counter packets 0 bytes 0 drop comment "fault-1"'],
+            [
+                'ip daddr 198.18.0.3 counter packets 0 bytes 0 drop comment "fault-1"',
+                'ip daddr 198.18.0.2 counter packets 0 bytes 0 drop comment "fault-1"',
+            ],
         ),
         (
             "loss",
@@ -164,9 +167,10 @@ def test_more_pods_than_there_are_cannot_be_killed(bench):
 def test_a_pod_is_not_ready_because_its_node_s_probes_are_refused(bench):
     bench.arm("pod-not-ready", count=2)
     bench.advance_to(AT_NS)
+    refused = 'tcp flags & (fin | syn | rst | ack) == syn counter packets 0 bytes 0 reject with tcp reset comment "fault-1"'
     assert bench.kernel.tables["inet testbed_faults"]["output"] == [
-        "ip daddr { 10.0.1.2, 10.0.1.3 } tcp flags & (fin | syn | rst | ack) == syn counter packets 0 bytes 0 "
-        'reject with tcp reset comment "fault-1"'
+        f"ip daddr 10.0.1.2 {refused}",
+        f"ip daddr 10.0.1.3 {refused}",
     ]
 
 

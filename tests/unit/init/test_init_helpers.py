@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from testbed_init.conntrack_filling import MARK, render_entry
+from testbed_init.conntrack_filling import MARK, render_entries
 from testbed_init.delaying import LONGEST_AGE_NS, came_ns
 from testbed_init.netfilter_messages import parse_attributes, parse_errors, render_attribute, render_message
 from testbed_init.orders import answer
@@ -31,13 +31,17 @@ def test_acknowledgements_tell_the_status_of_each_message_of_a_batch(status: int
     assert list(parse_errors(acknowledgement * 3)) == [status] * 3
 
 
-def test_no_two_filled_in_entries_are_the_same_flow() -> None:
-    first, later = render_entry(0), render_entry(32768)
-    assert first != later
-    assert len({render_entry(number) for number in (0, 1, 32767, 32768, 300_000)}) == 5
-    kinds = dict(parse_attributes(first))
-    assert struct.unpack(">I", kinds[8]) == (MARK,)
-    assert first[16] == socket.AF_INET
+def test_no_two_filled_in_entries_are_the_same_flow_and_all_carry_the_mark() -> None:
+    size = len(render_entries(range(1)))
+    batch = render_entries(range(32766, 32770))
+    entries = [batch[at : at + size] for at in range(0, len(batch), size)]
+    assert len(set(entries)) == 4
+    assert entries[2] == render_entries(range(32768, 32769))
+    for entry in entries:
+        assert struct.unpack_from("=I", entry) == (size,)
+        assert entry[16] == socket.AF_INET
+        attributes = dict(parse_attributes(entry))
+        assert struct.unpack(">I", attributes[8]) == (MARK,)
 
 
 def test_a_packet_waits_from_its_stamp_on_and_never_from_before_what_is_plausible() -> None:

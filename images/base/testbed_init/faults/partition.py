@@ -59,10 +59,10 @@ def render_rules(neighbours: list[str], addresses: tuple[str, ...], directions: 
     """`in` matches sources, `out` destinations."""
     sides = {"in": "saddr", "out": "daddr"}
     return tuple(
-        Rule(chain=direction, match=f"{layer} {sides[direction]} {{ {', '.join(values)} }}")
+        Rule(chain=direction, match=f"{layer} {sides[direction]} {value}")
         for direction in directions
         for layer, values in (("ether", neighbours), ("ip", addresses))
-        if values
+        for value in values
     )
 
 

@@ -75,21 +75,23 @@ class PodNotReady:
         """One transaction."""
         assert self.staged is not None
         staged, self.staged = self.staged, None
-        addresses = ", ".join(str(pod.address) for pod in self.pods)
         # First segments alone: what is open goes on, and the answer to a pod in the node's own namespace is not caught again.
-        match = f"ip daddr {{ {addresses} }} tcp flags & (fin | syn | rst | ack) == syn"
-        rule = Rule(chain="output", match=match, verdict="reject with tcp reset")
-        self.kernel.filter.put(self.owner, (rule,), staged)
+        first = "tcp flags & (fin | syn | rst | ack) == syn"
+        rules = tuple(
+            Rule(chain="output", match=f"ip daddr {pod.address} {first}", verdict="reject with tcp reset") for pod in self.pods
+        )
+        self.kernel.filter.put(self.owner, rules, staged)
         struck_ns = self.kernel.clock()
-        self.kernel.filter.packets(self.owner)  # raises when the rule is not there
+        self.kernel.filter.packets(self.owner)  # raises when a rule is not there
+        addresses = ", ".join(str(pod.address) for pod in self.pods)
         return Effect(t_mono_ns=struck_ns, evidence=f"probes of {addresses} are refused")
 
     def heal(self) -> str:
-        """Rule out."""
+        """Rules out."""
         if self.staged is not None:
             self.staged.abandon()
             self.staged = None
-        return f"rule removed; {sum(self.kernel.filter.take(self.owner))} connections were refused"
+        return f"rules removed; {sum(self.kernel.filter.take(self.owner))} connections were refused"
 
 
 def choose_pods(kernel: Kernel, count: int | None, fault: str) -> tuple[PodProgram, ...]:
