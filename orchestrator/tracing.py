@@ -42,8 +42,9 @@ def trace_path(world: World, path: PathPlan) -> tuple[Hop, ...]:
     """One request of the client, then what is left of it on its way. Raises CommandError, DeadlineError."""
     client = world.plan.of_role(Role.CLIENT)[0].name
     url = urlsplit(path.url)
-    host, port = str(url.hostname), url.port or (443 if url.scheme == "https" else 80)
-    record = json.loads(world.execute(client, ["python3", "-m", "loadtests.probe", path.url], deadline_s=DEADLINE_S))
+    host, port = path.connect_to or str(url.hostname), url.port or (443 if url.scheme == "https" else 80)
+    probe = ["python3", "-m", "loadtests.probe", path.url, *path.probe_options]
+    record = json.loads(world.execute(client, probe, deadline_s=DEADLINE_S))
     hops = [Hop(where=client, what="request", found=f"{path.url} from port {record['local_port']}: {record['outcome']}")]
     hops += _route(world, client, host)
     destination, destination_port, source_port = host, port, int(record["local_port"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.contracts import World
 from orchestrator.errors import DeadlineError, InternalError
-from orchestrator.model.plan import Expectation, PathPlan, Plan, Role
+from orchestrator.model.plan import Expectation, Plan, Role
 
 PROBE_TIMEOUT_S = 1.0
 PROBE_DEADLINE_S = 15.0
@@ -32,7 +32,7 @@ def plan_probes(plan: Plan) -> tuple[Probe, ...]:
     """Every path of the plan, and the control path: a control that does not answer would make every trial INVALID."""
     return (
         *(
-            Probe(path=path.name, url=path.url, outcome=_OUTCOME[path.expect], body="pod", options=_options(path))
+            Probe(path=path.name, url=path.url, outcome=_OUTCOME[path.expect], body="pod", options=path.probe_options)
             for path in plan.paths
         ),
         *(
@@ -40,11 +40,6 @@ def plan_probes(plan: Plan) -> tuple[Probe, ...]:
             for item in plan.load.classes_of(plan.control_path)
         ),
     )
-
-
-def _options(path: PathPlan) -> tuple[str, ...]:
-    given = (("--connect-to", path.connect_to), ("--ca-file", path.ca_file))
-    return tuple(word for name, value in given if value is not None for word in (name, value))
 
 
 def probe_paths(world: World, *, deadline_s: float = PROBE_DEADLINE_S) -> None:

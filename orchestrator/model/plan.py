@@ -105,6 +105,12 @@ class PathPlan:
     ca_file: str | None = None
     """In the client: who may sign the certificate of an https URL."""
 
+    @property
+    def probe_options(self) -> tuple[str, ...]:
+        """Words for `loadtests.probe` besides the URL (docs/contracts.md section 5)."""
+        given = (("--connect-to", self.connect_to), ("--ca-file", self.ca_file))
+        return tuple(word for option, value in given if value is not None for word in (option, value))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadClassPlan:
