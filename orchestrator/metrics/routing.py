@@ -7,6 +7,7 @@ from orchestrator.model.history import Event, History
 from orchestrator.model.plan import PathPlan, StepPlan
 from orchestrator.model.routing import Bgp, Routing, StaticEcmp, Vrrp, routing_of
 
+BIRD_JITTER_RATIO = 0.25
 _ROUTES = ("route-added", "route-withdrawn")
 _ADDRESSES = ("vip-acquired", "vip-released")
 
@@ -67,7 +68,8 @@ def detection_of(routing: Routing) -> Bounds:
     """How long a dead node stays a next hop.
 
     - BGP: the gateway holds the session for `hold_time` after the last message, which was up to one `keepalive` old when the node
-      died (RFC 4271 sections 4.4, 6.5).
+      died (RFC 4271 sections 4.4, 6.5). BIRD shortens every BGP timer by up to a quarter at random, this one too (bgp_start_timer
+      in proto/bgp/bgp.c; RFC 4271 section 10 has that for others).
     - BFD: `multiplier` x `interval` after the last packet, up to one `interval` old (RFC 5880 section 6.8.4).
     - VRRP: the next node waits 3 x `advert_interval` + skew after the last advertisement, up to one `advert_interval` old, with
       skew = (256 - its priority) x `advert_interval` / 256 (RFC 5798 section 6.1).
@@ -81,8 +83,9 @@ def detection_of(routing: Routing) -> Bounds:
             )
             return Bounds(earliest_s=latest_s - interval_s, latest_s=latest_s, why=why)
         case Bgp(hold_time_s=hold_s, keepalive_s=keepalive_s):
-            why = f"hold time {hold_s:g} s from the last message, up to {keepalive_s:g} s before the fault"
-            return Bounds(earliest_s=hold_s - keepalive_s, latest_s=hold_s, why=why)
+            shortest_s = (1 - BIRD_JITTER_RATIO) * hold_s
+            why = f"hold time {shortest_s:g} to {hold_s:g} s from the last message, up to {keepalive_s:g} s before the fault"
+            return Bounds(earliest_s=max(0.0, shortest_s - keepalive_s), latest_s=hold_s, why=why)
         case Vrrp(advert_interval_s=interval_s, priorities=priorities):
             longest_s, shortest_s = (_skew_s(pick(priorities.values()), interval_s) for pick in (min, max))
             why = (

@@ -143,7 +143,8 @@ def test_an_answer_where_none_was_due_is_never_explained() -> None:
     ("routing", "earliest_s", "latest_s"),
     [
         (ECMP, None, None),
-        (BGP, 6.0, 9.0),
+        (BGP, 0.75 * 9 - 3, 9.0),
+        (replace(BGP, hold_time_s=3, keepalive_s=2.9), 0.0, 3.0),
         (BFD, 0.2, 0.3),
         (VRRP, 2 + 2 / 256, 3 + 4 / 256),
         (replace(VRRP, advert_interval_s=0.1), 0.2 + 0.2 / 256, 0.3 + 0.4 / 256),
