@@ -31,7 +31,7 @@ from node_lab import (
 )
 from nodeagent.proxy.flow_cleaner import FlowCleaner
 from nodeagent.proxy.flow_table import FlowTable
-from nodeagent.proxy.nftables import Nftables
+from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.proxy import Proxy
 from testbed_init.events import RecordedEvents
 
@@ -90,8 +90,7 @@ class Node:
         self.cleaner = FlowCleaner(node=NODE, table=FlowTable(), events=self.events)
         self.proxy = Proxy(
             node=NODE,
-            network=NETWORK,
-            writer=Nftables(),
+            rules=NftablesRules(NETWORK, Nftables()),
             events=self.events,
             clock=time.monotonic_ns,
             min_sync_period_s=0.0,

@@ -18,8 +18,10 @@ from nodeagent.kubelet.pod_spec import PodSpec
 from nodeagent.kubelet.pods import Addresses, Pods
 from nodeagent.observer.observer import RulesObserver
 from nodeagent.proxy.duties import ProxyDuties
-from nodeagent.proxy.nftables import Nftables
+from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
+from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.proxy import Proxy
+from nodeagent.proxy.rules import RuleWriter
 from nodeagent.proxy.ruleset import Network
 from nodeagent.settings import Settings
 from testbed_init.events import Clock, EventSink
@@ -103,18 +105,24 @@ class Agent:
         )
         return duties, Proxy(
             node=settings.node,
-            network=Network(
-                node_ip=str(settings.internal_ip),
-                cluster_cidr=str(settings.cluster_cidr),
-                service_cidr=str(settings.service_cidr),
-            ),
-            writer=Nftables(),
+            rules=self._make_rules(),
             events=duties.events,
             clock=self._clock,
             min_sync_period_s=settings.min_sync_period_s,
             sync_period_s=settings.sync_period_s,
             after_commit=duties.after_commit,
         )
+
+    def _make_rules(self) -> RuleWriter:
+        settings = self._settings
+        network = Network(
+            node_ip=str(settings.internal_ip),
+            cluster_cidr=str(settings.cluster_cidr),
+            service_cidr=str(settings.service_cidr),
+        )
+        if settings.mode == "iptables":
+            return IptablesRules(network, IptablesTools())
+        return NftablesRules(network, Nftables())
 
     def _pod_factory(self, pod_cidr: IPv4Network, api: Api) -> Any:
         def make(spec: PodSpec, address: IPv4Address) -> Pod:

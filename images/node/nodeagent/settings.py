@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-MODES = {"agent": ("nftables",), "kube-proxy": ("nftables", "iptables")}
+MODES = {"agent": ("nftables", "iptables"), "kube-proxy": ("nftables", "iptables")}
 """Modes of each rule writer: the agent itself, or a kube-proxy of the user's own, at which the agent only looks on."""
 
 

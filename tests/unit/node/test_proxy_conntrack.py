@@ -32,6 +32,7 @@ from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, nfct_msg
 from nodeagent.proxy.conntrack import Flow, have_udp_endpoints_changed, read_serving
 from nodeagent.proxy.flow_cleaner import FlowCleaner
 from nodeagent.proxy.flow_messages import decode, is_failure, render_deletion, render_dump
+from nodeagent.proxy.nftables import NftablesRules
 from nodeagent.proxy.proxy import Proxy
 from nodeagent.proxy.services import ServicePort, read_service_ports
 from testbed_init.events import RecordedEvents
@@ -171,8 +172,7 @@ class World:
         clock = itertools.count()
         self.proxy = Proxy(
             node=NODE,
-            network=NETWORK,
-            writer=NftModel(),
+            rules=NftablesRules(NETWORK, NftModel()),
             events=self.events,
             clock=lambda: next(clock),
             min_sync_period_s=0.0,

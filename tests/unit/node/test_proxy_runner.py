@@ -12,7 +12,7 @@ import pytest
 from node_nft_model import NftModel
 from node_world import AT_HERE, AT_THERE, HERE, NETWORK, NODE, THERE, rules, service, slice_of
 
-from nodeagent.proxy.nftables import NftablesError
+from nodeagent.proxy.nftables import NftablesError, NftablesRules
 from nodeagent.proxy.proxy import Proxy
 from nodeagent.proxy.ruleset import render_transaction
 from testbed_init.events import RecordedEvents
@@ -65,8 +65,7 @@ class World:
         clock: Iterator[int] = itertools.count(10_000_000, 2_000_000)
         self.proxy = Proxy(
             node=NODE,
-            network=NETWORK,
-            writer=self.kernel,
+            rules=NftablesRules(NETWORK, self.kernel),
             events=self.events,
             clock=lambda: next(clock),
             min_sync_period_s=MIN_S,

@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
+
+from nodeagent.proxy.rules import RulesError
+from nodeagent.proxy.ruleset import Network, Ruleset, render_ruleset, render_transaction
+from nodeagent.proxy.services import ServicePort
 
 
-class NftablesError(Exception):
+class NftablesError(RulesError):
     """The kernel or the library refused a transaction; nothing of it took hold."""
+
+
+class Transactions(Protocol):
+    """Where they go."""
+
+    def apply(self, transaction: str) -> None:
+        """Raises NftablesError."""
+        ...
+
+
+class NftablesRules:
+    """Implements RuleWriter. Like kube-proxy's it does not watch for damage: a table that somebody removed stays away until the
+    next change fails, and is made anew then."""
+
+    checks_for_damage = False
+
+    def __init__(self, network: Network, transactions: Transactions) -> None:
+        self._network = network
+        self._transactions = transactions
+        self._applied: Ruleset | None = None
+
+    def sync(self, ports: tuple[ServicePort, ...]) -> None:
+        desired = render_ruleset(ports, self._network)
+        transaction = render_transaction(self._applied, desired)
+        if transaction:
+            self._applied = None
+            self._transactions.apply(transaction)
+        self._applied = desired
+
+    def is_intact(self) -> bool:
+        return True
 
 
 class Nftables:

@@ -5,21 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from nodeagent.proxy.nftables import NftablesError
-from nodeagent.proxy.ruleset import Network, Ruleset, render_ruleset, render_transaction
+from nodeagent.proxy.rules import RulesError, RuleWriter
 from nodeagent.proxy.services import ServicePort, ServicePortReader
 from testbed_init.events import Clock, EventSink
 
 Object = Mapping[str, Any]
 Sleep = Callable[[float], Awaitable[None]]
-
-
-class Writer(Protocol):
-    """Where transactions go."""
-
-    def apply(self, transaction: str) -> None: ...
 
 
 class Proxy:
@@ -30,8 +23,7 @@ class Proxy:
         self,
         *,
         node: str,
-        network: Network,
-        writer: Writer,
+        rules: RuleWriter,
         events: EventSink,
         clock: Clock,
         min_sync_period_s: float,
@@ -40,8 +32,7 @@ class Proxy:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._node = node
-        self._network = network
-        self._writer = writer
+        self._rules = rules
         self._events = events
         self._clock = clock
         self._min_sync_period_s = min_sync_period_s
@@ -52,7 +43,6 @@ class Proxy:
         self._services: Collection[Object] | None = None
         self._slices: Collection[Object] | None = None
         self._revision = 0
-        self._applied: Ruleset | None = None
         self._ports: tuple[ServicePort, ...] = ()
         self._dirty = asyncio.Event()
         self.synced = asyncio.Event()
@@ -71,16 +61,29 @@ class Proxy:
 
     async def run(self) -> None:
         """For ever."""
-        retry_s: float | None = None
+        idle_s = self._sync_period_s if self._rules.checks_for_damage else None
+        wait_s, done = idle_s, True
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._dirty.wait(), retry_s)
+                await asyncio.wait_for(self._dirty.wait(), wait_s)
+            if done and not self._dirty.is_set() and not self._is_damaged():
+                continue
             self._dirty.clear()
             if self._services is None or self._slices is None:
                 continue  # no rule before both are known
             done = self.sync()
             await self._sleep(self._min_sync_period_s)
-            retry_s = None if done else max(0.0, self._sync_period_s - self._min_sync_period_s)
+            wait_s = idle_s if done else max(0.0, self._sync_period_s - self._min_sync_period_s)
+
+    def _is_damaged(self) -> bool:
+        """Whether somebody else has removed the rules, after a sync period without a change."""
+        if not self.synced.is_set():
+            return False
+        try:
+            return not self._rules.is_intact()
+        except RulesError as error:
+            self._events.emit("rules-failed", node=self._node, error=str(error))
+            return False
 
     def sync(self) -> bool:
         """One sync; true when the kernel has what the cluster wants."""
@@ -89,17 +92,13 @@ class Proxy:
         began_ns = self._clock()
         revision = self._revision
         ports = self._reader.read(self._services, self._slices)
-        desired = render_ruleset(ports, self._network)
-        transaction = render_transaction(self._applied, desired)
         try:
-            if transaction:
-                self._writer.apply(transaction)
-        except NftablesError as error:
-            self._applied = None
+            self._rules.sync(ports)
+        except RulesError as error:
             self._events.emit("rules-failed", node=self._node, error=str(error))
             return False
         committed_ns = self._clock()
-        before, self._ports, self._applied = self._ports, ports, desired
+        before, self._ports = self._ports, ports
         self._report(before, ports, revision, committed_ns, (committed_ns - began_ns) / 1e6)
         if self._after_commit is not None:
             self._after_commit(before, ports)

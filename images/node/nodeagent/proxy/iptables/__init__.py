@@ -1,0 +1,1 @@
+"""kube-proxy's rules for iptables: rendered pure, applied by iptables-restore, traced for tests."""
