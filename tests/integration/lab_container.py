@@ -22,10 +22,15 @@ CAPABILITIES = [
     "DAC_OVERRIDE",
     "KILL",
 ]
-SYSCTLS = {"net.ipv4.ip_forward": "1", "net.ipv4.icmp_ratelimit": "0", "net.ipv4.conf.all.rp_filter": "2"}
+SYSCTLS = {
+    "net.ipv4.ip_forward": "1",
+    "net.ipv4.icmp_ratelimit": "0",
+    "net.ipv4.conf.all.rp_filter": "2",
+    "net.ipv4.conf.all.route_localnet": "1",
+}
 
 
-def run_lab(*scripts, deadline_s=30):
+def run_lab(*scripts, arguments=(), deadline_s=30):
     """What the first of these scripts of tests/integration prints, decoded; the others are there to be imported."""
     client = docker.from_env()
     files = {f"/lab/nodeagent/{file.relative_to(SOURCE)}": file.read_bytes() for file in SOURCE.rglob("*.py")}
@@ -45,7 +50,7 @@ def run_lab(*scripts, deadline_s=30):
     try:
         container.put_archive("/", pack(files))
         container.start()
-        argv = ["timeout", str(deadline_s), "python3", f"/lab/{scripts[0]}"]
+        argv = ["timeout", str(deadline_s), "python3", f"/lab/{scripts[0]}", *arguments]
         result = container.exec_run(argv, environment={"PYTHONPATH": "/lab:/opt/testbed"}, demux=True)
         output, errors = (part.decode() if part else "" for part in result.output)
         assert result.exit_code == 0, f"status {result.exit_code}: {errors}{output}"

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from nodeagent.kubelet.network import NodeNetwork
 from nodeagent.kubelet.nginx import render_nginx
-from nodeagent.proxy.nftables import Nftables
-from nodeagent.proxy.ruleset import Network, render_ruleset, render_transaction
+from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
+from nodeagent.proxy.nftables import Nftables, NftablesRules
+from nodeagent.proxy.ruleset import Network
 from nodeagent.proxy.services import read_service_ports
 
 NODE, NODE_IP, CLIENT = "node-1", "10.100.0.2", "10.100.0.9"
@@ -118,9 +119,13 @@ def visit_until(enough, namespace, address, port):
 class Rules:
     """The kernel's rules, taken from state to state as the agent does it."""
 
-    def __init__(self):
-        self.writer = Nftables()
-        self.applied = None
+    def __init__(self, mode):
+        self.mode = mode
+        self.start()
+
+    def start(self):
+        """A new life of the agent, which knows nothing of what an earlier one wrote."""
+        self.writer = IptablesRules(NETWORK, IptablesTools()) if self.mode == "iptables" else NftablesRules(NETWORK, Nftables())
 
     def become(self, *endpoints, status=None, **spec):
         ports = [{"name": "http", "port": PORT, "nodePort": NODE_PORT}]
@@ -132,12 +137,25 @@ class Rules:
             "ports": [{"name": "http", "port": TARGET_PORT}],
             "endpoints": [{"addresses": [ip], "nodeName": NODE if ip in POD_IPS else "node-2"} for ip in endpoints],
         }
-        desired = render_ruleset(read_service_ports([service], [parts], NODE), NETWORK)
-        self.writer.apply(render_transaction(self.applied, desired))
-        self.applied = desired
+        self.ports = read_service_ports([service], [parts], NODE)
+        self.writer.sync(self.ports)
 
     def contents(self):
         """Rules by chain and elements by map and set, without what numbers and order tell of their history."""
+        return self._saved() if self.mode == "iptables" else self._listed()
+
+    @staticmethod
+    def _saved():
+        text = "".join(IptablesTools().save().values())
+        found = {line.split()[0][1:]: [] for line in text.splitlines() if line.startswith(":KUBE-")}
+        for line in text.splitlines():
+            if line.startswith("-A "):
+                _, chain, rule = line.split(" ", 2)
+                found.setdefault(chain, []).append(rule)
+        return found
+
+    @staticmethod
+    def _listed():
         argv = ["nft", "--json", "list", "table", "ip", "kube-proxy"]
         listed = json.loads(subprocess.run(argv, check=True, capture_output=True, timeout=10).stdout)["nftables"]
         found = {}
@@ -151,14 +169,19 @@ class Rules:
         return found
 
     def start_over(self):
-        desired, self.applied = self.applied, None
-        self.writer.apply(render_transaction(None, desired))
-        self.applied = desired
+        self.start()
+        self.writer.sync(self.ports)
+
+    def flush(self):
+        """What an administrator does who forgets whose rules these are."""
+        for table in ("filter", "nat"):
+            run("iptables", "-t", table, "-F")
+            run("iptables", "-t", table, "-X")
 
 
-def observe():
+def observe(mode):
     """What is seen, by name; the tests hold it against what Kubernetes says."""
-    rules = Rules()
+    rules = Rules(mode)
     seen = {"bridged packets are tracked": Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists()}
     pod_a, pod_b = PODS.values()
 
@@ -209,9 +232,15 @@ def observe():
     changed = rules.contents()
     rules.start_over()
     seen["contents after every change"], seen["contents afresh"] = changed, rules.contents()
+    if mode == "iptables":
+        seen["intact before the damage"] = rules.writer.is_intact()
+        rules.flush()
+        seen["intact after the damage"] = rules.writer.is_intact()
+        rules.writer.sync(rules.ports)
+        seen["contents after the damage"] = rules.contents()
     return seen
 
 
 if __name__ == "__main__":
     asyncio.run(build())
-    sys.stdout.write(json.dumps(observe()))
+    sys.stdout.write(json.dumps(observe(sys.argv[1])))

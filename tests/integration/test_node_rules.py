@@ -6,15 +6,21 @@ The modules are those of this source tree; kernel, libnftables, nginx and pyrout
 import pytest
 
 from lab_container import run_lab
+from nodeagent.proxy.nftables import NftablesRules
 
 pytestmark = pytest.mark.integration
 
 CLIENT, BRIDGE = "10.100.0.9", "10.0.1.1"
 
 
-@pytest.fixture(scope="module")
-def seen():
-    return run_lab("node_lab.py")
+@pytest.fixture(scope="module", params=["nftables", "iptables"])
+def lab(request):
+    return request.param, run_lab("node_lab.py", arguments=[request.param])
+
+
+@pytest.fixture
+def seen(lab):
+    return lab[1]
 
 
 def pods(client):
@@ -31,8 +37,6 @@ def pods(client):
         ("node port from a pod", pods(BRIDGE)),
         ("node port from the node", pods(BRIDGE)),
         ("service port at the node's address", "ECONNREFUSED"),
-        ("node port at the bridge's address", "ECONNREFUSED"),
-        ("unknown port at the cluster IP", "ECONNREFUSED"),
         ("address that no service has", "timed out"),
         ("node port without endpoints", "ECONNREFUSED"),
         ("cluster IP without endpoints", "ECONNREFUSED"),
@@ -47,6 +51,21 @@ def pods(client):
 )
 def test_connection_goes_where_kubernetes_says(seen, what, expected):
     assert seen[what] == expected
+
+
+@pytest.mark.parametrize(
+    ("what", "nftables", "iptables"),
+    [
+        # The primary address alone, or every one of the node's.
+        ("node port at the bridge's address", "ECONNREFUSED", pods(BRIDGE)),
+        # Refused by a rule, or left to routing, where nobody answers.
+        ("unknown port at the cluster IP", "ECONNREFUSED", "timed out"),
+    ],
+)
+def test_the_two_modes_differ_where_kube_proxys_do(lab, what, nftables, iptables):
+    mode, seen = lab
+    expected = {"nftables": nftables, "iptables": iptables}[mode]
+    assert seen[what] in expected if isinstance(expected, list) else seen[what] == expected
 
 
 def test_pod_keeps_its_address_on_the_way_to_a_cluster_ip_unless_it_reaches_itself(seen):
@@ -68,4 +87,14 @@ def test_affinity_holds_also_when_its_time_out_is_changed(seen):
 
 def test_kernel_holds_the_same_after_every_change_as_after_a_fresh_start(seen):
     assert seen["contents after every change"] == seen["contents afresh"]
-    assert any(name.startswith("chain firewall-") for name in seen["contents afresh"])
+    assert any(name.startswith(("chain firewall-", "KUBE-FW-")) for name in seen["contents afresh"])
+
+
+def test_rules_that_somebody_flushed_are_missed_and_written_again(lab):
+    mode, seen = lab
+    if mode == "nftables":
+        assert not NftablesRules.checks_for_damage  # as kube-proxy's
+        return
+    assert seen["intact before the damage"]
+    assert not seen["intact after the damage"]
+    assert seen["contents after the damage"] == seen["contents afresh"]
