@@ -58,6 +58,9 @@ class Tables:
     """By table."""
     own: Chains
     """All in nat."""
+    groups: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
+    """Names of `own`, service port by service port: chains lead only to others of their group."""
+    is_large: bool = False
 
     def chains(self, table: str) -> Chains:
         return {**self.shared[table], **self.own} if table == "nat" else self.shared[table]
@@ -89,14 +92,14 @@ class TablesRenderer:
             if known is None or known[0] is not port or known[1] != comments:
                 known = (port, comments, render_port(port, self._network, comments=comments))
             self._known[key] = known
-        return _assemble([rules for _, _, rules in self._known.values()])
+        return _assemble([rules for _, _, rules in self._known.values()], is_large=not comments)
 
 
 def render_tables(ports: Iterable[ServicePort], network: Network) -> Tables:
     return TablesRenderer(network).render(ports)
 
 
-def _assemble(ports: list[PortRules]) -> Tables:
+def _assemble(ports: list[PortRules], *, is_large: bool) -> Tables:
     def of(table: str, chain: str) -> tuple[str, ...]:
         return tuple(rule for port in ports for rule in getattr(port, table).get(chain, ()))
 
@@ -119,7 +122,12 @@ def _assemble(ports: list[PortRules]) -> Tables:
         # What comes from elsewhere to a loopback address, which the node ports on 127.0.0.1 make routable.
         FIREWALL: ("! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",),
     }
-    return Tables(shared={"filter": filter_, "nat": nat}, own={name: chain for port in ports for name, chain in port.own.items()})
+    return Tables(
+        shared={"filter": filter_, "nat": nat},
+        own={name: chain for port in ports for name, chain in port.own.items()},
+        groups=tuple(tuple(port.own) for port in ports if port.own),
+        is_large=is_large,
+    )
 
 
 def render_port(port: ServicePort, network: Network, *, comments: bool = True) -> PortRules:

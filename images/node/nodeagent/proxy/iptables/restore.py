@@ -5,29 +5,53 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from nodeagent.proxy.iptables.chains import CANARY, JUMPS, Tables
+from nodeagent.proxy.iptables.chains import CANARY, JUMPS, MARK_MASQ, Tables
 
 TABLES = ("filter", "nat")
+PORTION = 20
+"""Service ports."""
 _CHAIN = re.compile(r"^:(\S+) ", re.MULTILINE)
 _OURS = re.compile(r"^KUBE-(?:SVC|SVL|EXT|FW|SEP)-")
 
 
 def render_partial(applied: Tables, desired: Tables) -> str:
-    """From one state to another: the shared chains, and the chains of services that differ."""
+    """From one state to another: the chains of services that differ, and the shared ones.
+
+    In a large cluster the shared ones only where they differ, which kube-proxy does not spare: with 1,000 Services they take
+    longer than all the rest.
+    """
     changed = {name: rules for name, rules in desired.own.items() if applied.own.get(name) != rules}
     gone = [name for name in applied.own if name not in desired.own]
-    return _render(desired, changed, gone, {})
+    shared = {
+        table: chains for table, chains in desired.shared.items() if not desired.is_large or chains != applied.shared[table]
+    }
+    # The filter table first, as kube-proxy: for a moment both states can be met, which nftables does not have.
+    sections = [
+        _section("filter", shared.get("filter", {})),
+        _section("nat", {**changed, **shared.get("nat", {})}, doomed=gone),
+    ]
+    return "".join(filter(None, sections))
 
 
 def render_full(desired: Tables, saved: Mapping[str, str]) -> str:
     """Over whatever an earlier life left. `saved`: iptables-save's text of each table."""
-    there = {table: set(_CHAIN.findall(saved.get(table, ""))) for table in TABLES}
-    gone = sorted(name for name in there["nat"] if _OURS.match(name) and name not in desired.own)
+    left = set(_CHAIN.findall(saved.get("nat", "")))
+    gone = sorted(name for name in left if _OURS.match(name) and name not in desired.own)
     missing = {
         table: [f"-A {chain} {rule}" for chain, rule in jumps if not _has(saved.get(table, ""), chain, rule)]
         for table, jumps in JUMPS.items()
     }
-    return _render(desired, desired.own, gone, missing, with_canary=True)
+    # Nothing leads to the services' own chains before the shared ones stand. Many chains at once take iptables-restore a time
+    # that grows with their square: 11,000 of them 5 s, in portions 0.4 s.
+    masquerade = desired.shared["nat"][MARK_MASQ]
+    portions = [desired.groups[first : first + PORTION] for first in range(0, len(desired.groups), PORTION)]
+    return "".join(
+        (
+            *(_section("nat", {MARK_MASQ: masquerade, **_chains_of(desired, portion)}) for portion in portions),
+            _section("filter", {**desired.shared["filter"], CANARY: ()}, jumps=missing["filter"]),
+            _section("nat", {**desired.shared["nat"], CANARY: ()}, jumps=missing["nat"], doomed=gone),
+        )
+    )
 
 
 def canaries_missing(saved: Mapping[str, str]) -> bool:
@@ -35,27 +59,22 @@ def canaries_missing(saved: Mapping[str, str]) -> bool:
     return any(f":{CANARY} " not in saved.get(table, "") for table in TABLES)
 
 
-def _render(
-    desired: Tables,
-    own: Mapping[str, tuple[str, ...]],
-    gone: Iterable[str],
-    jumps: Mapping[str, Collection[str]],
-    *,
-    with_canary: bool = False,
+def _section(
+    table: str, chains: Mapping[str, tuple[str, ...]], *, jumps: Iterable[str] = (), doomed: Collection[str] = ()
 ) -> str:
-    lines: list[str] = []
-    # The filter table first, as kube-proxy: for a moment both states can be met, which nftables does not have.
-    for table in TABLES:
-        chains = {**desired.shared[table], **(own if table == "nat" else {})}
-        doomed = list(gone) if table == "nat" else []
-        lines.append(f"*{table}")
-        # Naming a chain of one's own empties it.
-        lines += [f":{name} - [0:0]" for name in (*chains, *doomed, *([CANARY] if with_canary else []))]
-        lines += [f"-A {name} {rule}" for name, rules in chains.items() for rule in rules]
-        lines += jumps.get(table, ())
-        lines += [f"-X {name}" for name in doomed]
-        lines.append("COMMIT")
+    """One table up to its COMMIT; empty when there is nothing to do."""
+    if not (chains or doomed):
+        return ""
+    lines = [f"*{table}"]
+    # Naming a chain of one's own empties it.
+    lines += [f":{name} - [0:0]" for name in (*chains, *doomed)]
+    lines += [f"-A {name} {rule}" for name, rules in chains.items() for rule in rules]
+    lines += [*jumps, *(f"-X {name}" for name in doomed), "COMMIT"]
     return "\n".join(lines) + "\n"
+
+
+def _chains_of(desired: Tables, groups: Iterable[tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    return {name: desired.own[name] for group in groups for name in group}
 
 
 def _has(saved: str, chain: str, rule: str) -> bool:

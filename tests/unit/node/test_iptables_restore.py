@@ -1,0 +1,181 @@
+"""What iptables-restore is told: little for a change, everything over what an earlier life left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from node_world import ALL_ADDRESSES, HERE, LOCAL, NETWORK, NODE, THERE, service, slice_of
+
+from nodeagent.proxy.iptables.chains import CANARY, JUMPS, Tables, render_tables
+from nodeagent.proxy.iptables.restore import PORTION, canaries_missing, render_full, render_partial
+from nodeagent.proxy.iptables.writer import IptablesRules
+from nodeagent.proxy.rules import RulesError
+from nodeagent.proxy.services import ServicePort, read_service_ports
+
+
+def ports(*endpoints: Any, **spec: Any) -> tuple[ServicePort, ...]:
+    return read_service_ports([service(**spec)], [slice_of(*endpoints)], NODE)
+
+
+def tables(*endpoints: Any, **spec: Any) -> Tables:
+    return render_tables(ports(*endpoints, **spec), NETWORK)
+
+
+class Kernel:
+    """Chains of the tables as iptables-restore would leave them; refuses rules that lead to chains that are not there."""
+
+    def __init__(self) -> None:
+        self.chains: dict[str, dict[str, list[str]]] = {table: {} for table in ("filter", "nat")}
+        for table, jumps in JUMPS.items():
+            self.chains[table] = {chain: [] for chain, _ in jumps}
+        self.texts: list[str] = []
+        self.fails = False
+
+    def restore(self, text: str) -> None:
+        if self.fails:
+            raise RulesError("`iptables-restore` gave 4: another app is currently holding the xtables lock")
+        self.texts.append(text)
+        table = ""
+        for line in text.splitlines():
+            match line.split(" ", 2):
+                case [star] if star.startswith("*"):
+                    table = star[1:]
+                case [chain, "-", _] if chain.startswith(":"):
+                    self.chains[table][chain[1:]] = []
+                case ["-A", chain, rule]:
+                    target = rule.split("-j ")[1].split()[0]
+                    assert not target.startswith("KUBE-") or target in self.chains[table], line
+                    self.chains[table][chain].append(rule)
+                case ["-X", chain]:
+                    led = [rule for rules in self.chains[table].values() for rule in rules if rule.endswith(f"-j {chain}")]
+                    assert not led, f"{chain} is deleted while {led} lead to it"
+                    del self.chains[table][chain]
+                case ["COMMIT"]:
+                    table = ""
+                case _:
+                    raise AssertionError(line)
+
+    def save(self) -> dict[str, str]:
+        return {
+            table: "".join(f":{name} - [0:0]\n" for name in chains)
+            + "".join(f"-A {name} {rule}\n" for name, rules in chains.items() for rule in rules)
+            for table, chains in self.chains.items()
+        }
+
+    def ours(self) -> dict[str, dict[str, list[str]]]:
+        return {table: dict(sorted(chains.items())) for table, chains in self.chains.items()}
+
+
+STATES: dict[str, tuple[ServicePort, ...]] = {
+    "both": ports(HERE, THERE, **ALL_ADDRESSES),
+    "one": ports(HERE, **ALL_ADDRESSES),
+    "none": ports(**ALL_ADDRESSES),
+    "local": ports(HERE, THERE, **LOCAL, **ALL_ADDRESSES),
+    "cluster IP only": ports(HERE, THERE),
+    "no service": (),
+}
+
+
+@pytest.mark.parametrize("before", STATES)
+@pytest.mark.parametrize("after", STATES)
+def test_from_any_state_to_any_other_the_kernel_has_what_a_fresh_start_gives(before: str, after: str) -> None:
+    changed, fresh = Kernel(), Kernel()
+    writer = IptablesRules(NETWORK, changed)
+    writer.sync(STATES[before])
+    writer.sync(STATES[after])
+    IptablesRules(NETWORK, fresh).sync(STATES[after])
+    assert changed.ours() == fresh.ours()
+
+
+@pytest.mark.parametrize("before", STATES)
+def test_a_new_life_clears_what_an_earlier_one_left(before: str) -> None:
+    kernel, fresh = Kernel(), Kernel()
+    IptablesRules(NETWORK, kernel).sync(STATES[before])
+    IptablesRules(NETWORK, kernel).sync(STATES["both"])
+    IptablesRules(NETWORK, fresh).sync(STATES["both"])
+    assert kernel.ours() == fresh.ours()
+
+
+def test_chains_of_others_are_not_touched() -> None:
+    kernel = Kernel()
+    kernel.chains["nat"] |= {"CNI-HOSTPORT-DNAT": ["-p tcp -j RETURN"], "PREROUTING": ["-j RETURN"]}
+    IptablesRules(NETWORK, kernel).sync(STATES["both"])
+    assert kernel.chains["nat"]["CNI-HOSTPORT-DNAT"] == ["-p tcp -j RETURN"]
+    assert kernel.chains["nat"]["PREROUTING"] == ["-j RETURN", "-j KUBE-SERVICES"]
+
+
+def test_a_change_writes_the_changed_service_and_the_shared_chains_only() -> None:
+    services = [service(name=f"web-{index}", clusterIP=f"10.3.241.{index}") for index in range(1, 4)]
+    for item in services:
+        item["spec"]["ports"][0].pop("nodePort")
+    slices = [slice_of(HERE, name=f"web-{index}") for index in range(1, 4)]
+    kernel = Kernel()
+    writer = IptablesRules(NETWORK, kernel)
+    writer.sync(read_service_ports(services, slices, NODE))
+    writer.sync(read_service_ports(services, [slice_of(HERE, THERE, name="web-1"), *slices[1:]], NODE))
+    written = {line.split()[0][1:] for line in kernel.texts[-1].splitlines() if line.startswith(":KUBE-S")}
+    assert len([name for name in written if name.startswith("KUBE-SVC-")]) == 1
+    assert "KUBE-SERVICES" in written
+
+
+def test_nothing_new_writes_nothing() -> None:
+    kernel = Kernel()
+    writer = IptablesRules(NETWORK, kernel)
+    writer.sync(STATES["both"])
+    writer.sync(STATES["both"])
+    assert len(kernel.texts) == 1
+
+
+def test_in_a_large_cluster_an_endpoints_change_spares_the_shared_chains() -> None:
+    many = [(f"10.0.{index // 250}.{index % 250}", "node-2", {"ready": True}) for index in range(1001)]
+    text = render_partial(tables(*many), tables(*many[1:], ("10.0.9.9", "node-2", {"ready": True})))
+    assert ":KUBE-SERVICES " not in text
+    assert "*filter" not in text
+    small = render_partial(tables(HERE), tables(HERE, THERE))
+    assert ":KUBE-SERVICES " in small
+
+
+def test_many_services_are_written_in_portions_that_lead_to_nothing_missing() -> None:
+    count = 2 * PORTION + 3
+    services = [service(name=f"web-{index}", clusterIP=f"10.3.241.{index}") for index in range(1, count)]
+    for item in services:
+        item["spec"]["ports"][0].pop("nodePort")
+    slices = [slice_of(HERE, THERE, name=f"web-{index}") for index in range(1, count)]
+    kernel = Kernel()
+    IptablesRules(NETWORK, kernel).sync(read_service_ports(services, slices, NODE))
+    assert kernel.texts[0].count("*nat") == 4
+
+
+def test_what_failed_is_written_again_as_a_whole() -> None:
+    kernel, fresh = Kernel(), Kernel()
+    writer = IptablesRules(NETWORK, kernel)
+    writer.sync(STATES["one"])
+    kernel.fails = True
+    with pytest.raises(RulesError):
+        writer.sync(STATES["local"])
+    kernel.fails = False
+    writer.sync(STATES["local"])
+    IptablesRules(NETWORK, fresh).sync(STATES["local"])
+    assert kernel.ours() == fresh.ours()
+
+
+def test_a_table_that_somebody_flushed_is_missed_by_its_canary() -> None:
+    kernel = Kernel()
+    writer = IptablesRules(NETWORK, kernel)
+    writer.sync(STATES["both"])
+    assert writer.is_intact()
+    assert not canaries_missing(kernel.save())
+    kernel.chains["nat"] = {"PREROUTING": [], "OUTPUT": [], "POSTROUTING": []}
+    assert not writer.is_intact()
+    writer.sync(STATES["both"])
+    assert CANARY in kernel.chains["nat"]
+    assert kernel.chains["nat"]["PREROUTING"] == ["-j KUBE-SERVICES"]
+
+
+def test_jumps_are_made_once() -> None:
+    desired = tables(HERE)
+    text = render_full(desired, {})
+    assert text.count("-A PREROUTING -j KUBE-SERVICES") == 1
+    there = {table: "".join(f"-A {chain} {rule}\n" for chain, rule in jumps) for table, jumps in JUMPS.items()}
+    assert "-A PREROUTING" not in render_full(desired, there)
