@@ -71,7 +71,7 @@ class RoleContainer:
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """The events so far, oldest first."""
         lines = self.container.logs(stderr=False).decode().splitlines()
-        events = [json.loads(line) for line in lines if line.startswith('{"t_mono_ns"')]
+        events = [json.loads(line) for line in lines if line.startswith('{"t_mono_ns"') and line.endswith("}")]
         return [event for event in events if name in (None, event["event"])]
 
     def wait_event(self, name: str, *, count: int = 1, deadline_s: float = 10.0, **fields: object) -> dict[str, Any]:
