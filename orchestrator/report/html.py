@@ -8,6 +8,7 @@ from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.report import numbers
 from orchestrator.report.charts import class_numbers, latency_chart, success_chart
+from orchestrator.report.comparison import TITLES, compare_paths, comparison_rows
 from orchestrator.report.stage_bars import stage_charts
 from orchestrator.report.tables import (
     CAUSES,
@@ -46,6 +47,8 @@ class Html:
             attribution=attribution_rows(outcome),
             causes=CAUSES,
             bounds=bound_rows(outcome),
+            comparison=comparison_rows(compare_paths(outcome, plan)) if outcome.measurements.outages else [],
+            comparison_titles=TITLES,
             outcome_names=_outcome_names(outcome),
         )
 

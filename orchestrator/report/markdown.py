@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from orchestrator.model.outcome import Outcome, Verdict
 from orchestrator.model.plan import Plan
+from orchestrator.report.comparison import TITLES, compare_paths, comparison_rows
 from orchestrator.report.numbers import format_share
 from orchestrator.report.tables import VERDICT_MEANINGS, broken_checks, class_rows, objective_state
 
@@ -23,6 +24,7 @@ class Markdown:
             f"Verdict: {VERDICT_MEANINGS[outcome.verdict]}.",
             "\n".join(f"- {_escape(finding)}" for finding in outcome.findings),
             _classes(outcome, plan),
+            _comparison(outcome, plan),
             _sources(outcome),
             _objectives(outcome),
             _broken(outcome),
@@ -48,6 +50,13 @@ def _classes(outcome: Outcome, plan: Plan) -> str:
         for row in class_rows(outcome, plan)
     ]
     return _table(titles, rows, numbers_from=2)
+
+
+def _comparison(outcome: Outcome, plan: Plan) -> str:
+    if not outcome.measurements.outages:
+        return ""
+    rows = comparison_rows(compare_paths(outcome, plan))
+    return "### Through the first fault\n\n" + _table(TITLES, rows, numbers_from=len(TITLES))
 
 
 def _sources(outcome: Outcome) -> str:

@@ -29,7 +29,8 @@ def render_trials(series: TrialSeries, *, minimum_trials: int) -> "RenderableTyp
     parts.append(_table("median of the trials", series.summaries, lambda item: item.path))
     if series.differences:
         parts.append(_table("difference, trial by trial", series.differences, lambda item: f"{item.path} - {item.other_path}"))
-    if any(not item.estimate.is_conclusive for item in (*series.summaries, *series.differences)):
+    estimates = [*(item.estimate for item in series.summaries), *(item.estimate for item in series.differences)]
+    if not all(estimate.is_conclusive for estimate in estimates):
         note = f"no interval: it takes {minimum_trials} valid trials, each of which converged"
         parts.append(Text(note, style="yellow"))
     if series.comparisons:

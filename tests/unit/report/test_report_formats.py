@@ -107,7 +107,7 @@ def test_source_addresses_stand_in_the_reports_of_paths_that_pods_answered() -> 
 
 def test_bound_stands_beside_the_convergence_with_its_reason_once() -> None:
     html = Html().render(failing_outcome(), PLAN)
-    assert html.count(">5.02 s</td>") == 2, "both classes of the path"
+    assert html.count(">5.02 s</td>") == 3, "both classes of the path, and its line beside the others"
     assert html.count("the last rule within 5.02 s") == 1
 
 
