@@ -18,7 +18,9 @@ class Chaos(Strict):
     faults: tuple[Member, ...] = Field(min_length=1, description="`fault: <kind>` with its options, as in a timeline")
     at: PositiveDurationS = Field(default=3.0, validate_default=False, description="of undisturbed load before the fault")
     phase: DurationS = Field(default=1.0, validate_default=False, description="a random delay below this, by the seed")
-    for_s: PositiveDurationS = Field(default=8.0, validate_default=False, alias="for", description="until the fault is healed; a fault with no end of its own says `for: null`")
+    for_s: PositiveDurationS = Field(
+        default=8.0, validate_default=False, alias="for", description="until the heal; a fault that has no end says `for: null`"
+    )
     recovery: PositiveDurationS = Field(default=8.0, validate_default=False, description="after the heal")
     trials: int = Field(default=2, ge=1, le=100, description="of every fault; their order is shuffled by the seed")
     seed: int = Field(default=0, ge=0, lt=2**63)

@@ -13,8 +13,10 @@ SERVING_DEADLINE_S = 60.0
 
 
 def await_steady_state(testbed: Testbed) -> None:
-    """All nodes Ready; manifests applied; as many endpoints ready as pods are wanted, in the committed rules of every node;
-    every node up behind every frontend; every node in the gateway's kept routes, every virtual address with a node. Static routes are part of `booted`: init reports it when they are set.
+    """All nodes Ready; manifests applied; as many endpoints ready as pods are wanted, in the committed rules of every node; every
+    node up behind every frontend and in the gateway's kept routes; every virtual address with a node.
+
+    Static routes are part of `booted`: init reports it when they are set.
 
     Raises:
         EngineError: a container ended; DeadlineError; ClusterError; InterruptedRunError.

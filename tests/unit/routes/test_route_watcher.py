@@ -112,9 +112,7 @@ def test_bfd_tells_the_node_of_its_neighbour() -> None:
 
 def test_settings_are_the_contract_s(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
-    file.write_text(
-        '{"container": "gateway", "settings": {"routing": {"bird_log": "/dev/shm/bird.log", "nodes": {"a": "b"}}}}'
-    )
+    file.write_text('{"container": "gateway", "settings": {"routing": {"bird_log": "/dev/shm/bird.log", "nodes": {"a": "b"}}}}')
     container, settings = read_settings(file)
     assert (container, settings.bird_log, settings.nodes) == ("gateway", Path("/dev/shm/bird.log"), {"a": "b"})
     file.write_text('{"container": "gateway", "settings": {"routing": {"log": ""}}}')

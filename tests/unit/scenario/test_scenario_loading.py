@@ -53,8 +53,14 @@ def test_durations_and_rates_are_read_with_their_units(tmp_path: Path) -> None:
             "load.timeout: is not a duration; allowed: a number with a unit, such as 500ms, 10s, 1m30s; found 1",
         ),
         ("load: {classes: [new, new]}\n", "load: names a connection class twice; allowed: each once"),
-        ("timeline: [{at: 3s}]\n", "timeline[0]: needs one kind; allowed: one of `fault: <kind>`, `together: [...]`, `scale: {nodes, pods}`"),
-        ("timeline: [{fault: node-kill}]\n", "timeline[0]: needs an instant; allowed: `at: 10s`, or `after: {event: node-not-ready}`"),
+        (
+            "timeline: [{at: 3s}]\n",
+            "timeline[0]: needs one kind; allowed: one of `fault: <kind>`, `together: [...]`, `scale: {nodes, pods}`",
+        ),
+        (
+            "timeline: [{fault: node-kill}]\n",
+            "timeline[0]: needs an instant; allowed: `at: 10s`, or `after: {event: node-not-ready}`",
+        ),
         ("seed: -1\n", "seed: input should be greater than or equal to 0; found -1"),
         ("name: again\n", "line 6, column 1: not valid YAML: the key 'name' stands twice in one mapping"),
         ("load: [\n", "not valid YAML"),
