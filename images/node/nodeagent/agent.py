@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from nodeagent.api import Api
+from nodeagent.kubelet.host_ports import map_pod
 from nodeagent.kubelet.network import NodeNetwork
 from nodeagent.kubelet.node import NodeStatus
 from nodeagent.kubelet.pod import Pod
 from nodeagent.kubelet.pod_spec import PodSpec
 from nodeagent.kubelet.pods import Addresses, Pods
+from nodeagent.kubelet.port_mapper import IptablesMappings, NftablesMappings, PortMapper
 from nodeagent.observer.observer import RulesObserver
 from nodeagent.proxy.duties import ProxyDuties
+from nodeagent.proxy.flow_table import FlowTable
 from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
 from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.proxy import Proxy
-from nodeagent.proxy.rules import RuleWriter
+from nodeagent.proxy.rules import RulesError, RuleWriter
 from nodeagent.proxy.ruleset import Network
 from nodeagent.settings import Settings
 from testbed_init.events import Clock, EventSink
@@ -41,6 +44,8 @@ class Agent:
         self._events = events
         self._clock = clock
         self._network = NodeNetwork()
+        mappings = IptablesMappings(IptablesTools()) if settings.mode == "iptables" else NftablesMappings(Nftables())
+        self._port_mapper = PortMapper(mappings=mappings, flows=FlowTable())
         self._routes: dict[IPv4Network, IPv4Address] = {}
         self._routes_changed = asyncio.Event()
 
@@ -74,7 +79,9 @@ class Agent:
                 tasks.create_task(status.keep_lease())
                 pod_cidr = IPv4Network(node["spec"]["podCIDR"])
                 await self._network.make_bridge(pod_cidr)
-                pods = Pods(addresses=Addresses(pod_cidr), make_pod=self._pod_factory(pod_cidr, api))
+                pods = Pods(
+                    addresses=Addresses(pod_cidr), make_pod=self._pod_factory(pod_cidr, api), on_adopted=self._adopter(pod_cidr)
+                )
 
                 def on_nodes(nodes: Collection[Object]) -> None:
                     if duties is not None:
@@ -133,12 +140,23 @@ class Agent:
                 address=address,
                 pod_cidr=pod_cidr,
                 network=self._network,
+                port_mapper=self._port_mapper,
                 api=api,
                 events=self._events,
                 now=now,
             )
 
         return make
+
+    def _adopter(self, pod_cidr: IPv4Network) -> Any:
+        def adopt(running: Collection[tuple[PodSpec, IPv4Address]]) -> None:
+            mapped = [map_pod(spec, address, pod_cidr) for spec, address in running]
+            try:
+                self._port_mapper.start([pod for pod in mapped if pod is not None])
+            except RulesError as error:  # each pod with host ports tries again by itself
+                self._events.emit("host-ports-failed", node=self._settings.node, pod=None, error=str(error))
+
+        return adopt
 
     def _on_nodes(self, nodes: Collection[Object]) -> None:
         routes: dict[IPv4Network, IPv4Address] = {}

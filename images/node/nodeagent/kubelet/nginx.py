@@ -28,7 +28,7 @@ http {{
 """
 SERVER = """\
   server {{
-    listen {address}:{port} backlog=4096{protocol};
+    listen {port} backlog=4096{protocol};
     location / {{ return 200 '{body}'; }}
   }}
 """
@@ -48,7 +48,6 @@ def render_nginx(
     pod_ip: str,
     ports: Iterable[int],
     directory: str,
-    address: str = "0.0.0.0",
     proxy_protocol: bool = False,
 ) -> str:
     """One server for each port; `$remote_addr` is filled in by nginx.
@@ -58,7 +57,5 @@ def render_nginx(
     servers = PROXY_PROTOCOL if proxy_protocol else ""
     for port in ports:
         fields = {"pod": pod, "node": node, "pod_ip": pod_ip, "client": "$remote_addr", "port": port}
-        servers += SERVER.format(
-            address=address, port=port, body=json.dumps(fields), protocol=" proxy_protocol" if proxy_protocol else ""
-        )
+        servers += SERVER.format(port=port, body=json.dumps(fields), protocol=" proxy_protocol" if proxy_protocol else "")
     return TEMPLATE.format(directory=directory, servers=servers)

@@ -16,9 +16,12 @@ from typing import Any
 import aiohttp
 
 from nodeagent.api import Api, ApiError, pod_path
+from nodeagent.kubelet.host_ports import map_pod
 from nodeagent.kubelet.network import NETNS, NodeNetwork
 from nodeagent.kubelet.nginx import render_nginx
 from nodeagent.kubelet.pod_spec import PodSpec, Readiness
+from nodeagent.kubelet.port_mapper import PortMapper
+from nodeagent.proxy.rules import RulesError
 from testbed_init.events import EventSink
 
 STATE = Path("/run/testbed/pods")
@@ -26,6 +29,7 @@ ADDRESS = "address"
 POLL_S = 0.05
 ALIVE_CHECK_S = 0.5
 START_DEADLINE_S = 10.0
+RULES_RETRY_S = 1.0
 
 Now = Callable[[], datetime.datetime]
 
@@ -46,6 +50,7 @@ class Pod:
         address: IPv4Address,
         pod_cidr: IPv4Network,
         network: NodeNetwork,
+        port_mapper: PortMapper,
         api: Api,
         events: EventSink,
         now: Now,
@@ -56,6 +61,8 @@ class Pod:
         self._node_ip = node_ip
         self._pod_cidr = pod_cidr
         self._network = network
+        self._port_mapper = port_mapper
+        self._mapped = map_pod(spec, address, pod_cidr)
         self._api = api
         self._events = events
         self._now = now
@@ -100,8 +107,7 @@ class Pod:
     async def run(self) -> None:
         """Until the pod has ended and its object is gone."""
         adopted = self._pid() is not None
-        if not adopted:
-            await self._start()
+        await (self._map_host_ports() if adopted else self._start())
         self._report("pod-started")
         if adopted:
             self._ready = self._told = True  # it served before this agent came; its probe says otherwise when it must
@@ -126,15 +132,14 @@ class Pod:
         argv = ["nginx", "-e", "stderr", "-c", str(self._directory / "nginx.conf")]
         if not self.spec.host_network:
             await self._network.make_pod(self._namespace, self._host_link, self.address, self._pod_cidr)
+            await self._map_host_ports()
             argv = ["nsenter", f"--net={NETNS / self._namespace}", *argv]
-        listen = str(self._node_ip) if self.spec.host_network else "0.0.0.0"
         text = render_nginx(
             pod=self.spec.name,
             node=self._node,
             pod_ip=str(self.address),
             ports=self.spec.ports or (80,),
             directory=str(self._directory),
-            address=listen,
             proxy_protocol=self.spec.proxy_protocol,
         )
         (self._directory / "nginx.conf").write_text(text, encoding="utf-8")
@@ -144,6 +149,37 @@ class Pod:
         status = await asyncio.wait_for(process.wait(), START_DEADLINE_S)
         if status != 0:
             raise PodError(f"nginx of {self.spec.key} ended with status {status}")
+
+    async def _map_host_ports(self) -> None:
+        """Does nothing when they are there already. Tried again, as a kubelet does with a sandbox, until the pod is to end."""
+        while self._mapped is not None:
+            try:
+                given_up = await self._port_mapper.add(self._mapped)
+            except RulesError as error:
+                self._emit_failure("host-ports-failed", error)
+            except OSError as error:
+                self._emit_failure("flows-failed", error)
+                return
+            else:
+                if given_up:
+                    self._events.emit("flows-deleted", node=self._node, flows=given_up)
+                return
+            if self.is_ending:
+                return
+            await asyncio.sleep(RULES_RETRY_S)
+
+    async def _unmap_host_ports(self) -> None:
+        while self._mapped is not None:
+            try:
+                self._port_mapper.remove(self._mapped.uid)
+            except RulesError as error:
+                self._emit_failure("host-ports-failed", error)
+                await asyncio.sleep(RULES_RETRY_S)
+            else:
+                return
+
+    def _emit_failure(self, event: str, error: Exception) -> None:
+        self._events.emit(event, node=self._node, pod=self.spec.name, error=str(error) or "no answer in time")
 
     async def _watch(self) -> None:
         """Readiness, and a start again when the program has ended by itself."""
@@ -237,6 +273,7 @@ class Pod:
         return running_pid(self.spec.uid)
 
     async def _remove(self) -> None:
+        await self._unmap_host_ports()
         if not self.spec.host_network:
             await self._network.remove_pod(self._namespace, self._host_link)
         shutil.rmtree(self._directory, ignore_errors=True)

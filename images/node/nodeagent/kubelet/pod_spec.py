@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
 Object = Mapping[str, Any]
@@ -28,17 +29,31 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostPort:
+    """A port of the node that leads to one of the pod (core/v1 ContainerPort)."""
+
+    protocol: str
+    """In lower case."""
+    address: IPv4Address | None
+    """`hostIP`; None: every address of the node."""
+    port: int
+    container_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PodSpec:
     namespace: str
     name: str
     uid: str
     ports: tuple[int, ...]
+    """Where its program listens, each once: it speaks TCP only."""
     host_network: bool
     readiness: Readiness | None
     pre_stop_s: float
     grace_s: float
     containers: tuple[str, ...]
     proxy_protocol: bool = False
+    host_ports: tuple[HostPort, ...] = ()
 
     @property
     def key(self) -> str:
@@ -48,13 +63,8 @@ class PodSpec:
 def read_pod(item: Object) -> PodSpec:
     metadata, spec = item["metadata"], item["spec"]
     containers = spec.get("containers") or ()
-    ports = tuple(port["containerPort"] for container in containers for port in container.get("ports") or ())
-    names = {
-        port["name"]: port["containerPort"]
-        for container in containers
-        for port in container.get("ports") or ()
-        if port.get("name")
-    }
+    listed = [port for container in containers for port in container.get("ports") or ()]
+    names = {port["name"]: port["containerPort"] for port in listed if port.get("name")}
     probe = next((container["readinessProbe"] for container in containers if container.get("readinessProbe")), None)
     sleeps = [
         (((container.get("lifecycle") or {}).get("preStop") or {}).get("sleep") or {}).get("seconds", 0)
@@ -66,14 +76,31 @@ def read_pod(item: Object) -> PodSpec:
         namespace=metadata.get("namespace", "default"),
         name=metadata["name"],
         uid=metadata["uid"],
-        ports=ports,
+        ports=tuple(dict.fromkeys(port["containerPort"] for port in listed if port.get("protocol", "TCP") == "TCP")),
         host_network=bool(spec.get("hostNetwork")),
         readiness=_read_probe(probe, names, proxy_protocol=proxy_protocol) if probe else None,
         pre_stop_s=float(max(sleeps, default=0)),
         grace_s=float(30 if grace is None else grace),
         containers=tuple(container["name"] for container in containers),
         proxy_protocol=proxy_protocol,
+        host_ports=tuple(_read_host_ports(listed)),
     )
+
+
+def _read_host_ports(ports: Iterable[Object]) -> Iterator[HostPort]:
+    for port in ports:
+        if not port.get("hostPort"):
+            continue
+        try:
+            address = IPv4Address(port.get("hostIP") or "0.0.0.0")
+        except AddressValueError:
+            continue  # of the other family: no address of ours
+        yield HostPort(
+            protocol=port.get("protocol", "TCP").lower(),
+            address=None if address.is_unspecified else address,
+            port=port["hostPort"],
+            container_port=port["containerPort"],
+        )
 
 
 def _read_probe(probe: Object, names: Mapping[str, int], *, proxy_protocol: bool) -> Readiness | None:

@@ -12,6 +12,7 @@ from nodeagent.kubelet.pod_spec import PodSpec, read_pod
 
 Object = Mapping[str, Any]
 MakePod = Callable[[PodSpec, IPv4Address], Pod]
+OnAdopted = Callable[[Collection[tuple[PodSpec, IPv4Address]]], None]
 
 
 class Addresses:
@@ -43,9 +44,11 @@ class Addresses:
 class Pods:
     """Follows the node's Pod objects."""
 
-    def __init__(self, *, addresses: Addresses, make_pod: MakePod) -> None:
+    def __init__(self, *, addresses: Addresses, make_pod: MakePod, on_adopted: OnAdopted) -> None:
+        """`on_adopted` is called once, before any pod starts, with those that an earlier life left running."""
         self._addresses = addresses
         self._make_pod = make_pod
+        self._on_adopted: OnAdopted | None = on_adopted
         self._pods: dict[str, Pod] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -74,8 +77,12 @@ class Pods:
         running = {uid: address for uid in new if (address := running_address(uid)) is not None}
         for address in running.values():
             self._addresses.claim(address)
-        for uid in new:
-            self._begin(uid, read_pod(present[uid]), running.get(uid) or self._addresses.take())
+        specs = {uid: read_pod(present[uid]) for uid in new}
+        if self._on_adopted is not None:
+            self._on_adopted([(specs[uid], address) for uid, address in running.items()])
+            self._on_adopted = None
+        for uid, spec in specs.items():
+            self._begin(uid, spec, running.get(uid) or self._addresses.take())
 
     def _begin(self, uid: str, spec: PodSpec, address: IPv4Address) -> None:
         pod = self._make_pod(spec, address)
