@@ -69,6 +69,16 @@ def test_second_pod_with_a_host_port_needs_another_node() -> None:
     assert placed(world) == {"node-1": 1, "node-2": 1}
 
 
+def test_port_of_a_pod_in_the_node_s_network_is_one_of_the_node_s() -> None:
+    world = make(2)
+    for name in ("a", "b", "c"):
+        world.create(pod(name, hostNetwork=True, containers=[container(ports=[{"containerPort": 8080}])]))
+    world.create(pod("d", containers=[container(ports=[{"containerPort": 80, "hostPort": 8080}])]))
+    world.create(pod("e", hostNetwork=True, containers=[container(ports=[{"containerPort": 8081}])]))
+    assert [world.get("pods", name)["spec"].get("nodeName", "") for name in "abcd"] == ["node-1", "node-2", "", ""]
+    assert world.get("pods", "e")["spec"]["nodeName"]
+
+
 def test_node_selector_and_affinity_are_kept() -> None:
     world = make(3)
     world.change("nodes", "node-2", {"metadata": {"labels": {"disk": "ssd"}}})

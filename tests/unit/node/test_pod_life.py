@@ -54,6 +54,7 @@ def make_pod(api: StatusApi, events: RecordedEvents, *, host_network: bool = Fal
         address=IPv4Address("10.0.1.7"),
         pod_cidr=CIDR,
         network=None,  # type: ignore[arg-type]  it is not started
+        port_mapper=None,  # type: ignore[arg-type]
         api=api,  # type: ignore[arg-type]
         events=events,
         now=iter([datetime.datetime(2026, 1, 1, 0, 0, second, tzinfo=datetime.UTC) for second in range(9)]).__next__,
@@ -147,10 +148,15 @@ class StandingPod:
 class Node:
     def __init__(self) -> None:
         self.made: dict[str, StandingPod] = {}
+        self.adopted: list[dict[str, str]] = []
         self.pods = self.follow(CIDR)
 
     def follow(self, pod_cidr: IPv4Network) -> Pods:
-        return Pods(addresses=Addresses(pod_cidr), make_pod=self._make)  # type: ignore[arg-type]
+        return Pods(
+            addresses=Addresses(pod_cidr),
+            make_pod=self._make,  # type: ignore[arg-type]
+            on_adopted=lambda running: self.adopted.append({spec.uid: str(address) for spec, address in running}),
+        )
 
     def _make(self, spec: PodSpec, address: IPv4Address) -> StandingPod:
         self.made[spec.uid] = StandingPod(spec, address)
@@ -219,6 +225,8 @@ async def test_pods_of_an_earlier_life_keep_their_addresses_whatever_the_order(
     monkeypatch.setattr(pods_module, "running_address", running.get)
     node.pods.on_pods([pod_object("new"), pod_object("old")])
     assert node.addresses() == {"new": "10.0.1.3", "old": "10.0.1.2"}
+    node.pods.on_pods([pod_object("new"), pod_object("old"), pod_object("newer")])
+    assert node.adopted == [{"old": "10.0.1.2"}], "told once, all together, before any pod runs"
 
 
 async def test_each_list_compares_what_the_api_holds_with_what_is(node: Node) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nodeagent.kubelet.nginx import render_nginx
-from nodeagent.kubelet.pod_spec import PodSpec, Readiness, read_pod
+from nodeagent.kubelet.pod_spec import HostPort, PodSpec, Readiness, read_pod
 from nodeagent.kubelet.pods import Addresses
 
 GOLDEN = """\
@@ -58,9 +58,8 @@ def test_nginx_configuration_has_one_server_for_each_port() -> None:
     assert text == GOLDEN
 
 
-def test_nginx_answers_json_and_listens_where_it_is_told() -> None:
-    text = render_nginx(pod="p", node="n", pod_ip="10.100.0.2", ports=(81,), directory="/d", address="10.100.0.2")
-    assert "listen 10.100.0.2:81 " in text
+def test_nginx_answers_json_that_names_the_pod_and_the_client() -> None:
+    text = render_nginx(pod="p", node="n", pod_ip="10.100.0.2", ports=(81,), directory="/d")
     (body,) = re.findall(r"return 200 '(.*)';", text)
     assert json.loads(body) == {"pod": "p", "node": "n", "pod_ip": "10.100.0.2", "client": "$remote_addr", "port": 81}
 
@@ -85,6 +84,36 @@ def test_pod_is_read_over_all_its_containers() -> None:
     found = pod(first, second, {"name": "c", "lifecycle": {"preStop": None}}, hostNetwork=True, terminationGracePeriodSeconds=0)
     assert (found.ports, found.pre_stop_s, found.grace_s) == ((80, 81), 5.0, 0.0)
     assert (found.containers, found.host_network, found.key) == (("a", "b", "c"), True, "default/web-1")
+
+
+def test_program_listens_once_on_each_tcp_port() -> None:
+    """Port 53 of a name server is there twice, and nginx takes an address once."""
+    ports = [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}, {"containerPort": 80}]
+    assert pod({"name": "a", "ports": ports}, {"name": "b", "ports": [{"containerPort": 80}]}).ports == (53, 80)
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [
+        ({"containerPort": 80}, ()),
+        ({"containerPort": 80, "hostPort": 0}, ()),
+        ({"containerPort": 80, "hostPort": 8000}, (HostPort(protocol="tcp", address=None, port=8000, container_port=80),)),
+        (
+            {"containerPort": 53, "hostPort": 53, "protocol": "UDP", "hostIP": "0.0.0.0"},
+            (HostPort(protocol="udp", address=None, port=53, container_port=53),),
+        ),
+        (
+            {"containerPort": 80, "hostPort": 8000, "hostIP": "127.0.0.1"},
+            (HostPort(protocol="tcp", address=IPv4Address("127.0.0.1"), port=8000, container_port=80),),
+        ),
+        ({"containerPort": 80, "hostPort": 8000, "hostIP": "2001:db8::1"}, ()),
+        ({"containerPort": 80, "hostPort": 8000, "hostIP": "::"}, ()),
+    ],
+)
+def test_host_ports_are_those_of_the_containers_in_our_address_family(
+    port: dict[str, Any], expected: tuple[HostPort, ...]
+) -> None:
+    assert pod({"name": "a", "ports": [port]}).host_ports == expected
 
 
 DEFAULTS = {"initial_delay_s": 0.0, "period_s": 10.0, "timeout_s": 1.0, "success_threshold": 1, "failure_threshold": 3}

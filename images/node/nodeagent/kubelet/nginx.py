@@ -28,7 +28,7 @@ http {{
 """
 SERVER = """\
   server {{
-    listen {port} backlog=4096{protocol};
+    listen 0.0.0.0:{port} backlog=4096{protocol};
     location / {{ return 200 '{body}'; }}
   }}
 """
