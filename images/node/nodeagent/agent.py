@@ -112,6 +112,7 @@ class Agent:
         )
         return duties, Proxy(
             node=settings.node,
+            zone=settings.labels.get("topology.kubernetes.io/zone", ""),
             rules=self._make_rules(),
             events=duties.events,
             clock=self._clock,

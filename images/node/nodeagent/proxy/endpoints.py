@@ -1,7 +1,7 @@
 """Which endpoints a service port uses on this node (KEP-1669, KEP-2086). Pure.
 
 nil conditions: ready true, serving true, terminating false (discovery/v1). A list falls back from ready endpoints to those that
-are serving while terminating; the cluster's and the node's own list fall back independently.
+are serving while terminating; the cluster's and the node's own list fall back independently. Hints narrow the cluster's list.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ class Endpoint:
     serving: bool
     terminating: bool
     local: bool
+    for_zones: tuple[str, ...] = ()
+    for_nodes: tuple[str, ...] = ()
+    """Hints: for whom the EndpointSlice's maker meant it."""
 
     @property
     def target(self) -> str:
@@ -73,14 +76,31 @@ def _read_endpoint(entry: Object, port: int, node: str) -> Endpoint:
         serving=ready if serving is None else serving,
         terminating=bool(conditions.get("terminating")),
         local=entry.get("nodeName") == node,
+        for_zones=_names((entry.get("hints") or {}).get("forZones")),
+        for_nodes=_names((entry.get("hints") or {}).get("forNodes")),
     )
 
 
-def choose_endpoints(endpoints: Iterable[Endpoint]) -> Usable:
+def _names(hints: Iterable[Object] | None) -> tuple[str, ...]:
+    return tuple(item["name"] for item in hints or ())
+
+
+def choose_endpoints(endpoints: Iterable[Endpoint], *, node: str = "", zone: str = "") -> Usable:
+    """`node`, `zone`: for whom hints are followed; they never concern the node's own list."""
     every = tuple(endpoints)
-    return Usable(cluster=_usable(every), local=_usable(tuple(item for item in every if item.local)), every=every)
+    ready = tuple(item for item in every if item.ready)
+    cluster = _hinted(ready, node=node, zone=zone) or _leaving(every)
+    local = tuple(item for item in every if item.local)
+    return Usable(cluster=cluster, local=tuple(item for item in local if item.ready) or _leaving(local), every=every)
 
 
-def _usable(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-    ready = tuple(item for item in endpoints if item.ready)
-    return ready or tuple(item for item in endpoints if item.serving and item.terminating)
+def _leaving(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    return tuple(item for item in endpoints if item.serving and item.terminating)
+
+
+def _hinted(ready: tuple[Endpoint, ...], *, node: str, zone: str) -> tuple[Endpoint, ...]:
+    """Those meant for this node, else for its zone (KEP-2433, KEP-3015); all where one has no hint, or none is meant for it."""
+    for wanted, hints in ((node, [item.for_nodes for item in ready]), (zone, [item.for_zones for item in ready])):
+        if wanted and all(hints) and any(wanted in names for names in hints):
+            return tuple(item for item, names in zip(ready, hints, strict=True) if wanted in names)
+    return ready

@@ -23,6 +23,7 @@ class Proxy:
         self,
         *,
         node: str,
+        zone: str = "",
         rules: RuleWriter,
         events: EventSink,
         clock: Clock,
@@ -39,7 +40,7 @@ class Proxy:
         self._sync_period_s = sync_period_s
         self._after_commit = after_commit
         self._sleep = sleep
-        self._reader = ServicePortReader(node)
+        self._reader = ServicePortReader(node, zone)
         self._services: Collection[Object] | None = None
         self._slices: Collection[Object] | None = None
         self._revision = 0

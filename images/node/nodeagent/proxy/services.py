@@ -59,9 +59,11 @@ def _digest(own: str) -> str:
     return base64.b32encode(hashlib.sha256(own.encode()).digest()).decode()[:8]
 
 
-def read_service_ports(services: Iterable[Object], slices: Iterable[Object], node: str) -> tuple[ServicePort, ...]:
+def read_service_ports(
+    services: Iterable[Object], slices: Iterable[Object], node: str, zone: str = ""
+) -> tuple[ServicePort, ...]:
     """Every service port of the cluster that has rules, sorted by key."""
-    return ServicePortReader(node).read(services, slices)
+    return ServicePortReader(node, zone).read(services, slices)
 
 
 class ServicePortReader:
@@ -70,8 +72,9 @@ class ServicePortReader:
     With 1,000 Services of 10 endpoints a change is read in 2 ms instead of 35.
     """
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, zone: str = "") -> None:
         self._node = node
+        self._zone = zone
         self._known: dict[tuple[str, str], _Read] = {}
 
     def read(self, services: Iterable[Object], slices: Iterable[Object]) -> tuple[ServicePort, ...]:
@@ -88,7 +91,7 @@ class ServicePortReader:
             found = by_service.get(key, [])
             known = before.get(key)
             if known is None or not known.is_of(service, found):
-                known = _Read(service=service, slices=found, ports=tuple(_read_ports(service, found, self._node)))
+                known = _Read(service=service, slices=found, ports=tuple(_read_ports(service, found, self._node, self._zone)))
             self._known[key] = known
         ports = [port for known in self._known.values() for port in known.ports]
         return tuple(sorted(ports, key=lambda port: (port.key, port.protocol)))
@@ -107,7 +110,7 @@ class _Read:
         return service is self.service and same_number and all(map(operator.is_, slices, self.slices))
 
 
-def _read_ports(service: Object, slices: list[Object], node: str) -> Iterable[ServicePort]:
+def _read_ports(service: Object, slices: list[Object], node: str, zone: str) -> Iterable[ServicePort]:
     metadata, spec = service["metadata"], service.get("spec") or {}
     cluster_ip = spec.get("clusterIP") or "None"
     if cluster_ip == "None" or spec.get("type") == "ExternalName" or PROXY_NAME in (metadata.get("labels") or {}):
@@ -133,7 +136,7 @@ def _read_ports(service: Object, slices: list[Object], node: str) -> Iterable[Se
             external_local=spec.get("externalTrafficPolicy") == "Local",
             internal_local=spec.get("internalTrafficPolicy") == "Local",
             affinity_s=affinity,
-            usable=choose_endpoints(read_endpoints(slices, entry.get("name") or "", node)),
+            usable=choose_endpoints(read_endpoints(slices, entry.get("name") or "", node), node=node, zone=zone),
             health_check_node_port=_health_check_node_port(spec),
         )
 
