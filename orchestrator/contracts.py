@@ -86,6 +86,35 @@ class IngressFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostPortFacts:
+    """A port of the node that leads to a pod: its `hostPort`, or with hostNetwork where its program listens."""
+
+    name: str
+    port: int
+    address: IPv4Address | None
+    """The only address of the node that leads there; None: every one."""
+    protocol: str = "TCP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadFacts:
+    """What a path needs of pods that the manifests make and that are reached at their nodes' own addresses."""
+
+    kind: str
+    name: str
+    namespace: str
+    replicas: int
+    is_host_network: bool
+    host_ports: tuple[HostPortFacts, ...]
+    node: str | None
+    """The only node that its pods may be on."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanContext:
     """What is decided before paths and faults are planned."""
 
@@ -109,6 +138,8 @@ class PlanContext:
     """All in which the run has addresses of its own."""
     ingresses: tuple[IngressFacts, ...] = ()
     """Of the manifests, in their order."""
+    workloads: tuple[WorkloadFacts, ...] = ()
+    """Of the manifests, in their order: those with host ports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

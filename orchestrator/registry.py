@@ -29,9 +29,12 @@ from orchestrator.faults.rate import Rate
 from orchestrator.faults.rolling_restart import RollingRestart
 from orchestrator.faults.scale import Scale
 from orchestrator.ingress.bgp import Bgp
+from orchestrator.ingress.hostnetwork import HostNetwork
+from orchestrator.ingress.hostport import HostPort
 from orchestrator.ingress.ingress import Ingress
 from orchestrator.ingress.loadbalancer import LoadBalancer
 from orchestrator.ingress.nodeport import NodePort
+from orchestrator.ingress.nodeport_direct import NodePortDirect
 from orchestrator.ingress.service_port_on_node import ServicePortOnNode
 from orchestrator.ingress.static_ecmp import StaticEcmp
 from orchestrator.ingress.static_route import StaticRoute
@@ -44,7 +47,19 @@ from orchestrator.slo import parse_objective
 
 PATHS: Mapping[str, IngressPath] = {
     path.kind: path
-    for path in (StaticRoute(), StaticEcmp(), Bgp(), Vip(), NodePort(), LoadBalancer(), Ingress(), ServicePortOnNode())
+    for path in (
+        StaticRoute(),
+        StaticEcmp(),
+        Bgp(),
+        Vip(),
+        NodePort(),
+        NodePortDirect(),
+        LoadBalancer(),
+        Ingress(),
+        HostPort(),
+        HostNetwork(),
+        ServicePortOnNode(),
+    )
 }
 
 ACTIONS: Mapping[str, Action] = {

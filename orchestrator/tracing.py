@@ -125,7 +125,15 @@ def _rule(world: World, node: str, destination: str, port: int) -> str:
         for line in saved.splitlines()
         if f"--dport {port} " in line and ("KUBE-SERVICES" in line or "KUBE-NODEPORTS" in line)
     ]
-    return matching[0] if matching else "no rule of kube-proxy for this destination"
+    return matching[0] if matching else _host_port_rule(world, node, port, saved)
+
+
+def _host_port_rule(world: World, node: str, port: int, saved: str) -> str:
+    """What the rules of the portmap plugin say, in its own words. `saved`: iptables-save's text."""
+    listed = world.execute(node, ["sh", "-c", "nft list table ip cni_hostport 2>/dev/null || true"], deadline_s=DEADLINE_S)
+    lines = [line.strip() for line in (*listed.splitlines(), *saved.splitlines())]
+    told = [line for line in lines if f"dport {port} " in line and ("dnat to" in line or "-j DNAT" in line)]
+    return told[0] if told else "no rule for this destination"
 
 
 def _route(world: World, container: str, destination: str) -> list[Hop]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from orchestrator.contracts import World
 from orchestrator.errors import DeadlineError, InternalError
-from orchestrator.model.plan import Expectation, Plan, Role
+from orchestrator.model.direct import direct_of
+from orchestrator.model.plan import Expectation, PathPlan, Plan, Role
 
 PROBE_TIMEOUT_S = 1.0
 PROBE_DEADLINE_S = 15.0
@@ -26,13 +27,22 @@ class Probe:
     """What the answer must carry (`expect` of docs/contracts.md section 5)."""
     options: tuple[str, ...] = ()
     """Further words of the command line."""
+    node: str | None = None
+    """The only one whose pods may answer; None: any."""
 
 
 def plan_probes(plan: Plan) -> tuple[Probe, ...]:
     """Every path of the plan, and the control path: a control that does not answer would make every trial INVALID."""
     return (
         *(
-            Probe(path=path.name, url=path.url, outcome=_OUTCOME[path.expect], body="pod", options=path.probe_options)
+            Probe(
+                path=path.name,
+                url=path.url,
+                outcome=_OUTCOME[path.expect],
+                body="pod",
+                options=path.probe_options,
+                node=_only_node(path),
+            )
             for path in plan.paths
         ),
         *(
@@ -57,12 +67,22 @@ def _await_outcome(world: World, client: str, probe: Probe, deadline_s: float) -
     deadline_ns = world.clock.now_mono_ns() + round(deadline_s * 1e9)
     while True:
         record = _ask(world, client, probe)
-        if record["outcome"] == probe.outcome:
+        is_there = probe.node in (None, record.get("node"))
+        if record["outcome"] == probe.outcome and is_there:
             world.emit("path-probed", path=probe.path, outcome=probe.outcome, node=record.get("node", ""))
             return
         if world.clock.now_mono_ns() >= deadline_ns:
             found = f"{record['outcome']}: {record.get('error') or record.get('http_status')}"
-            raise DeadlineError(f"path {probe.path} ({probe.url}) must answer {probe.outcome}; it did", deadline_s, found)
+            wanted = probe.outcome
+            if not is_there:
+                # As when a node port of the same number comes before a host port.
+                wanted, found = f"{wanted} from {probe.node}", f"{found} from {record.get('node') or 'no node'}"
+            raise DeadlineError(f"path {probe.path} ({probe.url}) must answer {wanted}; it did", deadline_s, found)
+
+
+def _only_node(path: PathPlan) -> str | None:
+    direct = direct_of(path)
+    return direct.node if direct is not None and direct.is_local else None
 
 
 def _ask(world: World, client: str, probe: Probe) -> Mapping[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from orchestrator.model.direct import direct_of
 from orchestrator.model.plan import PathPlan, StepPlan
 from orchestrator.model.samples import Outcome, Samples
 
@@ -68,19 +69,24 @@ def attribute_losses(
 
     - `next hop`: the path's only entry node was struck.
     - `load balancer`: the load balancer itself was struck.
-    - `entry`: the load balancer had given the connection to the struck node; expected until it marks that node down.
+    - `entry`: the load balancer had given the connection to the struck node; expected until it marks that node down. Of a path
+      that calls one node itself: that node was struck.
     - `endpoint`: it entered through a live node, whose rules could still choose a pod of the struck node; expected until the last
       live node has committed rules without them.
     - `no server`: the load balancer had no server left. Checks of a node port end at a pod, so that a dead pod behind a live node
       fails them too.
+    - Of a path that only pods of the node that it calls can answer, no loss has to do with another node.
     - `established`: a kept-alive connection (second request or later) that led to the struck node, through the load balancer or
       behind a live node, and broke with it. Not where the load balancer chooses anew for each request (`settings.per_request`):
       there a request on a kept connection is as good as one of its own.
     - `unexplained`: none of these; an answer where a refusal was due is one too.
     """
     failed = samples.records
+    direct = direct_of(path)
     if set(path.entry_nodes) & set(step.targets):
-        return {"next hop": len(failed)} if len(failed) else {}
+        return {"next hop" if direct is None else "entry": len(failed)} if len(failed) else {}
+    if direct is not None and direct.is_local:
+        return {"unexplained": len(failed)} if len(failed) else {}
     if path.frontend is not None and LOAD_BALANCER in step.targets:
         return {"load balancer": len(failed)} if len(failed) else {}
     servers, per_request = _servers(connections, path), bool(path.settings.get("per_request"))

@@ -8,6 +8,7 @@ import numpy as np
 from orchestrator.metrics.limits import Bounds
 from orchestrator.metrics.routing import NextHops, detection_of
 from orchestrator.metrics.spans import Times
+from orchestrator.model.direct import direct_of
 from orchestrator.model.history import History
 from orchestrator.model.measurements import Explanation
 from orchestrator.model.plan import LoadClassPlan, PathPlan, StepPlan, TimingsPlan
@@ -182,8 +183,10 @@ def _of(
                 earliest_s=None, latest_s=None, why="each connection breaks at most once for each change of next hops"
             ), None
         case "next hop":
-            away = f"the node is away for {step.for_s:g} s" if step.for_s else "the node does not come back"
-            why = f"nothing withdraws the route: {away}, and forwards again when it has booted and has its rules"
+            why = f"nothing withdraws the route: {_away(step)}, and forwards again when it has booted and has its rules"
+            return Bounds(earliest_s=step.for_s, latest_s=None, why=why), instants.sustained_s
+        case "entry" if direct_of(path) is not None:
+            why = f"the client calls this node and no other: {_away(step)}, and serves again when it has booted"
             return Bounds(earliest_s=step.for_s, latest_s=None, why=why), instants.sustained_s
         case "entry":
             haproxy = path.settings.get("haproxy")
@@ -208,6 +211,10 @@ def _of(
             return Bounds(earliest_s=None, latest_s=None, why=why), None
         case _:
             return nothing, None
+
+
+def _away(step: StepPlan) -> str:
+    return f"the node is away for {step.for_s:g} s" if step.for_s else "the node does not come back"
 
 
 def is_kept(path: PathPlan) -> bool:

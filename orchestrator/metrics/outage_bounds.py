@@ -12,6 +12,7 @@ from orchestrator.metrics.bounds import (
     withdrawal_bounds,
 )
 from orchestrator.metrics.routing import detection_of
+from orchestrator.model.direct import Direct, direct_of
 from orchestrator.model.plan import LoadClassPlan, PathPlan, StepPlan, TimingsPlan
 from orchestrator.model.routing import routing_of
 
@@ -51,6 +52,10 @@ def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: T
     - HAProxy frozen: as long as it is. HAProxy dead: as long as it is, and until its successor listens: no bound.
     - Through a route that somebody keeps, node gone or frozen: max(D, W), with D of the hold time, BFD or VRRP
       (`detection_of`). A standing route leads to a gone node until it is back: no bound.
+    - To one node's own address, that node gone: until it is back and serves, at least as long as it is away (`for`): no bound.
+      Frozen: as long as it is; its kernel goes on forwarding, to frozen pods too.
+    - To one node's own address, another node gone or frozen: with pods of any node behind it W, with its own pods only 0.
+    - To one node's own address, an agent or HAProxy dead, frozen or reloaded: nothing is lost. Neither is in the way.
     - A class of kept connections is known to be broken only when each was used again: at least connections / rate.
 
     Source: HAProxy configuration manual 2.6, section 5.2, management manual, section 4; kubernetes, pkg/controller/nodelifecycle;
@@ -62,23 +67,46 @@ def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan, timings: T
     haproxy: Mapping[str, object] = settings if isinstance(settings, Mapping) else {}
     is_routed = routing_of(path) is not None
     is_balanced = path.frontend is not None and isinstance(settings, Mapping)
+    direct = direct_of(path)
     if is_balanced and step.kind in _PROCESSES:
         return _of_process(step, haproxy)
-    if not (is_routed or is_balanced) or step.kind not in (*VANISHING, *FREEZING):
+    if direct is not None and step.kind in _PROCESSES:
+        return OutageBound(at_most_s=0.0, why="it is not in the way: rules and pods stay as they are")
+    if not (is_routed or is_balanced or direct) or step.kind not in (*VANISHING, *FREEZING):
         return UNKNOWN
     is_local = path.settings.get("external_traffic_policy") == "Local"
-    if is_routed:
+    if direct is not None:
+        found = _of_direct(direct, step, timings)
+    elif is_routed:
         found = _of_routed(path, timings)
     elif step.kind in VANISHING:
         found = _of_gone(haproxy, timings, is_local=is_local)
     else:
         found = _of_frozen(haproxy, timings, step, is_local=is_local)
-    if found.at_most_s is None or load.connection_class != "keepalive" or path.settings.get("per_request"):
+    if not found.at_most_s or load.connection_class != "keepalive" or path.settings.get("per_request"):
         return found
     use_s = load.connections / load.rate_rps
     if use_s <= found.at_most_s:
         return found
     return OutageBound(at_most_s=use_s, why=f"each of {load.connections} kept connections is used every {use_s:g} s; {found.why}")
+
+
+def _of_direct(direct: Direct, step: StepPlan, timings: TimingsPlan) -> OutageBound:
+    is_frozen = step.kind in FREEZING
+    if direct.node in step.targets:
+        if is_frozen:
+            why = f"{direct.node} answers again when it is not frozen any more, and the client calls no other"
+            return OutageBound(at_most_s=step.for_s, why=why)
+        away = "for ever" if step.for_s is None else f"at least for the {step.for_s:g} s that it is away"
+        return OutageBound(at_most_s=None, why=f"the client calls {direct.node} and no other: {away}, until it serves again")
+    if direct.is_local:
+        return OutageBound(at_most_s=0.0, why=f"only pods on {direct.node} answer")
+    withdrawn_s = withdrawal_bounds(timings).latest_s
+    if withdrawn_s is None:
+        return UNKNOWN
+    at_most_s = withdrawn_s if not is_frozen or step.for_s is None else min(withdrawn_s, step.for_s)
+    why = f"{direct.node} chooses pods of the struck node until its last rule leaves them out, within {withdrawn_s:g} s"
+    return OutageBound(at_most_s=at_most_s, why=why)
 
 
 def _of_routed(path: PathPlan, timings: TimingsPlan) -> OutageBound:

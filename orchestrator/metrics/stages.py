@@ -1,6 +1,7 @@
 """The stages of an outage, each told by an event of the history: who noticed, who withdrew, who programmed, when it was over."""
 
 from orchestrator.metrics.spans import Spans
+from orchestrator.model.direct import direct_of
 from orchestrator.model.history import Event, History
 from orchestrator.model.measurements import Stage
 from orchestrator.model.plan import PathPlan, Plan, Role, StepPlan
@@ -17,7 +18,7 @@ def find_stages(
     Through a load balancer: its verdict on the target (`detected`), the control plane's (`node not ready`, `withdrawn`: the last
     endpoint of the target), the rules (`programmed`: the last live node's commit without them). By a kept route: BFD and BGP, the
     kernel's route, or the virtual address. Through one entry node that was
-    struck: nobody detects anything; the stages are those of its return.
+    struck: nobody detects anything; the stages are those of its return, with that of the pod where no other can answer.
     """
     found = [Stage(name="fault effective", at_s=since_s, source=step.kind)]
     if spans.first_loss_s is not None:
@@ -36,11 +37,22 @@ def find_stages(
             found += inside.stage("node boots", inside.first("booted", container=target))
             found += inside.stage("node registers", inside.first("node-registered", node=target))
             found += inside.stage("rules there again", inside.first("rules-committed", container=target))
+            found += inside.stage("pod starts again", _started_again(path, target, inside))
     if spans.first_recovery_s is not None:
         found.append(Stage(name="first success", at_s=spans.first_recovery_s, source="samples"))
     if spans.sustained_s is not None:
         found.append(Stage(name="sustained", at_s=spans.sustained_s, source="samples"))
     return tuple(sorted(found, key=lambda stage: stage.at_s))
+
+
+def _started_again(path: PathPlan, node: str, inside: "_Window") -> Event | None:
+    """The first pod of the path's own Deployment that the node's kubelet starts, where only pods on that node answer."""
+    direct = direct_of(path)
+    if direct is None or not direct.is_local:
+        return None
+    name = path.service.rpartition("/")[2]
+    started = (event for event in inside.select("pod-started") if event.fields.get("node") == node)
+    return next((event for event in started if f"{event.fields.get('pod')}-".startswith(f"{name}-")), None)
 
 
 def _routing_stages(path: PathPlan, step: StepPlan, inside: "_Window") -> list[Stage]:

@@ -94,7 +94,7 @@ class PathPlan:
     url: str
     expect: Expectation
     service: str
-    """Namespace/name of the Service that the path reaches."""
+    """Namespace/name of the Service that the path reaches; where none is in the way, of the Deployment or pod."""
     entry_nodes: tuple[str, ...]
     """Nodes through which the path enters the cluster; empty: all of them, chosen by the load balancer."""
     frontend: str | None = None

@@ -21,6 +21,7 @@ from orchestrator.planner.services import read_services
 from orchestrator.planner.stops import plan_stops
 from orchestrator.planner.timeline import added_nodes, plan_timeline
 from orchestrator.planner.timings import plan_timings
+from orchestrator.planner.workloads import read_workloads
 from orchestrator.scenario.loading import Manifest
 from orchestrator.scenario.schema import Cluster, Scenario
 
@@ -46,7 +47,7 @@ def plan_run(
     addresses = _plan_addresses(cluster, slot, complaints)
     services = read_services(manifests, cluster.service_network, addresses.external_pool)
     ingresses = read_ingresses(manifests)
-    context = replace(_context(scenario, addresses, services), ingresses=ingresses)
+    context = replace(_context(scenario, addresses, services), ingresses=ingresses, workloads=read_workloads(manifests))
 
     parts = _plan_paths(scenario, kinds, context, complaints)
     paths = tuple(item.path for item in parts)

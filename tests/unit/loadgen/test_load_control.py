@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,20 @@ def test_a_negative_control_that_answers_is_no_steady_state(world: FakeWorld) ->
         DeadlineError, match=r"path service-port-on-node \(http://10\.100\.0\.3:80/\) must answer refused.*last state: ok"
     ):
         probe_paths(world)
+
+
+@pytest.mark.parametrize(("is_local", "is_there"), [(True, False), (False, True)])
+def test_a_path_that_only_one_nodes_pods_serve_is_answered_by_them(is_local: bool, is_there: bool) -> None:
+    plan = node_kill_plan()
+    direct = {"direct": {"node": "node-2", "is_local": is_local}}
+    paths = tuple(replace(path, settings=direct) if path.name == "nodeport" else path for path in plan.paths)
+    world = FakeWorld(replace(plan, paths=paths))
+    Answers(world, static_route=["ok"], nodeport=["ok"], service_port_on_node=["refused"])
+    if is_there:
+        probe_paths(world)
+    else:
+        with pytest.raises(DeadlineError, match=r"path nodeport .* must answer ok from node-2.*ok: as planned from node-1"):
+            probe_paths(world)
 
 
 def test_a_probe_that_answers_nonsense_is_our_own_failure(world: FakeWorld) -> None:

@@ -45,6 +45,15 @@ NODEPORT = PathPlan(
     entry_nodes=(),
     frontend="nodeport",
 )
+HOST_PORT = replace(
+    NODEPORT,
+    name="hostport",
+    kind="hostport",
+    service="default/web",
+    entry_nodes=("node-1",),
+    frontend=None,
+    settings={"direct": {"node": "node-1", "is_local": True}},
+)
 STATIC_ROUTE = replace(NODEPORT, name="static-route", kind="static-route", entry_nodes=("node-1",), frontend=None)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sample_builder import KILL, NODEPORT, history
+from sample_builder import HOST_PORT, KILL, NODEPORT, history
 
 from orchestrator.metrics.bounds import Instants, detection_bounds, explain, withdrawal_bounds
 from orchestrator.model.measurements import Explanation
@@ -118,3 +118,15 @@ def test_entry_by_a_node_ends_with_the_verdict_that_its_check_can_give(kind: str
     )
     assert found.latest_s == (None if latest_s is None else pytest.approx(latest_s))
     assert found.why
+
+
+@pytest.mark.parametrize(("for_s", "away"), [(15.0, "away for 15 s"), (None, "does not come back")])
+def test_entry_by_a_node_that_the_client_calls_itself_lasts_at_least_as_long_as_it_is_away(
+    for_s: float | None, away: str
+) -> None:
+    load = LoadClassPlan(path="hostport", connection_class="new", url="http://10.100.0.2:8000/", rate_rps=10.0, connections=1)
+    instants = Instants(effective_s=10.0, until_s=40.0, detected_s=None, programmed_s=15.0, sustained_s=27.0)
+    step, timings = replace(KILL, for_s=for_s), TimingsPlan(profile="fast", values={})
+    (found,) = explain({"entry": 3}, HOST_PORT, step, load, history(), timings, np.arange(10.0, 40.0), instants)
+    assert (found.earliest_s, found.latest_s, found.took_s) == (for_s, None, 17.0)
+    assert away in found.why

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestrator.metrics.attribution import NO_SERVER, Connection, attribute_losses, read_connections
 from orchestrator.model.plan import PathPlan, StepPlan
 from orchestrator.model.samples import Outcome
-from tests.unit.metrics.sample_builder import KILL, NODEPORT, START_NS, STATIC_ROUTE, Request, connection, ns, samples
+from tests.unit.metrics.sample_builder import HOST_PORT, KILL, NODEPORT, START_NS, STATIC_ROUTE, Request, connection, ns, samples
 
 DETECTED_S, PROGRAMMED_S, UNTIL_S = 11.5, 15.3, 35.0
 
@@ -48,6 +48,19 @@ def test_nothing_lost_has_no_causes() -> None:
 
 def test_loss_through_a_struck_entry_node_is_the_next_hops() -> None:
     assert causes(lost(11.0), lost(30.0), path=STATIC_ROUTE) == {"next hop": 2}
+
+
+def test_loss_through_a_struck_node_that_the_client_calls_itself_is_the_entry_s() -> None:
+    assert causes(lost(11.0), lost(30.0, use=7), path=HOST_PORT) == {"entry": 2}
+    assert causes(path=HOST_PORT) == {}
+
+
+def test_other_nodes_explain_no_loss_where_only_pods_of_the_called_node_answer() -> None:
+    other = replace(KILL, targets=("node-2",))
+    anywhere = replace(HOST_PORT, settings={"direct": {"node": "node-1", "is_local": False}})
+    assert causes(lost(11.0), path=HOST_PORT, step=other) == {"unexplained": 1}
+    assert causes(path=HOST_PORT, step=other) == {}
+    assert causes(lost(11.0), lost(16.0), path=anywhere, step=other) == {"endpoint": 1, "unexplained": 1}
 
 
 def test_loss_while_the_load_balancer_itself_is_struck_is_its_own() -> None:

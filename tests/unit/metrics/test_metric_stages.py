@@ -6,7 +6,7 @@ from orchestrator.metrics.spans import Spans
 from orchestrator.metrics.stages import detected_at_s, find_stages, programmed_at_s
 from orchestrator.model.history import Event, History
 from orchestrator.model.plan import PathPlan
-from tests.unit.metrics.sample_builder import KILL, NODEPORT, STATIC_ROUTE, event, history, real_plan
+from tests.unit.metrics.sample_builder import HOST_PORT, KILL, NODEPORT, STATIC_ROUTE, event, history, real_plan
 
 LOST = Spans(first_loss_s=10.2, first_recovery_s=11.0, sustained_s=15.5, total_outage_s=0.0, brownout_s=0.0, failed=9)
 WITHDRAWN = event(
@@ -55,6 +55,17 @@ def test_struck_entry_node_has_the_stages_of_its_return() -> None:
     found = stages(STATIC_ROUTE, told)
     assert (found["node boots"], found["node registers"], found["rules there again"]) == (25.4, 26.0, 26.5)
     assert "load balancer marks down" not in found
+
+
+def test_pod_starts_again_where_no_other_can_answer() -> None:
+    told = history(
+        event(26.0, "node-1/agent", "pod-started", node="node-1", pod="website-5f-x", ip="10.0.1.2"),
+        event(26.1, "node-1/agent", "pod-started", node="node-1", pod="web-7d-y", ip="10.0.1.3"),
+        event(26.2, "node-1/agent", "pod-started", node="node-1", pod="web-7d-z", ip="10.0.1.4"),
+        event(25.0, "node-2/agent", "pod-started", node="node-2", pod="web-7d-a", ip="10.0.2.2"),
+    )
+    assert stages(HOST_PORT, told)["pod starts again"] == 26.1
+    assert "pod starts again" not in stages(STATIC_ROUTE, told)
 
 
 def test_stage_without_an_event_is_left_out() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from sample_builder import KILL, NODEPORT, STATIC_ROUTE, Request, event, history, real_plan, samples
+from sample_builder import HOST_PORT, KILL, NODEPORT, STATIC_ROUTE, Request, event, history, real_plan, samples
 
 from orchestrator.metrics.measure import measure
 from orchestrator.metrics.outage_bounds import OutageBound, bound_outage
@@ -98,6 +98,43 @@ def test_kept_connections_are_known_to_be_broken_when_each_was_used_again() -> N
 )
 def test_fault_of_a_process_costs_what_it_serves(kind: str, haproxy: dict[str, object], at_most_s: float | None) -> None:
     assert bound(kind=kind, **haproxy).at_most_s == at_most_s
+
+
+@pytest.mark.parametrize(
+    ("is_local", "kind", "target", "at_most_s"),
+    [
+        # The client calls node-1 and no other: nothing says how long a node takes to serve again.
+        (True, "node-kill", "node-1", None),
+        (False, "node-replace", "node-1", None),
+        (True, "node-pause", "node-1", 15.0),
+        (False, "node-pause", "node-1", 15.0),
+        # Another node matters only as long as node-1 chooses its pods.
+        (True, "node-kill", "node-2", 0.0),
+        (True, "node-pause", "node-2", 0.0),
+        (False, "link-down", "node-2", WITHDRAWN_S),
+        (False, "node-pause", "node-2", WITHDRAWN_S),
+        (False, "agent-kill", "node-1", 0.0),
+        (True, "lb-kill", "loadbalancer", 0.0),
+    ],
+)
+def test_client_that_calls_a_node_depends_on_it_alone_and_on_pods_that_it_chooses(
+    is_local: bool, kind: str, target: str, at_most_s: float | None
+) -> None:
+    path = replace(HOST_PORT, settings={"direct": {"node": "node-1", "is_local": is_local}})
+    found = bound_outage(path, replace(KILL, kind=kind, targets=(target,)), NEW, TIMINGS)
+    assert found.at_most_s == (None if at_most_s is None else pytest.approx(at_most_s))
+    assert found.why
+
+
+def test_short_freeze_of_another_node_costs_no_longer_than_it_lasts() -> None:
+    path = replace(HOST_PORT, settings={"direct": {"node": "node-1", "is_local": False}})
+    frozen = replace(KILL, kind="node-pause", for_s=2.0, targets=("node-2",))
+    assert bound_outage(path, frozen, NEW, TIMINGS).at_most_s == 2.0
+
+
+def test_kept_connections_to_a_node_in_nobodys_way_have_nothing_to_lose() -> None:
+    slow = replace(KEPT, rate_rps=4.0)
+    assert bound_outage(HOST_PORT, replace(KILL, targets=("node-2",)), slow, TIMINGS).at_most_s == 0.0
 
 
 def test_no_op_may_cost_nothing() -> None:

@@ -61,3 +61,32 @@ class OnePod:
 
     def get(self, resource: str, name: str, *, namespace: str | None = None) -> dict[str, object] | None:
         return {"status": {"podIP": "10.0.3.2"}} if (resource, name) == ("pods", "web-1") else None
+
+
+HOST_PORT_RULES = """\
+table ip cni_hostport {
+	chain hostports {
+		tcp dport 80 dnat to 10.0.3.2:8080 comment "a"
+		tcp dport 8000 dnat to 10.0.1.7:8080 comment "b"
+	}
+}
+"""
+
+
+def test_rule_of_a_host_port_is_told_where_kube_proxy_has_none() -> None:
+    world = FakeWorld(node_kill_plan(), kube=OnePod())
+
+    def answer(container: str, argv: Sequence[str]) -> str:
+        if "loadtests.probe" in argv:
+            return json.dumps({"local_port": 24586, "outcome": "ok", "pod": "web-1", "node": "node-1", "client": "198.18.0.2"})
+        if argv[:3] == ["ip", "route", "get"]:
+            return f"{argv[3]} via 10.100.0.2 dev eth1\n"
+        if "conntrack" in argv[-1]:
+            return FLOWS if container == "node-1" else ""
+        if argv[:2] == ["nft", "get"]:
+            raise CommandError(argv, 1, "no such element", where=container)
+        return HOST_PORT_RULES if "cni_hostport" in argv[-1] else ""
+
+    world.on_execute = answer
+    rules = [hop.found for hop in trace_path(world, world.plan.path("static-route")) if hop.what == "rule"]
+    assert rules == ['tcp dport 80 dnat to 10.0.3.2:8080 comment "a"']
