@@ -87,20 +87,18 @@ class IngressFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostPortFacts:
-    """A port of the node that leads to a pod: its `hostPort`, or with hostNetwork where its program listens."""
+    """A TCP port of the node that leads to a pod: its `hostPort`, or with hostNetwork where its program listens."""
 
     name: str
     port: int
     address: IPv4Address | None
     """The only address of the node that leads there; None: every one."""
-    protocol: str = "TCP"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadFacts:
     """What a path needs of pods that the manifests make and that are reached at their nodes' own addresses."""
 
-    kind: str
     name: str
     namespace: str
     replicas: int

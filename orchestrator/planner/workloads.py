@@ -77,7 +77,6 @@ def _read(manifest: Manifest) -> WorkloadFacts:
         raise ScenarioError(manifest.file, describe_problems(error, model, where)) from None
     pod, replicas = (item.spec.template.spec, item.spec.replicas) if isinstance(item, _Workload) else (item.spec, 1)
     return WorkloadFacts(
-        kind=kind,
         name=item.metadata.name,
         namespace=item.metadata.namespace,
         replicas=replicas,

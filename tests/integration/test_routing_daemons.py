@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 SCENARIO = Path(__file__).parents[2] / "loadtests" / "scenarios" / "routes.yaml"
 DEADLINE_S = 20.0
-BGP, BFD, VIP = "10.3.241.154/32", "203.0.113.10/32", "vip"
+BGP, BFD, VIP = "10.3.241.154/32", "198.51.100.10/32", "vip"
 
 
 def _plan(slot: int) -> Plan:

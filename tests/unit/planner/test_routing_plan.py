@@ -52,7 +52,7 @@ def test_speaker_knows_service_and_address_of_each_announcement() -> None:
     assert isinstance(settings, dict)
     assert settings["routing"]["announcements"] == [
         {"path": "bgp", "service": "default/service-bgp", "address": "10.3.241.154", "by": "bgp"},
-        {"path": "bgp-bfd", "service": "default/service-bgp-bfd", "address": "203.0.113.10", "by": "bgp"},
+        {"path": "bgp-bfd", "service": "default/service-bgp-bfd", "address": "198.51.100.10", "by": "bgp"},
         {"path": "vip", "service": "default/service-vip", "address": "10.100.0.251", "by": "vrrp"},
     ]
 
@@ -62,7 +62,7 @@ def test_virtual_address_joins_its_service_s_external_ips_and_follows_the_slot()
         made = plan(slot)
         services = {item["metadata"]["name"]: item["spec"] for item in made.objects if item["kind"] == "Service"}  # type: ignore[index]
         assert services["service-vip"]["externalIPs"] == [address]
-        assert services["service-bgp-bfd"]["externalIPs"] == ["203.0.113.10"]
+        assert services["service-bgp-bfd"]["externalIPs"] == ["198.51.100.10"]
         assert "externalIPs" not in services["service-bgp"]
 
 
