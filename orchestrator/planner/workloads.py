@@ -68,8 +68,7 @@ def read_workloads(manifests: tuple[Manifest, ...]) -> tuple[WorkloadFacts, ...]
 
 
 def _read(manifest: Manifest) -> WorkloadFacts:
-    kind = str(manifest.body["kind"])
-    model = _Pod if kind == "Pod" else _Workload
+    model = _Pod if manifest.body["kind"] == "Pod" else _Workload
     try:
         item = model.model_validate(manifest.body)
     except ValidationError as error:
