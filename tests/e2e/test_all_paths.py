@@ -12,7 +12,6 @@ from orchestrator.store import RunDirectory
 pytestmark = pytest.mark.e2e
 
 SCENARIO = ROOT / "loadtests" / "scenarios" / "all-paths.yaml"
-# Two runs share two cores in the tests, which check what is measured and not how finely.
 # Three seconds without a loss are needed to count as served again: at 20/s and with a third of the next hops dead, one is luck.
 RELAXED = (
     "--set",
@@ -50,7 +49,8 @@ SOURCE_KEPT = {
 
 def test_every_path_is_reachable_and_does_with_a_dead_entry_node_what_its_kind_can(testbed: Testbed, left_of: Left) -> None:
     finished = testbed("run", str(SCENARIO), "--results", str(testbed.results), *RELAXED, deadline_s=240)
-    assert finished.status in (0, 1), finished.output
+    # How well the machine let it be measured is no matter of the facts below, which are orders apart.
+    assert finished.status in (0, 1, 2), finished.output
     assert finished.directory is not None
     outcome = load_outcome((Path(finished.directory) / "outcome.json").read_text(encoding="utf-8"))
     facts = {item.path: item for item in compare_paths(outcome, RunDirectory(path=finished.directory).load_plan())}
