@@ -10,7 +10,7 @@ PYTEST := $(PYTHON) -m pytest
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images doctor scenario chaos report lint unit integration e2e test bench clean lock
+.PHONY: help setup engine images doctor scenario chaos report lint unit component integration e2e test bench clean lock
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -42,8 +42,11 @@ report: setup ## write the reports of the latest run again: make report [S=node-
 lint: setup ## ruff and mypy
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy $(TYPED)
 
-unit: setup ## fast tests, no Docker
-	@$(PYTEST) tests/unit -n auto -q
+unit: setup ## what each part decides, no Docker
+	@$(PYTEST) tests/unit -n auto --dist loadscope -q
+
+component: setup ## parts put together: processes, files and loopback sockets, no Docker
+	@$(PYTEST) tests/component -n auto --dist loadscope -q
 
 integration: setup images ## one real tool each
 	@$(PYTEST) tests/integration -n 2 --dist loadfile -q
@@ -52,7 +55,7 @@ e2e: setup images ## whole runs, two testbeds at once; then the one with every p
 	@$(PYTEST) tests/e2e -n 2 -q --ignore tests/e2e/test_all_paths.py
 	@$(PYTEST) tests/e2e/test_all_paths.py -q
 
-test: lint unit integration e2e ## every check, a summary for each tier
+test: lint unit component integration e2e ## every check, a summary for each tier
 
 bench: setup images ## speed, as ratios; takes some minutes
 	@$(PYTEST) tests/bench/bench_*.py -q -s -p no:xdist

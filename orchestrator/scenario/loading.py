@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -12,8 +13,14 @@ from pydantic_core import ErrorDetails
 from orchestrator.errors import Problem, ScenarioError, UsageError
 from orchestrator.scenario.schema import Scenario
 
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _SafeLoader
+else:
+    # libyaml's reads the same, several times as fast; not every PyYAML is built with it.
+    _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-class _Loader(yaml.SafeLoader):
+
+class _Loader(_SafeLoader):
     """Safe YAML that refuses a key given twice (YAML 1.2 section 3.2.1.3), which PyYAML lets pass."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:

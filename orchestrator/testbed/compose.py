@@ -4,11 +4,11 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from orchestrator.errors import Problem, ScenarioError
 from orchestrator.model.plan import NetworkName, Role
+from orchestrator.scenario.loading import read_yaml
 
 
 class _Strict(BaseModel):
@@ -103,11 +103,7 @@ class ComposeFile(_Strict):
 def load_compose(file: Path) -> ComposeFile:
     """Raises ScenarioError naming the file and every key that is wrong."""
     try:
-        return ComposeFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ScenarioError(file, [Problem(key="", message=f"cannot be read: {error}")]) from None
-    except yaml.YAMLError as error:
-        raise ScenarioError(file, [Problem(key="", message=f"not valid YAML: {error}")]) from None
+        return ComposeFile.model_validate(next(iter(read_yaml(file)), None))
     except ValidationError as error:
         problems = [
             Problem(key=".".join(str(part) for part in item["loc"]), message=item["msg"])

@@ -19,7 +19,7 @@ from controlplane.store.journal import Journal
 from orchestrator.render.kubeconfig import render_kubeconfig
 from orchestrator.testbed.pki import make_secrets
 from testbed_init.events import RecordedEvents
-from tests.unit.controlplane.cp_world import Kubelets, make_settings, node_status
+from tests.component.controlplane.cp_world import Kubelets, make_settings, node_status
 
 KUBECTL = "/usr/bin/kubectl"
 LOOPBACK = IPv4Address("127.0.0.1")

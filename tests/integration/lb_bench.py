@@ -137,7 +137,7 @@ def started_bench(
     )
     files = {
         "/lab/lb_lab.py": (HERE / "lb_lab.py").read_bytes(),
-        "/lab/lb_fake_api.py": (HERE.parent / "unit/lbagent/lb_fake_api.py").read_bytes(),
+        "/lab/lb_fake_api.py": (HERE.parent / "component/lbagent/lb_fake_api.py").read_bytes(),
         **pki,
     }
     with started(

@@ -19,6 +19,7 @@ LOCAL = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
 HERE = "10.0.0.5"
 LEAVING = {"ready": False, "serving": True, "terminating": True}
 REFUSED = "refused"
+CUT = "cut"
 Seen = TypeVar("Seen")
 
 ASK_INSIDE = """
@@ -62,6 +63,8 @@ def status(lab: ClusterLab, port: int, path: str = "/") -> int | str:
         return httpx.get(f"http://{lab.node_ip}:{port}{path}", trust_env=False, timeout=2.0).status_code
     except httpx.ConnectError:
         return REFUSED
+    except httpx.ReadError:  # the port was closed between the handshake and the answer
+        return CUT
 
 
 def make_service(lab: ClusterLab, name: str) -> int:

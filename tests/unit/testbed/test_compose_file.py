@@ -97,5 +97,5 @@ def test_extension_keys_are_ignored_as_the_specification_says(tmp_path: Path) ->
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match=r"nowhere\.yaml: cannot be read"):
+    with pytest.raises(ScenarioError, match=r"nowhere\.yaml: no such file"):
         load_compose(tmp_path / "nowhere.yaml")

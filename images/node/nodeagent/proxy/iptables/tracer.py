@@ -7,8 +7,9 @@ is followed into every branch. What the rendering does not use is refused rather
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
@@ -17,6 +18,11 @@ from nodeagent.proxy.tracer import Fate, UnknownRuleError, Verdict
 
 _Ending = Literal["continue", "return", "accept", "reject", "drop"]
 LOOPBACK = IPv4Network("127.0.0.0/8")
+
+
+@lru_cache(maxsize=4096)
+def _words(rule: str) -> tuple[str, ...]:
+    return tuple(shlex.split(rule))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +106,7 @@ class IptablesTracer:
 
     def _rule(self, table: str, rule: str, packet: _Packet) -> Iterator[tuple[_Packet, _Ending]]:
         """`continue`: on to the next rule, whether this one matched or not."""
-        words = shlex.split(rule)
+        words = _words(rule)
         target = words.index("-j")
         matches, by_chance = self._matches(rule, words[:target], packet)
         if not matches or by_chance:
@@ -108,7 +114,7 @@ class IptablesTracer:
         if matches:
             yield from self._carry_out(table, rule, words[target + 1 :], packet)
 
-    def _carry_out(self, table: str, rule: str, target: list[str], packet: _Packet) -> Iterator[tuple[_Packet, _Ending]]:
+    def _carry_out(self, table: str, rule: str, target: Sequence[str], packet: _Packet) -> Iterator[tuple[_Packet, _Ending]]:
         match target:
             case ["ACCEPT" | "DROP" | "REJECT" | "RETURN" as verdict]:
                 endings: dict[str, _Ending] = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "reject", "RETURN": "return"}
@@ -128,7 +134,7 @@ class IptablesTracer:
             case _:
                 raise UnknownRuleError(f"target {target} in rule: {rule}")
 
-    def _matches(self, rule: str, words: list[str], packet: _Packet) -> tuple[bool, bool]:
+    def _matches(self, rule: str, words: Sequence[str], packet: _Packet) -> tuple[bool, bool]:
         """Whether it may match, and whether chance decides."""
         by_chance, negated, rest = False, False, list(words)
         recent: dict[str, str] = {}

@@ -1,8 +1,0 @@
-"""Few examples for each property: the tier must stay quick, and every run of it tries others. In CI it tries the same ones."""
-
-import os
-
-from hypothesis import settings
-
-settings.register_profile("unit", max_examples=25, deadline=None, derandomize="CI" in os.environ)
-settings.load_profile("unit")
