@@ -2,20 +2,33 @@
 
 from collections.abc import Mapping
 
+from orchestrator.scenario.schema import KubeProxy
+
 KUBE_PROXY = "kube-proxy"
 PROGRAM = "/usr/local/bin/kube-proxy"
 KUBECONFIG = "/etc/testbed/kubeconfig"
+POD_BRIDGE = "cbr0"
+"""Of our nodes."""
+DETECT_LOCAL = {
+    "NodeCIDR": ("--detect-local-mode=NodeCIDR",),
+    "BridgeInterface": ("--detect-local-mode=BridgeInterface", f"--pod-bridge-interface={POD_BRIDGE}"),
+    "InterfaceNamePrefix": ("--detect-local-mode=InterfaceNamePrefix", "--pod-interface-name-prefix=cbr"),
+}
+NODE_PORT_ADDRESSES = {"primary": "primary", "all": "0.0.0.0/0"}
 HEALTHZ_PORT, METRICS_PORT = 10256, 10249
 
 
-def kube_proxy_argv(*, node: str, mode: str, cluster_cidr: str, timings: Mapping[str, float]) -> list[str]:
+def kube_proxy_argv(*, node: str, spec: KubeProxy, cluster_cidr: str, timings: Mapping[str, float]) -> list[str]:
     """Source: kubernetes.io, reference of kube-proxy's flags."""
     return [
         PROGRAM,
         f"--kubeconfig={KUBECONFIG}",
         f"--hostname-override={node}",
-        f"--proxy-mode={mode}",
-        f"--cluster-cidr={cluster_cidr}",
+        f"--proxy-mode={spec.mode}",
+        *([] if spec.detect_local == "none" else [f"--cluster-cidr={cluster_cidr}"]),
+        *DETECT_LOCAL.get(spec.detect_local, ()),
+        *(["--masquerade-all"] if spec.masquerade_all else []),
+        *(["--nodeport-addresses=" + NODE_PORT_ADDRESSES[spec.node_port_addresses]] if spec.node_port_addresses else []),
         # There are no flags of nftables' own: these two hold in both modes.
         f"--iptables-min-sync-period={_duration(timings['min_sync_period_s'])}",
         f"--iptables-sync-period={_duration(timings['sync_period_s'])}",
@@ -29,7 +42,7 @@ def kube_proxy_argv(*, node: str, mode: str, cluster_cidr: str, timings: Mapping
         # Its events would come as protobuf otherwise, which our API does not read.
         "--kube-api-content-type=application/json",
         # In iptables mode, node ports at 127.0.0.1 want the sysctl route_localnet, and a kube-proxy that cannot set it ends.
-        *(["--iptables-localhost-nodeports=false"] if mode == "iptables" else []),
+        *(["--iptables-localhost-nodeports=false"] if spec.mode == "iptables" else []),
     ]
 
 

@@ -115,10 +115,10 @@ def plan_node(
     """`kube_proxy`: the user's own, which then writes the rules in the agent's place."""
     additions = additions or Additions()
     values = timings.values
-    mode, pods = cluster.kube_proxy.mode, str(cluster.pod_network)
+    proxy, pods = cluster.kube_proxy, str(cluster.pod_network)
     processes = [_process("agent", ["python3", "-m", "nodeagent"])]
     if kube_proxy is not None:
-        processes.append(_process(KUBE_PROXY, kube_proxy_argv(node=name, mode=mode, cluster_cidr=pods, timings=values)))
+        processes.append(_process(KUBE_PROXY, kube_proxy_argv(node=name, spec=proxy, cluster_cidr=pods, timings=values)))
     settings = {
         "node": name,
         "internal_ip": str(address),
@@ -126,7 +126,10 @@ def plan_node(
         "cluster_cidr": pods,
         "service_cidr": str(cluster.service_network),
         "kube_proxy": {
-            "mode": mode,
+            "mode": proxy.mode,
+            "detect_local": proxy.detect_local,
+            "masquerade_all": proxy.masquerade_all,
+            "node_port_addresses": proxy.node_port_addresses,
             "writer": "agent" if kube_proxy is None else KUBE_PROXY,
             "min_sync_period_s": values["min_sync_period_s"],
             "sync_period_s": values["sync_period_s"],

@@ -24,6 +24,13 @@ class KubeProxy(Strict):
     binary: str | None = Field(
         default=None, min_length=1, description="a kube-proxy of your own, beside the scenario, that writes the nodes' rules"
     )
+    detect_local: Literal["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix", "none"] = Field(
+        default="ClusterCIDR", description="how the rules tell a pod's packets; none: ClusterCIDR without a --cluster-cidr"
+    )
+    masquerade_all: bool = Field(default=False, description="also what pods send to cluster IPs")
+    node_port_addresses: Literal["primary", "all"] | None = Field(
+        default=None, description="of each node; by default primary in nftables mode, all in iptables mode"
+    )
     min_sync_period: DurationS | None = Field(default=None, description="overrides the timings profile")
     sync_period: PositiveDurationS | None = Field(default=None, description="overrides the timings profile")
 

@@ -115,6 +115,7 @@ class Writer:
         self._applied = None
 
     def write(self, node_ip, services, slices, cidrs):
+        from nodeagent.proxy.local_pods import LocalPods
         from nodeagent.proxy.ruleset import Network, render_ruleset, render_transaction
         from nodeagent.proxy.services import read_service_ports
 
@@ -123,7 +124,7 @@ class Writer:
             argv = ["iptables-restore", "--noflush", "--wait", "5"]
             subprocess.run(argv, input=render_iptables(ports).encode(), check=True, timeout=10)
             return
-        network = Network(node_ip=node_ip, cluster_cidr=self._options.cluster_cidr, service_cidr=cidrs[0])
+        network = Network(node_ip=node_ip, local_pods=LocalPods(cidr=self._options.cluster_cidr), service_cidr=cidrs[0])
         desired = render_ruleset(ports, network)
         if transaction := render_transaction(self._applied, desired):
             self._library.apply(transaction)

@@ -9,15 +9,19 @@ import ctypes
 import errno
 import http.client
 import json
+import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from nodeagent.kubelet.network import NodeNetwork
+from nodeagent.kubelet.network import BRIDGE, NodeNetwork
 from nodeagent.kubelet.nginx import render_nginx
 from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
+from nodeagent.proxy.local_pods import MODES, LocalPods, detect_local
 from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.ruleset import Network
 from nodeagent.proxy.services import read_service_ports
@@ -25,13 +29,14 @@ from nodeagent.proxy.services import read_service_ports
 NODE, NODE_IP, CLIENT = "node-1", "10.100.0.2", "10.100.0.9"
 POD_CIDR = IPv4Network("10.0.1.0/24")
 BRIDGE_IP = "10.0.1.1"
-NETWORK = Network(node_ip=NODE_IP, cluster_cidr="10.0.0.0/16", service_cidr="10.3.240.0/20")
+NETWORK = Network(node_ip=NODE_IP, local_pods=LocalPods(cidr="10.0.0.0/16"), service_cidr="10.3.240.0/20")
 PODS = {"pod-a": "10.0.1.2", "pod-b": "10.0.1.3"}
 POD_IPS = frozenset(PODS.values())
-ELSEWHERE = "10.0.2.2"
+OTHER_NODE_IP, ELSEWHERE = "10.100.0.3", "10.0.2.2"
 EXTERNAL_IP, LOAD_BALANCER_IP = "198.18.0.130", "198.18.0.131"
 CLUSTER_IP, PORT, NODE_PORT, TARGET_PORT = "10.3.241.152", 80, 32213, 8080
 TIMEOUT_S = 0.5
+LOCAL = {"externalTrafficPolicy": "Local"}
 CLONE_NEWNET = 0x40000000
 
 
@@ -39,16 +44,20 @@ def run(*argv):
     subprocess.run(argv, check=True, timeout=10)
 
 
+def serve(pod, address, *, namespace):
+    directory = Path("/run/lab") / pod
+    directory.mkdir(parents=True)
+    text = render_nginx(pod=pod, node=NODE, pod_ip=address, ports=(TARGET_PORT,), directory=str(directory))
+    (directory / "nginx.conf").write_text(text)
+    run("nsenter", f"--net=/run/netns/{namespace}", "nginx", "-e", "stderr", "-c", str(directory / "nginx.conf"))
+
+
 async def build():
     network = NodeNetwork()
     await network.make_bridge(POD_CIDR)
     for number, (name, address) in enumerate(PODS.items()):
         await network.make_pod(name, f"veth{number}", IPv4Address(address), POD_CIDR)
-        directory = Path("/run/lab") / name
-        directory.mkdir(parents=True)
-        text = render_nginx(pod=name, node=NODE, pod_ip=address, ports=(TARGET_PORT,), directory=str(directory))
-        (directory / "nginx.conf").write_text(text)
-        run("nsenter", f"--net=/run/netns/{name}", "nginx", "-e", "stderr", "-c", str(directory / "nginx.conf"))
+        serve(name, address, namespace=name)
     run("ip", "netns", "add", "client")
     run("ip", "link", "add", "nodes0", "type", "veth", "peer", "name", "eth0", "netns", "client")
     run("ip", "address", "add", f"{NODE_IP}/24", "dev", "nodes0")
@@ -56,8 +65,13 @@ async def build():
     run("ip", "-n", "client", "address", "add", f"{CLIENT}/24", "dev", "eth0")
     run("ip", "-n", "client", "link", "set", "eth0", "up")
     run("ip", "-n", "client", "route", "add", "default", "via", NODE_IP)
-    # The other node and the router, where nobody answers: only packets that the rules leave alone go there.
-    run("ip", "route", "add", "10.0.2.0/24", "via", "10.100.0.3")
+    # The client's machine is the other node too, with a pod in its own namespace.
+    run("ip", "-n", "client", "link", "set", "lo", "up")
+    run("ip", "-n", "client", "address", "add", f"{OTHER_NODE_IP}/24", "dev", "eth0")
+    run("ip", "-n", "client", "address", "add", f"{ELSEWHERE}/32", "dev", "eth0")
+    serve("pod-elsewhere", ELSEWHERE, namespace="client")
+    run("ip", "route", "add", "10.0.2.0/24", "via", OTHER_NODE_IP)
+    # The router, where nobody answers: only packets that the rules leave alone go there.
     run("ip", "route", "add", "default", "via", "10.100.0.1")
 
 
@@ -77,11 +91,12 @@ def inside(namespace, act):
         return thread.submit(enter).result()
 
 
-def open_connection(namespace, address, port):
+def open_connection(namespace, address, port, source=None):
     """A connection stays in the namespace where it was made."""
 
     def act():
-        connection = http.client.HTTPConnection(address, port, timeout=TIMEOUT_S)
+        own = None if source is None else (source, 0)
+        connection = http.client.HTTPConnection(address, port, timeout=TIMEOUT_S, source_address=own)
         connection.connect()
         return connection
 
@@ -95,10 +110,32 @@ def ask(connection):
     return f"{answer['pod']} {answer['client']}"
 
 
-def visit(namespace, address, port):
+def send_datagram(namespace, address, port):
+    """How a datagram that is not let through fails: as it is sent, or when the sender next listens."""
+
+    def act():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(TIMEOUT_S)
+            sender.connect((address, port))
+            try:
+                sender.send(b"x")
+            except OSError as error:
+                return f"not sent: {errno.errorcode[error.errno]}"
+            try:
+                sender.recv(1)
+            except TimeoutError:
+                return "timed out"
+            except OSError as error:
+                return errno.errorcode[error.errno]
+            return "answered"
+
+    return inside(namespace, act)
+
+
+def visit(namespace, address, port, source=None):
     """One new connection: the answer, or how it failed."""
     try:
-        with contextlib.closing(open_connection(namespace, address, port)) as connection:
+        with contextlib.closing(open_connection(namespace, address, port, source)) as connection:
             return ask(connection)
     except TimeoutError:
         return "timed out"
@@ -121,21 +158,38 @@ class Rules:
 
     def __init__(self, mode):
         self.mode = mode
+        self.network = replace(NETWORK, node_ports_everywhere=mode == "iptables")
         self.start()
 
     def start(self):
         """A new life of the agent, which knows nothing of what an earlier one wrote."""
-        self.writer = IptablesRules(NETWORK, IptablesTools()) if self.mode == "iptables" else NftablesRules(NETWORK, Nftables())
+        if self.mode == "iptables":
+            self.writer = IptablesRules(self.network, IptablesTools())
+        else:
+            self.writer = NftablesRules(self.network, Nftables())
 
-    def become(self, *endpoints, status=None, **spec):
-        ports = [{"name": "http", "port": PORT, "nodePort": NODE_PORT}]
+    def know(self, **network):
+        """A new life with other settings."""
+        self.network = replace(self.network, **network)
+        self.start()
+
+    def become(self, *endpoints, status=None, conditions=None, protocol="TCP", **spec):
+        """`conditions` by endpoint; without, it is ready."""
+        ports = [{"name": "http", "port": PORT, "nodePort": NODE_PORT, "protocol": protocol}]
         spec = {"clusterIP": CLUSTER_IP, "ports": ports, **spec}
         service = {"metadata": {"name": "web", "namespace": "default"}, "spec": spec, "status": status or {}}
         parts = {
             "metadata": {"name": "web-x", "namespace": "default", "labels": {"kubernetes.io/service-name": "web"}},
             "addressType": "IPv4",
-            "ports": [{"name": "http", "port": TARGET_PORT}],
-            "endpoints": [{"addresses": [ip], "nodeName": NODE if ip in POD_IPS else "node-2"} for ip in endpoints],
+            "ports": [{"name": "http", "port": TARGET_PORT, "protocol": protocol}],
+            "endpoints": [
+                {
+                    "addresses": [ip],
+                    "nodeName": NODE if ip in POD_IPS else "node-2",
+                    "conditions": (conditions or {}).get(ip, {"ready": True}),
+                }
+                for ip in endpoints
+            ],
         }
         self.ports = read_service_ports([service], [parts], NODE)
         self.writer.sync(self.ports)
@@ -207,20 +261,98 @@ def observe(mode):
     seen["node port without endpoints"] = visit("client", NODE_IP, NODE_PORT)
     seen["cluster IP without endpoints"] = visit("pod-a", CLUSTER_IP, PORT)
 
-    local = {"externalTrafficPolicy": "Local"}
-    rules.become(pod_a, pod_b, ELSEWHERE, **local)
+    observe_policies(rules, seen)
+    observe_conditions(rules, seen)
+    observe_affinity(rules, seen)
+    observe_addresses(rules, seen)
+    observe_settings(rules, seen)
+    observe_repair(rules, seen)
+    return seen
+
+
+def observe_policies(rules, seen):
+    pod_a, pod_b = PODS.values()
+    rules.become(ELSEWHERE)
+    seen["node port of a pod elsewhere"] = visit("client", NODE_IP, NODE_PORT)
+    rules.become(pod_a, pod_b, ELSEWHERE, **LOCAL)
     seen["policy Local"] = visit_until(2, "client", NODE_IP, NODE_PORT)
-    rules.become(ELSEWHERE, **local)
+    rules.become(ELSEWHERE, **LOCAL)
     seen["policy Local without local endpoints"] = visit("client", NODE_IP, NODE_PORT)
-    rules.become(**local)
+    seen["policy Local without local endpoints from a pod"] = visit("pod-a", NODE_IP, NODE_PORT)
+    seen["policy Local without local endpoints from the node"] = visit(None, NODE_IP, NODE_PORT)
+    seen["policy Local without local endpoints at the cluster IP"] = visit("pod-a", CLUSTER_IP, PORT)
+    seen["pod that reaches itself through another node"] = visit("client", NODE_IP, NODE_PORT, ELSEWHERE)
+    rules.become(**LOCAL)
     seen["policy Local without endpoints"] = visit("client", NODE_IP, NODE_PORT)
+    rules.become(pod_a, ELSEWHERE, internalTrafficPolicy="Local")
+    seen["internal policy Local"] = visit_until(2, "pod-b", CLUSTER_IP, PORT)
+    seen["internal policy Local at the node port"] = visit_until(2, "client", NODE_IP, NODE_PORT)
+    rules.become(ELSEWHERE, internalTrafficPolicy="Local")
+    seen["internal policy Local without local endpoints"] = visit("pod-a", CLUSTER_IP, PORT)
+    rules.become(internalTrafficPolicy="Local")
+    seen["internal policy Local without endpoints"] = visit("pod-a", CLUSTER_IP, PORT)
+    rules.become(protocol="UDP")
+    seen["datagram to a service without endpoints"] = send_datagram("client", NODE_IP, NODE_PORT)
+    seen["datagram to a service without endpoints from the node"] = send_datagram(None, CLUSTER_IP, PORT)
+
+
+def observe_conditions(rules, seen):
+    pod_a, pod_b = PODS.values()
+    leaving = {"ready": False, "serving": True, "terminating": True}
+    unready = {"ready": False, "serving": False, "terminating": False}
+    rules.become(pod_a, pod_b, conditions={pod_a: leaving})
+    seen["one ready and one leaving"] = visit_until(2, "client", NODE_IP, NODE_PORT)
+    rules.become(pod_a, pod_b, conditions={pod_a: leaving, pod_b: unready})
+    seen["one leaving and one not ready"] = visit_until(2, "client", NODE_IP, NODE_PORT)
+    rules.become(pod_a, conditions={pod_a: unready})
+    seen["one not ready"] = visit("client", NODE_IP, NODE_PORT)
+    rules.become(pod_a, ELSEWHERE, conditions={pod_a: leaving}, **LOCAL)
+    seen["policy Local, one leaving here and one ready elsewhere"] = visit_until(2, "client", NODE_IP, NODE_PORT)
+
+
+def observe_affinity(rules, seen):
+    pod_a, pod_b = PODS.values()
+
+    def stay(seconds, *endpoints):
+        config = {"clientIP": {"timeoutSeconds": seconds}}
+        rules.become(*endpoints, sessionAffinity="ClientIP", sessionAffinityConfig=config)
+
+    def visit_here():
+        return visit("client", NODE_IP, NODE_PORT)
 
     for seconds in (60, 30):
-        config = {"clientIP": {"timeoutSeconds": seconds}}
-        rules.become(pod_a, pod_b, sessionAffinity="ClientIP", sessionAffinityConfig=config)
-        seen[f"affinity of {seconds} s"] = sorted({visit("client", NODE_IP, NODE_PORT) for _ in range(20)})
+        stay(seconds, pod_a, pod_b)
+        seen[f"affinity of {seconds} s"] = sorted({visit_here() for _ in range(20)})
+    stays_with = pod_a if visit_here().startswith("pod-a") else pod_b
+    other = pod_b if stays_with == pod_a else pod_a
+    stay(30, other)
+    moved = visit_here()
+    stay(30, pod_a, pod_b)
+    seen["affinity to an endpoint that went"] = [moved] + [visit_here() for _ in range(8)]
+    seen["other endpoint"] = f"{'pod-a' if other == pod_a else 'pod-b'} {BRIDGE_IP}"
+    # A new connection refreshes the timer.
+    stay(1, pod_a, pod_b)
+    refreshed = [visit_here()]
+    for _ in range(6):
+        time.sleep(0.6)
+        refreshed.append(visit_here())
+    seen["affinity of 1 s, asked every 0.6 s"] = sorted(set(refreshed))
+    # An old one does not: while it is used, the other endpoint is chosen sooner or later.
+    seen["affinity of 1 s, one connection in use"] = False
+    for _ in range(20):
+        with contextlib.closing(open_connection("client", NODE_IP, NODE_PORT)) as connection:
+            before = ask(connection)
+            for _ in range(4):
+                time.sleep(0.35)
+                ask(connection)
+            if visit_here() != before:
+                seen["affinity of 1 s, one connection in use"] = True
+                break
 
-    balanced = {"status": {"loadBalancer": {"ingress": [{"ip": LOAD_BALANCER_IP}]}}, **local}
+
+def observe_addresses(rules, seen):
+    pod_a = PODS["pod-a"]
+    balanced = {"status": {"loadBalancer": {"ingress": [{"ip": LOAD_BALANCER_IP}]}}, **LOCAL}
     rules.become(pod_a, loadBalancerSourceRanges=["10.100.0.0/24"], externalIPs=[EXTERNAL_IP], **balanced)
     seen["load balancer IP"] = visit("client", LOAD_BALANCER_IP, PORT)
     seen["external IP"] = visit("client", EXTERNAL_IP, PORT)
@@ -228,17 +360,50 @@ def observe(mode):
     seen["load balancer IP for others only"] = visit("client", LOAD_BALANCER_IP, PORT)
     seen["external IP beside source ranges"] = visit("client", EXTERNAL_IP, PORT)
 
+
+def observe_settings(rules, seen):
+    """Who is taken for a pod, and where node ports are."""
+    pod_a = PODS["pod-a"]
+    usual = rules.network
+    for mode in MODES:
+        rules.know(local_pods=detect_local(mode, cluster_cidr="10.0.0.0/16", node_cidr=str(POD_CIDR), bridge=BRIDGE))
+        seen[f"detect-local {mode}"] = ways_to_the_cluster_ip(rules)
+    rules.know(local_pods=usual.local_pods, masquerade_all=True)
+    seen["masquerade-all"] = ways_to_the_cluster_ip(rules)
+    for where, everywhere in (("the primary address", False), ("every address", True)):
+        rules.know(masquerade_all=False, node_ports_everywhere=everywhere)
+        rules.become(pod_a)
+        places = {address: visit("client", address, NODE_PORT) for address in (NODE_IP, BRIDGE_IP)}
+        seen[f"node ports at {where}"] = [*places.values(), visit(None, "127.0.0.1", NODE_PORT)]
+    rules.know(**{name: getattr(usual, name) for name in ("local_pods", "masquerade_all", "node_ports_everywhere")})
+
+
+def ways_to_the_cluster_ip(rules):
+    pod_a = PODS["pod-a"]
+    rules.become(ELSEWHERE)
+    from_pod = visit("pod-a", CLUSTER_IP, PORT)
+    rules.become(pod_a)
+    return {
+        "pod": from_pod,
+        "pod elsewhere": visit("client", CLUSTER_IP, PORT, ELSEWHERE),
+        "client": visit("client", CLUSTER_IP, PORT),
+        "node": visit(None, CLUSTER_IP, PORT),
+    }
+
+
+def observe_repair(rules, seen):
+    pod_a, pod_b = PODS.values()
+    balanced = {"status": {"loadBalancer": {"ingress": [{"ip": LOAD_BALANCER_IP}]}}, **LOCAL}
     rules.become(pod_a, pod_b, externalIPs=[EXTERNAL_IP], loadBalancerSourceRanges=["10.0.0.0/8", "10.1.0.0/16"], **balanced)
     changed = rules.contents()
     rules.start_over()
     seen["contents after every change"], seen["contents afresh"] = changed, rules.contents()
-    if mode == "iptables":
+    if rules.mode == "iptables":
         seen["intact before the damage"] = rules.writer.is_intact()
         rules.flush()
         seen["intact after the damage"] = rules.writer.is_intact()
         rules.writer.sync(rules.ports)
         seen["contents after the damage"] = rules.contents()
-    return seen
 
 
 if __name__ == "__main__":

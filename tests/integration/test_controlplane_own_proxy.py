@@ -16,6 +16,7 @@ import pytest
 from orchestrator.model.plan import Role
 from orchestrator.planner.kube_proxy import KUBECONFIG, PROGRAM, kube_proxy_argv
 from orchestrator.render.kubeconfig import render_kubeconfig
+from orchestrator.scenario.schema import KubeProxy
 from orchestrator.testbed.archive import pack
 from orchestrator.testbed.pki import make_secrets
 from tests.integration.kube_proxy_standin import LOG, render_standin
@@ -108,7 +109,7 @@ def node(request: pytest.FixtureRequest) -> Iterator[Node]:
         "kube_proxy": {"mode": mode, "writer": "kube-proxy", **timings},
         "kubelet": {"lease_renew_s": 1.0, "lease_duration_s": 4, "status_update_s": 1.0},
     }
-    argv = kube_proxy_argv(node="node-1", mode=mode, cluster_cidr="10.0.0.0/16", timings=timings)
+    argv = kube_proxy_argv(node="node-1", spec=KubeProxy(mode=mode), cluster_cidr="10.0.0.0/16", timings=timings)
     processes = [
         {"name": "api", "argv": ["python3", "-c", SERVE], "restart": True},
         {"name": "agent", "argv": ["python3", "-m", "nodeagent"], "restart": True},

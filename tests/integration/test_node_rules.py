@@ -10,12 +10,13 @@ from nodeagent.proxy.nftables import NftablesRules
 
 pytestmark = pytest.mark.integration
 
-CLIENT, BRIDGE = "10.100.0.9", "10.0.1.1"
+CLIENT, BRIDGE, NODE = "10.100.0.9", "10.0.1.1", "10.100.0.2"
+POD_A, ELSEWHERE = "10.0.1.2", "10.0.2.2"
 
 
 @pytest.fixture(scope="module", params=["nftables", "iptables"])
 def lab(request):
-    return request.param, run_lab("node_lab.py", arguments=[request.param])
+    return request.param, run_lab("node_lab.py", arguments=[request.param], deadline_s=90)
 
 
 @pytest.fixture
@@ -40,9 +41,24 @@ def pods(client):
         ("address that no service has", "timed out"),
         ("node port without endpoints", "ECONNREFUSED"),
         ("cluster IP without endpoints", "ECONNREFUSED"),
+        ("node port of a pod elsewhere", f"pod-elsewhere {NODE}"),
         ("policy Local", pods(CLIENT)),
         ("policy Local without local endpoints", "timed out"),
+        ("policy Local without local endpoints from a pod", f"pod-elsewhere {POD_A}"),
+        ("policy Local without local endpoints from the node", f"pod-elsewhere {NODE}"),
+        ("policy Local without local endpoints at the cluster IP", f"pod-elsewhere {POD_A}"),
         ("policy Local without endpoints", "ECONNREFUSED"),
+        ("internal policy Local", ["pod-a 10.0.1.3"]),
+        ("internal policy Local at the node port", [f"pod-a {BRIDGE}", f"pod-elsewhere {NODE}"]),
+        ("internal policy Local without local endpoints", "timed out"),
+        ("internal policy Local without endpoints", "ECONNREFUSED"),
+        ("datagram to a service without endpoints", "ECONNREFUSED"),
+        # A reject in the output hook is the sender's own error (netfilter, NF_DROP).
+        ("datagram to a service without endpoints from the node", "not sent: EPERM"),
+        ("one ready and one leaving", [f"pod-b {BRIDGE}"]),
+        ("one leaving and one not ready", [f"pod-a {BRIDGE}"]),
+        ("one not ready", "ECONNREFUSED"),
+        ("policy Local, one leaving here and one ready elsewhere", [f"pod-a {CLIENT}"]),
         ("load balancer IP", f"pod-a {CLIENT}"),
         ("external IP", f"pod-a {CLIENT}"),
         ("load balancer IP for others only", "timed out"),
@@ -60,6 +76,8 @@ def test_connection_goes_where_kubernetes_says(seen, what, expected):
         ("node port at the bridge's address", "ECONNREFUSED", pods(BRIDGE)),
         # Refused by a rule, or left to routing, where nobody answers.
         ("unknown port at the cluster IP", "ECONNREFUSED", "timed out"),
+        # Masqueraded for every endpoint, or for those of the node alone.
+        ("pod that reaches itself through another node", "timed out", f"pod-elsewhere {NODE}"),
     ],
 )
 def test_the_two_modes_differ_where_kube_proxys_do(lab, what, nftables, iptables):
@@ -83,6 +101,54 @@ def test_established_connection_keeps_its_endpoint_when_that_is_removed(seen):
 def test_affinity_holds_also_when_its_time_out_is_changed(seen):
     assert len(seen["affinity of 60 s"]) == 1
     assert seen["affinity of 30 s"] == seen["affinity of 60 s"]
+
+
+def test_affinity_goes_with_its_endpoint(seen):
+    assert set(seen["affinity to an endpoint that went"]) == {seen["other endpoint"]}
+
+
+def test_affinity_is_refreshed_by_new_connections_and_not_by_old_ones(seen):
+    assert len(seen["affinity of 1 s, asked every 0.6 s"]) == 1
+    assert seen["affinity of 1 s, one connection in use"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "pod_elsewhere_keeps"),
+    [("ClusterCIDR", True), ("NodeCIDR", False), ("BridgeInterface", False), ("InterfaceNamePrefix", False)],
+)
+def test_who_is_not_taken_for_a_pod_is_masqueraded_at_the_cluster_ip(seen, mode, pod_elsewhere_keeps):
+    assert seen[f"detect-local {mode}"] == {
+        "pod": f"pod-elsewhere {POD_A}",
+        "pod elsewhere": f"pod-a {ELSEWHERE if pod_elsewhere_keeps else BRIDGE}",
+        "client": f"pod-a {BRIDGE}",
+        "node": f"pod-a {BRIDGE}",
+    }
+
+
+def test_without_detection_of_pods_nobody_is_masqueraded_at_the_cluster_ip(seen):
+    found = seen["detect-local none"]
+    assert found == {
+        "pod": f"pod-elsewhere {POD_A}",
+        "pod elsewhere": f"pod-a {ELSEWHERE}",
+        "client": f"pod-a {CLIENT}",
+        "node": f"pod-a {NODE}",
+    }
+
+
+def test_masquerade_all_hides_pods_too(seen):
+    assert seen["masquerade-all"] == {
+        "pod": f"pod-elsewhere {NODE}",
+        "pod elsewhere": f"pod-a {BRIDGE}",
+        "client": f"pod-a {BRIDGE}",
+        "node": f"pod-a {BRIDGE}",
+    }
+
+
+def test_node_ports_are_at_the_primary_address_or_at_all(lab):
+    mode, seen = lab
+    assert seen["node ports at the primary address"] == [f"pod-a {BRIDGE}", "ECONNREFUSED", "ECONNREFUSED"]
+    at_loopback = f"pod-a {BRIDGE}" if mode == "iptables" else "ECONNREFUSED"
+    assert seen["node ports at every address"] == [f"pod-a {BRIDGE}", f"pod-a {BRIDGE}", at_loopback]
 
 
 def test_kernel_holds_the_same_after_every_change_as_after_a_fresh_start(seen):

@@ -12,7 +12,7 @@ from typing import Any
 
 from nodeagent.api import Api
 from nodeagent.kubelet.host_ports import map_pod
-from nodeagent.kubelet.network import NodeNetwork
+from nodeagent.kubelet.network import BRIDGE, NodeNetwork
 from nodeagent.kubelet.node import NodeStatus
 from nodeagent.kubelet.pod import Pod
 from nodeagent.kubelet.pod_spec import PodSpec
@@ -22,6 +22,7 @@ from nodeagent.observer.observer import RulesObserver
 from nodeagent.proxy.duties import ProxyDuties
 from nodeagent.proxy.flow_table import FlowTable
 from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
+from nodeagent.proxy.local_pods import detect_local
 from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.proxy import Proxy
 from nodeagent.proxy.rules import RulesError, RuleWriter
@@ -53,14 +54,21 @@ class Agent:
         """Until cancelled."""
         settings = self._settings
         duties: ProxyDuties | None = None
-        rules: Proxy | RulesObserver
-        if settings.rule_writer == "agent":
-            duties, rules = self._make_proxy()
-        else:
-            rules = RulesObserver(node=settings.node, mode=settings.mode, events=self._events, clock=self._clock)
+        rules: Proxy | RulesObserver | None = None
         async with open_session(api_url=settings.api_url, token=settings.token, ca_file=self._ca_file) as session:
             api = Api(session)
-            status = NodeStatus(settings=settings, api=api, events=self._events, now=now, ready=rules.synced.is_set)
+
+            def is_ready() -> bool:
+                return rules is not None and rules.synced.is_set()
+
+            status = NodeStatus(settings=settings, api=api, events=self._events, now=now, ready=is_ready)
+            node: Object | None = None
+            if settings.rule_writer == "agent":
+                # Rules by the node's own network wait for it; all others are written while the node registers.
+                node = await status.register() if settings.detect_local == "NodeCIDR" else None
+                duties, rules = self._make_proxy(node)
+            else:
+                rules = RulesObserver(node=settings.node, mode=settings.mode, events=self._events, clock=self._clock)
 
             def watch(path: str, resource: str, on_change: Any) -> ResourceWatch:
                 return ResourceWatch(
@@ -75,7 +83,7 @@ class Agent:
                     tasks.create_task(watch(services, "services", duties.noting(rules.on_services)).run())
                     slices = "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=!service.kubernetes.io/headless"
                     tasks.create_task(watch(slices, "endpointslices", duties.noting(rules.on_slices)).run())
-                node = await status.register()
+                node = node or await status.register()
                 tasks.create_task(status.keep_lease())
                 pod_cidr = IPv4Network(node["spec"]["podCIDR"])
                 await self._network.make_bridge(pod_cidr)
@@ -99,12 +107,13 @@ class Agent:
                 await forget_untranslated(settings.service_cidr)
                 tasks.create_task(status.keep_status())
 
-    def _make_proxy(self) -> tuple[ProxyDuties, Proxy]:
+    def _make_proxy(self, node: Object | None) -> tuple[ProxyDuties, Proxy]:
         settings = self._settings
         duties = ProxyDuties(
             node=settings.node,
             mode=settings.mode,
             node_ip=str(settings.internal_ip),
+            node_ports_everywhere=settings.node_ports_everywhere,
             sync_period_s=settings.sync_period_s,
             events=self._events,
             clock=self._clock,
@@ -113,7 +122,7 @@ class Agent:
         return duties, Proxy(
             node=settings.node,
             zone=settings.labels.get("topology.kubernetes.io/zone", ""),
-            rules=self._make_rules(),
+            rules=self._make_rules(None if node is None else node["spec"]["podCIDR"]),
             events=duties.events,
             clock=self._clock,
             min_sync_period_s=settings.min_sync_period_s,
@@ -121,12 +130,16 @@ class Agent:
             after_commit=duties.after_commit,
         )
 
-    def _make_rules(self) -> RuleWriter:
+    def _make_rules(self, node_cidr: str | None) -> RuleWriter:
         settings = self._settings
         network = Network(
             node_ip=str(settings.internal_ip),
-            cluster_cidr=str(settings.cluster_cidr),
             service_cidr=str(settings.service_cidr),
+            local_pods=detect_local(
+                settings.detect_local, cluster_cidr=str(settings.cluster_cidr), node_cidr=node_cidr, bridge=BRIDGE
+            ),
+            masquerade_all=settings.masquerade_all,
+            node_ports_everywhere=settings.node_ports_everywhere,
         )
         if settings.mode == "iptables":
             return IptablesRules(network, IptablesTools())

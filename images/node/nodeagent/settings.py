@@ -8,8 +8,14 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
+from nodeagent.proxy.local_pods import MODES as DETECT_LOCAL_MODES
+from nodeagent.proxy.local_pods import DetectLocalMode
+
 MODES = {"agent": ("nftables", "iptables"), "kube-proxy": ("nftables", "iptables")}
 """Modes of each rule writer: the agent itself, or a kube-proxy of the user's own, at which the agent only looks on."""
+
+NODE_PORT_ADDRESSES = {"nftables": "primary", "iptables": "all"}
+"""Of the node, where node ports are, by mode; kube-proxy's defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,9 @@ class Settings:
     labels: dict[str, str]
     mode: str = "nftables"
     rule_writer: str = "agent"
+    detect_local: DetectLocalMode = "ClusterCIDR"
+    masquerade_all: bool = False
+    node_ports_everywhere: bool = False
 
 
 class SettingsError(Exception):
@@ -45,6 +54,11 @@ def read_settings(file: Path) -> Settings:
             raise SettingsError(f"settings.kube_proxy.writer: {writer!r}; allowed: {', '.join(MODES)}")
         if mode not in MODES[writer]:
             raise SettingsError(f"settings.kube_proxy.mode: {mode!r}; allowed: {', '.join(MODES[writer])}")
+        pods, node_ports = proxy.get("detect_local", "ClusterCIDR"), proxy.get("node_port_addresses")
+        if pods not in DETECT_LOCAL_MODES:
+            raise SettingsError(f"settings.kube_proxy.detect_local: {pods!r}; allowed: {', '.join(DETECT_LOCAL_MODES)}")
+        if node_ports not in (None, "primary", "all"):
+            raise SettingsError(f"settings.kube_proxy.node_port_addresses: {node_ports!r}; allowed: primary, all")
         return Settings(
             node=found["node"],
             internal_ip=IPv4Address(found["internal_ip"]),
@@ -60,6 +74,9 @@ def read_settings(file: Path) -> Settings:
             labels=dict(found.get("labels", {})),
             mode=mode,
             rule_writer=writer,
+            detect_local=pods,
+            masquerade_all=bool(proxy.get("masquerade_all", False)),
+            node_ports_everywhere=(node_ports or NODE_PORT_ADDRESSES[mode]) == "all",
         )
     except KeyError as error:
         raise SettingsError(f"{file}: settings: {error} is required") from None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from nodeagent.proxy.local_pods import LocalPods
 from nodeagent.proxy.ruleset import Network, Ruleset, render_ruleset
 from nodeagent.proxy.services import read_service_ports
 
 NODE, NODE_IP = "node-1", "10.100.0.2"
-NETWORK = Network(node_ip=NODE_IP, cluster_cidr="10.0.0.0/16", service_cidr="10.3.240.0/20")
+NETWORK = Network(node_ip=NODE_IP, local_pods=LocalPods(cidr="10.0.0.0/16"), service_cidr="10.3.240.0/20")
+IPTABLES_NETWORK = dataclasses.replace(NETWORK, node_ports_everywhere=True)
 CLUSTER_IP, PORT, NODE_PORT = "10.3.241.152", 80, 32213
 EXTERNAL_IP, LOAD_BALANCER_IP = "198.18.0.130", "198.18.0.131"
 POD, POD_ELSEWHERE, CLIENT = "10.0.1.77", "10.0.2.77", "198.18.0.9"

@@ -17,6 +17,7 @@ from node_world import (
     GONE,
     HERE,
     INTERNAL_LOCAL,
+    IPTABLES_NETWORK,
     LEAVING,
     LOAD_BALANCER_IP,
     LOCAL,
@@ -81,7 +82,7 @@ REJECTED, DROPPED, UNTOUCHED = (Fate(targets=(), verdict=verdict) for verdict in
 
 
 def tables(*endpoints: Endpoint, **spec: Any) -> Tables:
-    return render_tables(read_service_ports([service(**spec)], [slice_of(*endpoints)], NODE), NETWORK)
+    return render_tables(read_service_ports([service(**spec)], [slice_of(*endpoints)], NODE), IPTABLES_NETWORK)
 
 
 def tracer(*endpoints: Endpoint, remembered: dict[str, Any] | None = None, **spec: Any) -> IptablesTracer:
@@ -93,7 +94,7 @@ def both(sender: str, address: str, *endpoints: Endpoint, **spec: Any) -> tuple[
     ports = read_service_ports([service(**spec)], [slice_of(*endpoints)], NODE)
     (src, itself), (dst, number) = SENDERS[sender], ADDRESSES[address]
     return (
-        IptablesTracer(render_tables(ports, NETWORK), node_addresses=NODE_ADDRESSES).packet(
+        IptablesTracer(render_tables(ports, IPTABLES_NETWORK), node_addresses=NODE_ADDRESSES).packet(
             src, dst, "tcp", number, from_node_itself=itself
         ),
         Tracer(render_ruleset(ports, NETWORK)).packet(src, dst, "tcp", number, from_node_itself=itself),

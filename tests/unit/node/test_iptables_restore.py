@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from node_world import ALL_ADDRESSES, HERE, LOCAL, NETWORK, NODE, THERE, service, slice_of
+from node_world import ALL_ADDRESSES, HERE, IPTABLES_NETWORK, LOCAL, NODE, THERE, service, slice_of
 
 from nodeagent.proxy.iptables.chains import CANARY, JUMPS, Tables, render_tables
 from nodeagent.proxy.iptables.restore import PORTION, canaries_missing, render_full, render_partial
@@ -19,7 +19,7 @@ def ports(*endpoints: Any, **spec: Any) -> tuple[ServicePort, ...]:
 
 
 def tables(*endpoints: Any, **spec: Any) -> Tables:
-    return render_tables(ports(*endpoints, **spec), NETWORK)
+    return render_tables(ports(*endpoints, **spec), IPTABLES_NETWORK)
 
 
 class Kernel:
@@ -81,26 +81,26 @@ STATES: dict[str, tuple[ServicePort, ...]] = {
 @pytest.mark.parametrize("after", STATES)
 def test_from_any_state_to_any_other_the_kernel_has_what_a_fresh_start_gives(before: str, after: str) -> None:
     changed, fresh = Kernel(), Kernel()
-    writer = IptablesRules(NETWORK, changed)
+    writer = IptablesRules(IPTABLES_NETWORK, changed)
     writer.sync(STATES[before])
     writer.sync(STATES[after])
-    IptablesRules(NETWORK, fresh).sync(STATES[after])
+    IptablesRules(IPTABLES_NETWORK, fresh).sync(STATES[after])
     assert changed.ours() == fresh.ours()
 
 
 @pytest.mark.parametrize("before", STATES)
 def test_a_new_life_clears_what_an_earlier_one_left(before: str) -> None:
     kernel, fresh = Kernel(), Kernel()
-    IptablesRules(NETWORK, kernel).sync(STATES[before])
-    IptablesRules(NETWORK, kernel).sync(STATES["both"])
-    IptablesRules(NETWORK, fresh).sync(STATES["both"])
+    IptablesRules(IPTABLES_NETWORK, kernel).sync(STATES[before])
+    IptablesRules(IPTABLES_NETWORK, kernel).sync(STATES["both"])
+    IptablesRules(IPTABLES_NETWORK, fresh).sync(STATES["both"])
     assert kernel.ours() == fresh.ours()
 
 
 def test_chains_of_others_are_not_touched() -> None:
     kernel = Kernel()
     kernel.chains["nat"] |= {"CNI-HOSTPORT-DNAT": ["-p tcp -j RETURN"], "PREROUTING": ["-j RETURN"]}
-    IptablesRules(NETWORK, kernel).sync(STATES["both"])
+    IptablesRules(IPTABLES_NETWORK, kernel).sync(STATES["both"])
     assert kernel.chains["nat"]["CNI-HOSTPORT-DNAT"] == ["-p tcp -j RETURN"]
     assert kernel.chains["nat"]["PREROUTING"] == ["-j RETURN", "-j KUBE-SERVICES"]
 
@@ -111,7 +111,7 @@ def test_a_change_writes_the_changed_service_and_the_shared_chains_only() -> Non
         item["spec"]["ports"][0].pop("nodePort")
     slices = [slice_of(HERE, name=f"web-{index}") for index in range(1, 4)]
     kernel = Kernel()
-    writer = IptablesRules(NETWORK, kernel)
+    writer = IptablesRules(IPTABLES_NETWORK, kernel)
     writer.sync(read_service_ports(services, slices, NODE))
     writer.sync(read_service_ports(services, [slice_of(HERE, THERE, name="web-1"), *slices[1:]], NODE))
     written = {line.split()[0][1:] for line in kernel.texts[-1].splitlines() if line.startswith(":KUBE-S")}
@@ -121,7 +121,7 @@ def test_a_change_writes_the_changed_service_and_the_shared_chains_only() -> Non
 
 def test_nothing_new_writes_nothing() -> None:
     kernel = Kernel()
-    writer = IptablesRules(NETWORK, kernel)
+    writer = IptablesRules(IPTABLES_NETWORK, kernel)
     writer.sync(STATES["both"])
     writer.sync(STATES["both"])
     assert len(kernel.texts) == 1
@@ -143,26 +143,26 @@ def test_many_services_are_written_in_portions_that_lead_to_nothing_missing() ->
         item["spec"]["ports"][0].pop("nodePort")
     slices = [slice_of(HERE, THERE, name=f"web-{index}") for index in range(1, count)]
     kernel = Kernel()
-    IptablesRules(NETWORK, kernel).sync(read_service_ports(services, slices, NODE))
+    IptablesRules(IPTABLES_NETWORK, kernel).sync(read_service_ports(services, slices, NODE))
     assert kernel.texts[0].count("*nat") == 4
 
 
 def test_what_failed_is_written_again_as_a_whole() -> None:
     kernel, fresh = Kernel(), Kernel()
-    writer = IptablesRules(NETWORK, kernel)
+    writer = IptablesRules(IPTABLES_NETWORK, kernel)
     writer.sync(STATES["one"])
     kernel.fails = True
     with pytest.raises(RulesError):
         writer.sync(STATES["local"])
     kernel.fails = False
     writer.sync(STATES["local"])
-    IptablesRules(NETWORK, fresh).sync(STATES["local"])
+    IptablesRules(IPTABLES_NETWORK, fresh).sync(STATES["local"])
     assert kernel.ours() == fresh.ours()
 
 
 def test_a_table_that_somebody_flushed_is_missed_by_its_canary() -> None:
     kernel = Kernel()
-    writer = IptablesRules(NETWORK, kernel)
+    writer = IptablesRules(IPTABLES_NETWORK, kernel)
     writer.sync(STATES["both"])
     assert writer.is_intact()
     assert not canaries_missing(kernel.save())

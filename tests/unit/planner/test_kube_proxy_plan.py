@@ -12,7 +12,9 @@ from pydantic import TypeAdapter
 from orchestrator.errors import EnvironmentUnmetError, ScenarioError
 from orchestrator.experiment import load_request
 from orchestrator.model.plan import Plan, ProgramPlan, Role
+from orchestrator.planner.kube_proxy import kube_proxy_argv
 from orchestrator.scenario.programs import read_program
+from orchestrator.scenario.schema import KubeProxy
 from orchestrator.testbed.programs import read_programs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -120,10 +122,39 @@ def test_every_node_runs_it_with_the_planned_flags_also_one_that_joins_later(pla
         assert isinstance(settings, dict)
         assert settings["kube_proxy"] == {
             "mode": "iptables",
+            "detect_local": "ClusterCIDR",
+            "masquerade_all": False,
+            "node_port_addresses": None,
             "writer": "kube-proxy",
             "min_sync_period_s": 0.2,
             "sync_period_s": 3.0,
         }
+
+
+@pytest.mark.parametrize(
+    ("settings", "flags", "without"),
+    [
+        ({"detect_local": "none"}, [], "--cluster-cidr=10.0.0.0/16"),
+        ({"detect_local": "NodeCIDR"}, ["--detect-local-mode=NodeCIDR"], ""),
+        ({"detect_local": "BridgeInterface"}, ["--detect-local-mode=BridgeInterface", "--pod-bridge-interface=cbr0"], ""),
+        (
+            {"detect_local": "InterfaceNamePrefix"},
+            ["--detect-local-mode=InterfaceNamePrefix", "--pod-interface-name-prefix=cbr"],
+            "",
+        ),
+        ({"masquerade_all": True}, ["--masquerade-all"], ""),
+        ({"node_port_addresses": "primary"}, ["--nodeport-addresses=primary"], ""),
+        ({"node_port_addresses": "all"}, ["--nodeport-addresses=0.0.0.0/0"], ""),
+    ],
+)
+def test_settings_of_the_rules_become_flags(settings: dict[str, object], flags: list[str], without: str) -> None:
+    timings = {"min_sync_period_s": 1.0, "sync_period_s": 30.0}
+    usual, changed = (
+        kube_proxy_argv(node="node-1", spec=KubeProxy.model_validate(item), cluster_cidr="10.0.0.0/16", timings=timings)
+        for item in ({}, settings)
+    )
+    assert set(changed) - set(usual) == set(flags)
+    assert set(usual) - set(changed) == ({without} if without else set())
 
 
 def test_plan_holds_path_and_fingerprint_and_none_of_the_programs_bytes(plan: Plan) -> None:

@@ -29,6 +29,7 @@ class ProxyDuties:
         node: str,
         mode: str,
         node_ip: str,
+        node_ports_everywhere: bool,
         sync_period_s: float,
         events: EventSink,
         clock: Clock,
@@ -37,8 +38,7 @@ class ProxyDuties:
         self._health = ProxyHealth(node=node, timeout_s=2 * sync_period_s, clock=clock, now=now)
         self.events = self._metrics = ProxyMetrics(mode=mode, events=events, now_s=lambda: now().timestamp())
         self._flows = FlowCleaner(node=node, table=FlowTable(), events=events)
-        # nodePortAddresses: the primary address by default with nftables, every address with iptables.
-        address = "0.0.0.0" if mode == "iptables" else node_ip
+        address = "0.0.0.0" if node_ports_everywhere else node_ip
         self._checks = HealthCheckServers(node=node, address=address, health=self._health, events=events)
         self._agent = AgentCheckServer(node=node, address=node_ip, health=self._health, events=events)
         self._servers = ProxyServers(node=node, mode=mode, health=self._health, metrics=self._metrics)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from nodeagent.proxy.endpoints import Endpoint
+from nodeagent.proxy.local_pods import LocalPods
 from nodeagent.proxy.services import ServicePort
 
 TABLE = "ip kube-proxy"
@@ -43,11 +44,14 @@ FIREWALL_KEY = "ip daddr . meta l4proto . th dport"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """What the rules know of node and cluster."""
+    """What the rules know of node and cluster. Source of the defaults: kube-proxy's flags."""
 
     node_ip: str
-    cluster_cidr: str
     service_cidr: str
+    local_pods: LocalPods | None
+    masquerade_all: bool = False
+    node_ports_everywhere: bool = False
+    """At every address of the node, or at `node_ip` alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +77,8 @@ class _Builder:
         self._chains: dict[str, tuple[str, ...]] = _fixed_chains(network)
         self._affinity: set[str] = set()
         self._elements: dict[str, dict[str, str]] = {name: {} for name in (*VERDICT_MAPS, *SETS)}
-        self._elements["nodeport-ips"][network.node_ip] = ""
+        if not network.node_ports_everywhere:
+            self._elements["nodeport-ips"][network.node_ip] = ""
 
     def ruleset(self) -> Ruleset:
         return Ruleset(chains=self._chains, affinity_sets=frozenset(self._affinity), elements=self._elements)
@@ -160,8 +165,9 @@ def _external_rules(port: ServicePort, network: Network) -> tuple[str, ...]:
     service = f"service-{port.chain}"
     if not port.external_local:
         return (f"mark set mark or {MARK}", f"goto {service}")
+    pods = network.local_pods
     rules = [
-        f"ip saddr {network.cluster_cidr} goto {service}",
+        *([] if pods is None else [f"{pods.in_nftables()} goto {service}"]),
         f"fib saddr type local mark set mark or {MARK}",
         f"fib saddr type local goto {service}",
     ]
@@ -170,7 +176,8 @@ def _external_rules(port: ServicePort, network: Network) -> tuple[str, ...]:
 
 def _fixed_chains(network: Network) -> dict[str, tuple[str, ...]]:
     services = "ct state new jump service-endpoints-check"
-    nodeports = "ip daddr @nodeport-ips meta l4proto . th dport vmap @no-endpoint-nodeports"
+    to_node = "fib daddr type local ip daddr != 127.0.0.0/8" if network.node_ports_everywhere else "ip daddr @nodeport-ips"
+    nodeports = f"{to_node} meta l4proto . th dport vmap @no-endpoint-nodeports"
     return {
         "filter-prerouting-pre-dnat": ("ct state new jump firewall-check",),
         "filter-output-pre-dnat": ("ct state new jump firewall-check",),
@@ -185,9 +192,9 @@ def _fixed_chains(network: Network) -> dict[str, tuple[str, ...]]:
         "nodeport-endpoints-check": (nodeports,),
         "cluster-ips-check": ("ip daddr @cluster-ips reject", f"ip daddr {{ {network.service_cidr} }} drop"),
         "services": (
-            f"ip daddr @cluster-ips ip saddr != {network.cluster_cidr} mark set mark or {MARK}",
+            *_masqueraded_cluster_ips(network),
             f"{FIREWALL_KEY} vmap @service-ips",
-            "ip daddr @nodeport-ips meta l4proto . th dport vmap @service-nodeports",
+            f"{to_node} meta l4proto . th dport vmap @service-nodeports",
         ),
         "masquerading": (
             f"mark and {MARK} != 0 mark set mark xor {MARK} masquerade fully-random",
@@ -195,6 +202,15 @@ def _fixed_chains(network: Network) -> dict[str, tuple[str, ...]]:
         ),
         "reject-chain": ("reject",),
     }
+
+
+def _masqueraded_cluster_ips(network: Network) -> tuple[str, ...]:
+    """Whoever is no pod may have no way back from one."""
+    if network.masquerade_all:
+        return (f"ip daddr @cluster-ips mark set mark or {MARK}",)
+    if network.local_pods is None:
+        return ()
+    return (f"ip daddr @cluster-ips {network.local_pods.in_nftables(negated=True)} mark set mark or {MARK}",)
 
 
 def render_table() -> list[str]:

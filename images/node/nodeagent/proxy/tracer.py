@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
@@ -23,6 +24,8 @@ _FORMS = {
     "first": r"ct state new",
     "translated": r"ct status dnat",
     "local": r"fib saddr type local",
+    "for-node": r"fib daddr type local",
+    "interface": r"iifname (?P<negated>!= )?\"(?P<interface>[^\"]+)\"",
     "marked": r"mark and (?P<bits>0x[0-9a-f]+) != 0",
     "mark": r"mark set mark (?P<how>or|xor) (?P<bits>0x[0-9a-f]+)",
     "look-up": rf"(?P<keys>{_KEY}(?: \. {_KEY})*) vmap @(?P<name>\S+)",
@@ -63,6 +66,7 @@ class _Packet:
     protocol: str
     dport: int
     from_node_itself: bool
+    came_in_by: str
     mark: int = 0
     dnated: bool = False
     masqueraded: bool = False
@@ -92,9 +96,12 @@ class Tracer:
         self._node = frozenset(ruleset.elements.get("nodeport-ips", {}) if node_addresses is None else node_addresses)
         self._remembered = remembered or {}
 
-    def packet(self, src: str, dst: str, protocol: str, dport: int, *, from_node_itself: bool = False) -> Fate:
-        """The fate of a new connection's first packet."""
-        first = _Packet(src=src, dst=dst, protocol=protocol, dport=dport, from_node_itself=from_node_itself)
+    def packet(
+        self, src: str, dst: str, protocol: str, dport: int, *, from_node_itself: bool = False, came_in_by: str = "eth0"
+    ) -> Fate:
+        """The fate of a new connection's first packet. `came_in_by`: name of the interface, unless the node itself sends."""
+        by = "" if from_node_itself else came_in_by
+        first = _Packet(src=src, dst=dst, protocol=protocol, dport=dport, from_node_itself=from_node_itself, came_in_by=by)
         ends = list(self._route(first))
         verdicts: set[Verdict] = {verdict for _, verdict in ends}
         if len(verdicts) > 1:
@@ -225,6 +232,10 @@ class Tracer:
                 return packet.dnated
             case "local":
                 return packet.from_node_itself or packet.src in self._node
+            case "for-node":
+                return packet.dst in self._node or IPv4Address(packet.dst).is_loopback
+            case "interface":
+                return fnmatchcase(packet.came_in_by, found["interface"]) != bool(found["negated"])
             case "marked":
                 return bool(packet.mark & int(found["bits"], 16))
         value = packet.key(found["keys"])

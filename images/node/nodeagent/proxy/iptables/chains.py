@@ -92,19 +92,20 @@ class TablesRenderer:
             if known is None or known[0] is not port or known[1] != comments:
                 known = (port, comments, render_port(port, self._network, comments=comments))
             self._known[key] = known
-        return _assemble([rules for _, _, rules in self._known.values()], is_large=not comments)
+        return _assemble([rules for _, _, rules in self._known.values()], self._network, is_large=not comments)
 
 
 def render_tables(ports: Iterable[ServicePort], network: Network) -> Tables:
     return TablesRenderer(network).render(ports)
 
 
-def _assemble(ports: list[PortRules], *, is_large: bool) -> Tables:
+def _assemble(ports: list[PortRules], network: Network, *, is_large: bool) -> Tables:
     def of(table: str, chain: str) -> tuple[str, ...]:
         return tuple(rule for port in ports for rule in getattr(port, table).get(chain, ()))
 
+    to_node = f"-d {network.node_ip}/32" if not network.node_ports_everywhere else "-m addrtype --dst-type LOCAL"
     nat = {
-        SERVICES: (*of("nat", SERVICES), f"-m addrtype --dst-type LOCAL -j {NODE_PORTS}"),
+        SERVICES: (*of("nat", SERVICES), f"{to_node} -j {NODE_PORTS}"),
         NODE_PORTS: of("nat", NODE_PORTS),
         POSTROUTING: (f"-m mark ! --mark {MARK} -j RETURN", "-j MARK --set-xmark 0x4000/0x0", "-j MASQUERADE --random-fully"),
         MARK_MASQ: (f"-j MARK --set-xmark {MARK}",),
@@ -216,8 +217,9 @@ class _Port:
     def _external_rules(self, served: bool) -> tuple[str, ...]:
         if not self._port.external_local:
             return (f"-j {MARK_MASQ}", f"-j {self._cluster}")
+        pods = self._network.local_pods
         rules = (
-            f"-s {self._network.cluster_cidr} -j {self._cluster}",
+            *(() if pods is None else (f"{pods.in_iptables()} -j {self._cluster}",)),
             f"-m addrtype --src-type LOCAL -j {MARK_MASQ}",
             f"-m addrtype --src-type LOCAL -j {self._cluster}",
         )
@@ -238,9 +240,13 @@ class _Port:
         """Evenly over the endpoints; with affinity, first where the client has been."""
         port = self._port
         rules = []
+        pods = self._network.local_pods
         if is_internal:
             match = self._match("cluster IP", port.cluster_ip, port.port)
-            rules.append(f"! -s {self._network.cluster_cidr} {match} -j {MARK_MASQ}")
+            if self._network.masquerade_all:
+                rules.append(f"{match} -j {MARK_MASQ}")
+            elif pods is not None:
+                rules.append(f"{pods.in_iptables(negated=True)} {match} -j {MARK_MASQ}")
         names = [self._endpoint_chain(item) for item in endpoints]
         if port.affinity_s is not None:
             rules += [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
@@ -32,6 +33,7 @@ class _Packet:
     protocol: str
     dport: int
     from_node_itself: bool
+    came_in_by: str
     mark: int = 0
     dnated: bool = False
     masqueraded: bool = False
@@ -47,9 +49,12 @@ class IptablesTracer:
         self._node = frozenset(node_addresses)
         self._remembered = remembered or {}
 
-    def packet(self, src: str, dst: str, protocol: str, dport: int, *, from_node_itself: bool = False) -> Fate:
-        """The fate of a new connection's first packet."""
-        first = _Packet(src=src, dst=dst, protocol=protocol, dport=dport, from_node_itself=from_node_itself)
+    def packet(
+        self, src: str, dst: str, protocol: str, dport: int, *, from_node_itself: bool = False, came_in_by: str = "eth0"
+    ) -> Fate:
+        """The fate of a new connection's first packet. `came_in_by`: name of the interface, unless the node itself sends."""
+        by = "" if from_node_itself else came_in_by
+        first = _Packet(src=src, dst=dst, protocol=protocol, dport=dport, from_node_itself=from_node_itself, came_in_by=by)
         ends = list(self._route(first))
         verdicts: set[Verdict] = {verdict for _, verdict in ends}
         if len(verdicts) > 1:
@@ -152,6 +157,8 @@ class IptablesTracer:
                     held = True
                 case "-s":
                     held = IPv4Address(packet.src) in IPv4Network(value)
+                case "-i":
+                    held = fnmatchcase(packet.came_in_by, value.replace("+", "*"))
                 case "-d":
                     held = IPv4Address(packet.dst) in IPv4Network(value)
                 case "-p":
