@@ -11,6 +11,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from orchestrator.errors import ScenarioError, UsageError
 from orchestrator.experiment import Host, Loaded, Observer, load_saved, stop_on_signals
+from orchestrator.faults.arming import TTL_MARGIN_S
 from orchestrator.loadgen.locust import START_FILE, fetch_samples, start_load
 from orchestrator.model.plan import Plan, Role, StepPlan
 from orchestrator.registry import ACTIONS
@@ -72,7 +73,11 @@ class Session:
         steps = tuple(replace(step, step=f"{_token()}-{step.kind}-{index}") for index, step in enumerate(plan.timeline, 1))
         world = self.world.planned(plan)
         at_ns = self.world.clock.now_mono_ns() + round(STRIKE_AHEAD_S * 1e9)
-        self._remember(*self.steps(), *(step for step in steps if step.kind != SCALE))
+        faults = tuple(step for step in steps if step.kind != SCALE)
+        self._remember(*self.steps(), *faults)
+        # What a fault does inside a container expires there; a container that has ended needs somebody who starts it.
+        if targets := sorted({target for step in faults for target in step.targets}):
+            world.revive_later(targets, STRIKE_AHEAD_S + (lasts_s if for_s is None else for_s) + TTL_MARGIN_S)
         for step in steps:
             ACTIONS[step.kind].arm(step, world, at_ns)
         world.clock.sleep_until_mono_ns(at_ns)

@@ -136,6 +136,10 @@ class Testbed:
     def is_running(self, container: str) -> bool:
         return container in self._ids and self._engine.is_running(self._id(container))
 
+    def revive_later(self, containers: Sequence[str], after_s: float) -> None:
+        """Those that have ended by then, and that nobody has started meanwhile, start again: also when we are gone."""
+        self._claim.warden.revive_later([self._id(name) for name in containers if name in self._ids], after_s)
+
     def host_port(self, container: str, port: int) -> int:
         return self._engine.host_port(self._id(container), port)
 

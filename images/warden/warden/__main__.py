@@ -1,8 +1,11 @@
-"""Entry point. Without arguments: guard a run and wait for its end. `list-guards`, `delete-guards RUN...`: for clean-up."""
+"""Entry point. Without arguments: guard a run and wait for its end. `list-guards`, `delete-guards RUN...`: for clean-up.
+`revive SECONDS CONTAINER...`: start what has ended by then.
+"""
 
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from warden import host
@@ -33,6 +36,14 @@ def reap_run(run_id: str) -> list[str]:
     return reap(docker.from_env(timeout=90), run_id)
 
 
+def revive_later(containers: Sequence[str], after_s: float) -> list[str]:
+    import docker  # noqa: TID251 - 0.3 s that the guard must not wait for
+
+    from warden.reviving import revive
+
+    return revive(docker.from_env(timeout=90), containers, after_s)
+
+
 def main(argv: list[str]) -> int:
     match argv:
         case []:
@@ -41,8 +52,10 @@ def main(argv: list[str]) -> int:
             sys.stdout.write(json.dumps(sorted(host.guard_tables())) + "\n")
         case ["delete-guards", *runs]:
             sys.stdout.write(json.dumps([run for run in runs if host.delete_guard(run)]) + "\n")
+        case ["revive", after_s, *containers]:
+            sys.stdout.write(json.dumps(revive_later(containers, float(after_s))) + "\n")
         case _:
-            sys.stderr.write("usage: warden [list-guards | delete-guards RUN...]\n")
+            sys.stderr.write("usage: warden [list-guards | delete-guards RUN... | revive SECONDS CONTAINER...]\n")
             return 64
     return 0
 

@@ -12,6 +12,7 @@ from orchestrator.render.guard import render_guard
 from warden.config import decode_config
 from warden.host import COMMENT, TABLE, decode_routes
 from warden.reaper import reap
+from warden.reviving import revive
 from warden.watch import End, watch
 
 
@@ -130,6 +131,52 @@ class Client:
     containers: Things = field(default_factory=Things)
     networks: Things = field(default_factory=Things)
     volumes: Things = field(default_factory=Things)
+
+
+@dataclass
+class Ended:
+    """A container of docker's client that can end and start."""
+
+    state: dict[str, object]
+    starts: int = 0
+
+    @property
+    def attrs(self) -> dict[str, object]:
+        return {"State": dict(self.state)}
+
+    def start(self) -> None:
+        self.starts += 1
+
+
+class Named(dict[str, Ended]):
+    @property
+    def containers(self) -> "Named":
+        return self
+
+    def get(self, key: str, default: object = None) -> Any:
+        if key not in self:
+            raise docker.errors.NotFound(key)
+        return self[key]
+
+
+def test_what_a_fault_ended_starts_again_unless_somebody_was_quicker() -> None:
+    engine = Named(
+        dead=Ended({"Running": True, "StartedAt": "1"}),
+        alive=Ended({"Running": True, "StartedAt": "1"}),
+        healed=Ended({"Running": True, "StartedAt": "1"}),
+        struck_twice=Ended({"Running": True, "StartedAt": "1"}),
+        removed=Ended({"Running": True, "StartedAt": "1"}),
+    )
+
+    def meanwhile(seconds: float) -> None:
+        assert seconds == 30.0
+        engine["dead"].state["Running"] = False
+        engine["healed"].state["StartedAt"] = "2"
+        engine["struck_twice"].state.update(Running=False, StartedAt="2")
+        del engine["removed"]
+
+    assert revive(engine, [*engine, "never-there"], 30.0, sleep=meanwhile) == ["dead"]
+    assert {name: item.starts for name, item in engine.items() if item.starts} == {"dead": 1}
 
 
 def reaped(client: Any) -> list[str]:
