@@ -1,9 +1,11 @@
 """Whether faults of links do what they say: loss, rate and delay as a peer measures them, and how late each strikes."""
 
+import math
 import statistics
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import docker
 import pytest
@@ -37,6 +39,9 @@ last, ended = read()
 print((last - first) * 8 / (ended - began) / 1e6)
 """
 PINGS = 60
+MEDIAN_MS, P99_MS, KNOWN_WITHIN_MS = 5.0, 20.0, 2.0
+MACHINE_P99_MS = 10.0
+"""Of a bare sleep: a machine that wakes nobody in time cannot show how well we do."""
 INSTANTS = {
     "partition": {"addresses": ["peer"]},
     "loss": {"ratio": 0.1},
@@ -45,7 +50,8 @@ INSTANTS = {
     "link-down": {},
     "process-pause": {"process": "echo"},
 }
-REPEATS = 15
+REPEATS = 34
+"""Of each fault: 200 strikes together."""
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +111,42 @@ def round_trips_ms(lab: Lab) -> list[float]:
     return [float(line.rpartition("time=")[2].split()[0]) for line in output.splitlines() if "time=" in line]
 
 
-@pytest.mark.parametrize("fault", INSTANTS)
-def test_instants(lab: Lab, fault: str) -> None:
-    late_ms = []
-    for _ in range(REPEATS):
-        id = lab.strike(fault, INSTANTS[fault])
-        event = lab.subject.wait_event("fault-effective", id=id)
-        late_ms.append((event["t_mono_ns"] - event["fields"]["at_mono_ns"]) / 1e6)
-        lab.heal(id)
-    tell(f"{fault} strikes {statistics.median(late_ms):.2f} ms after its instant in the median, {max(late_ms):.2f} ms at most")
-    assert len(late_ms) == REPEATS
+@pytest.mark.timeout(600)
+def test_instants(lab: Lab) -> None:
+    """Each beside a bare sleep until the same instant: how late that wakes is the machine's share."""
+    strikes: list[Strike] = []
+    for fault, parameters in INSTANTS.items():
+        found = [strike_beside_sleep(lab, fault, parameters) for _ in range(REPEATS)]
+        late_ms, known_ms = [item.late_ms for item in found], [item.known_within_ms for item in found]
+        tell(
+            f"{fault}: {statistics.median(late_ms):.2f} ms from its instant in the median, {max(late_ms):.2f} ms at most; "
+            f"known within {statistics.median(known_ms):.2f} ms, {max(known_ms):.2f} ms at most"
+        )
+        strikes += found
+    late, bare, known = (sorted(getattr(item, name) for item in strikes) for name in ("late_ms", "bare_ms", "known_within_ms"))
+    rank = math.ceil(0.99 * len(strikes)) - 1
+    tell(
+        f"{len(strikes)} strikes: median {statistics.median(late):.2f} ms, p99 {late[rank]:.2f} ms from plan; a bare sleep's: "
+        f"{statistics.median(bare):.2f} ms, {bare[rank]:.2f} ms; known within {statistics.median(known):.2f} ms, p99 {known[rank]:.2f} ms"
+    )
+    if bare[rank] > MACHINE_P99_MS:
+        pytest.skip(f"INVALID: a bare sleep's p99 is {bare[rank]:.1f} ms on this machine now")
+    assert statistics.median(late) <= MEDIAN_MS
+    assert late[rank] <= P99_MS
+    assert statistics.median(known) <= KNOWN_WITHIN_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    late_ms: float
+    bare_ms: float
+    known_within_ms: float
+
+
+def strike_beside_sleep(lab: Lab, fault: str, parameters: dict[str, object]) -> Strike:
+    id, at_ns = lab.arm(fault, parameters)
+    time.sleep(max(0, at_ns - time.monotonic_ns()) / 1e9)
+    woken_ns = time.monotonic_ns()
+    event = lab.subject.wait_event("fault-effective", id=id)
+    lab.heal(id)
+    return Strike(abs(event["t_mono_ns"] - at_ns) / 1e6, (woken_ns - at_ns) / 1e6, event["fields"]["known_within_ms"])

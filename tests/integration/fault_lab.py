@@ -58,13 +58,18 @@ class Lab:
     def received(self, container: RoleContainer, what: str = "rx_packets") -> int:
         return int(container.run("cat", f"/sys/class/net/eth0/statistics/{what}"))
 
-    def strike(self, fault: str, parameters: Mapping[str, object], *, ttl_s: float = 60, ahead_s: float = 0.4) -> str:
-        """Arm for a moment from now, wait for the effect, return the id. Containers are named, not addressed."""
+    def arm(self, fault: str, parameters: Mapping[str, object], *, ttl_s: float = 60, ahead_s: float = 0.4) -> tuple[str, int]:
+        """Id and instant, a moment from now. Containers are named, not addressed."""
         id = f"step-{next(_numbers)}"
         at_mono_ns = time.monotonic_ns() + round(ahead_s * 1e9)
         resolved = {key: self._resolve(key, value) for key, value in parameters.items()}
         answer = self.subject.ctl(op="arm", id=id, fault=fault, at_mono_ns=at_mono_ns, ttl_s=ttl_s, parameters=resolved)
         assert answer == {"ok": True, "state": "armed"}, answer
+        return id, at_mono_ns
+
+    def strike(self, fault: str, parameters: Mapping[str, object], *, ttl_s: float = 60, ahead_s: float = 0.4) -> str:
+        """Arm, wait for the effect, return the id."""
+        id, at_mono_ns = self.arm(fault, parameters, ttl_s=ttl_s, ahead_s=ahead_s)
         effective = self.subject.wait_event("fault-effective", id=id)
         assert effective["t_mono_ns"] >= at_mono_ns
         return id

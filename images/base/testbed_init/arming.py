@@ -140,6 +140,7 @@ class Armoury:
             armed.state = FaultState.PREPARED
 
     def _fire(self, armed: ArmedFault) -> int | None:
+        began_ns = self.kernel.clock()
         try:
             effect: Effect = armed.fault.fire()
         except (FaultError, OSError) as error:
@@ -147,7 +148,9 @@ class Armoury:
             return None
         armed.state = FaultState.EFFECTIVE
         armed.holds_restarts = effect.holds_restarts
-        self._report("fault-effective", armed, effect.evidence, t_mono_ns=effect.t_mono_ns)
+        # It struck after the one and before the other: the instant that is reported is known so well.
+        known_within_ms = (effect.t_mono_ns - began_ns) / 1e6
+        self._report("fault-effective", armed, effect.evidence, t_mono_ns=effect.t_mono_ns, known_within_ms=known_within_ms)
         return effect.exit_status
 
     def _heal(self, armed: ArmedFault, event: str, state: FaultState) -> None:
@@ -168,7 +171,6 @@ class Armoury:
         armed.state = FaultState.FAILED
         self._report("fault-failed", armed, f"{stage}: {error}")
 
-    def _report(self, event: str, armed: ArmedFault, evidence: str, t_mono_ns: int | None = None) -> None:
-        self.events.emit(
-            event, t_mono_ns=t_mono_ns, fault=armed.name, id=armed.id, at_mono_ns=armed.at_mono_ns, evidence=evidence
-        )
+    def _report(self, event: str, armed: ArmedFault, evidence: str, t_mono_ns: int | None = None, **fields: float) -> None:
+        about = {"fault": armed.name, "id": armed.id, "at_mono_ns": armed.at_mono_ns, "evidence": evidence, **fields}
+        self.events.emit(event, t_mono_ns=t_mono_ns, **about)

@@ -64,7 +64,14 @@ def test_a_fault_fires_at_its_instant_with_evidence(bench):
     bench.advance_to(AT_NS)
     assert bench.kernel.interfaces["eth0"] is False
     assert bench.events.named("fault-effective") == [
-        {"t_mono_ns": AT_NS, "fault": "link-down", "id": "step-1", "at_mono_ns": AT_NS, "evidence": "eth0 down"}
+        {
+            "t_mono_ns": AT_NS,
+            "fault": "link-down",
+            "id": "step-1",
+            "at_mono_ns": AT_NS,
+            "evidence": "eth0 down",
+            "known_within_ms": 0.0,
+        }
     ]
 
 
