@@ -25,8 +25,8 @@ from orchestrator.testbed.labels import EXPIRES, OWNER_PID
 from orchestrator.testbed.run import Run
 from orchestrator.testbed.world import Testbed
 
-STRIKE_AHEAD_S = 0.6
-"""From the command to the strike: time to arm what fires on the clock."""
+STRIKE_AHEAD_S, ARMING_S = 0.6, 0.2
+"""From the command to the strike: time to arm what fires on the clock; and for each fault more that strikes with it."""
 STEPS = "interactive.json"
 SCALE = "scale"
 """No fault: there is nothing to heal."""
@@ -72,12 +72,13 @@ class Session:
         # An id is used once in a container's life.
         steps = tuple(replace(step, step=f"{_token()}-{step.kind}-{index}") for index, step in enumerate(plan.timeline, 1))
         world = self.world.planned(plan)
-        at_ns = self.world.clock.now_mono_ns() + round(STRIKE_AHEAD_S * 1e9)
         faults = tuple(step for step in steps if step.kind != SCALE)
         self._remember(*self.steps(), *faults)
+        ahead_s = STRIKE_AHEAD_S + ARMING_S * (len(steps) - 1)
         # What a fault does inside a container expires there; a container that has ended needs somebody who starts it.
         if targets := sorted({target for step in faults for target in step.targets}):
-            world.revive_later(targets, STRIKE_AHEAD_S + (lasts_s if for_s is None else for_s) + TTL_MARGIN_S)
+            world.revive_later(targets, ahead_s + (lasts_s if for_s is None else for_s) + TTL_MARGIN_S)
+        at_ns = world.clock.now_mono_ns() + round(ahead_s * 1e9)
         for step in steps:
             ACTIONS[step.kind].arm(step, world, at_ns)
         world.clock.sleep_until_mono_ns(at_ns)

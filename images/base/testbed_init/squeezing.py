@@ -15,6 +15,7 @@ from pathlib import Path
 from testbed_init.orders import serve
 
 PERIOD_S = 0.1
+SETTLE_S = 0.25
 
 
 class Squeeze:
@@ -35,7 +36,7 @@ class Squeeze:
                 self._share, self._struck = float(words[0]), True
                 struck_ns = time.monotonic_ns()
                 self._stop()
-                return f"{struck_ns} {count_stopped()}"
+                return f"{struck_ns} {await_stopped()}"
             case "release":
                 self.end()
                 return f"{self._stopped_s:.3f}"
@@ -84,6 +85,14 @@ def signal_others(number: int) -> None:
         os.kill(-1, number)
     except ProcessLookupError:
         return  # there are none
+
+
+def await_stopped() -> int:
+    """How many processes are stopped, once the first is: on a busy machine the signal waits until its process is next to run."""
+    ends_s = time.monotonic() + SETTLE_S
+    while (stopped := count_stopped()) == 0 and time.monotonic() < ends_s:
+        time.sleep(0.001)
+    return stopped
 
 
 def count_stopped() -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from testbed_init.faults.seam import Effect, Fault, FaultError, refuse_unknown
 from testbed_init.kernel import Kernel
 
-SETTLE_NS = 50_000_000
+SETTLE_NS = 250_000_000
 """A process stops when it is next scheduled; one that is not stopped by then was not going to be."""
 AT_REST = frozenset("TtZX")
 
@@ -33,7 +33,7 @@ class Pause:
             if set(states.values()) <= AT_REST:
                 return Effect(t_mono_ns=struck_ns, evidence=render_counts(states), holds_restarts=True)
             if self.kernel.clock() - struck_ns > SETTLE_NS:
-                raise FaultError(f"pause: not all processes stopped within 50 ms: {render_counts(states)}")
+                raise FaultError(f"pause: not all processes stopped within 250 ms: {render_counts(states)}")
 
     def heal(self) -> str:
         """Let everything run again; SIGCONT does nothing to a process that runs."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from testbed_init.faults.seam import Effect, Fault, FaultError, refuse_unknown, text_of
 from testbed_init.kernel import Kernel, signal_number
 
-SETTLE_NS = 50_000_000
+SETTLE_NS = 250_000_000
 """A signal is taken when the process is next scheduled; one that has shown no effect by then was not going to."""
 GONE = frozenset({None, "Z", "X"})
 STOPPED = frozenset({"T", "t"})
@@ -149,4 +149,4 @@ def await_state(kernel: Kernel, pid: int, wanted: frozenset[str | None], what: s
     struck_ns = kernel.clock()
     while (state := kernel.process_state(pid)) not in wanted:
         if kernel.clock() - struck_ns > SETTLE_NS:
-            raise FaultError(f"{what} (pid {pid}) is still in state {state} after 50 ms")
+            raise FaultError(f"{what} (pid {pid}) is still in state {state} after 250 ms")
