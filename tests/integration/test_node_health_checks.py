@@ -63,7 +63,7 @@ def status(lab: ClusterLab, port: int, path: str = "/") -> int | str:
         return httpx.get(f"http://{lab.node_ip}:{port}{path}", trust_env=False, timeout=2.0).status_code
     except httpx.ConnectError:
         return REFUSED
-    except httpx.ReadError:  # the port was closed between the handshake and the answer
+    except (httpx.ReadError, httpx.RemoteProtocolError):  # the port was closed between the handshake and the answer
         return CUT
 
 
