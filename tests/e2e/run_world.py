@@ -10,21 +10,21 @@ from testbed_command import RUN_LABEL
 ROLE_LABEL, CONTAINER_LABEL = "ingress-testbed.role", "ingress-testbed.container"
 
 # Links and addresses, routes, queues and what faults put into netfilter, to the byte; processes of init's own, and whether they are
-# stopped. Left out is what another life or another pod changes: numbers of links, and the bridge's carrier.
+# stopped. Left out is what another life or another pod changes: numbers of links, the links and the bridge of pods, pods that outlived their agent.
 LOOK = """
 import json, os, re, subprocess
 def run(*argv):
     return subprocess.run(argv, capture_output=True, text=True, timeout=10).stdout.splitlines()
 state = {"processes": {}}
 for argv in (["ip", "-brief", "address"], ["ip", "route"], ["tc", "qdisc"], ["nft", "--stateless", "list", "ruleset", "netdev"]):
-    state[" ".join(argv)] = sorted(re.sub("@if[0-9]+", "", line) for line in run(*argv) if not line.startswith(("veth", "cbr0")))
+    state[" ".join(argv)] = sorted(re.sub("@if[0-9]+", "", line) for line in run(*argv) if not re.search("(^|dev )(veth|cbr0)", line))
 for entry in filter(str.isdigit, os.listdir("/proc")):
     try:
         fields = open(f"/proc/{entry}/stat").read().rpartition(") ")[2].split()
         words = open(f"/proc/{entry}/cmdline").read().split("\\0")
     except OSError:
         continue
-    if int(fields[1]) == 1:
+    if int(fields[1]) == 1 and not words[0].startswith("nginx"):
         state["processes"][" ".join(words[:3])] = "stopped" if fields[0] in "Tt" else "running"
 print(json.dumps(state))
 """
@@ -78,3 +78,14 @@ class RunWorld:
             return container.status
         status, output = container.exec_run(["python3", "-c", LOOK])
         return json.loads(output) if status == 0 else output.decode()
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Container -> what was and what is, of each part of the state that is not equal."""
+    return {
+        name: {key: (before[name][key], after[name][key]) for key in before[name] if before[name][key] != after[name][key]}
+        if isinstance(after.get(name), dict)
+        else after.get(name)
+        for name in before
+        if after.get(name) != before[name]
+    }

@@ -7,11 +7,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
-from run_world import RunWorld
+from run_world import RunWorld, differences
 from testbed_command import ROOT, Left, Testbed
 
 pytestmark = pytest.mark.e2e
@@ -33,14 +32,13 @@ FAULTS = [
     {"fault": "controlplane-down"},
 ]
 NODES = 11
-EXPIRE_S = 5.0
+EXPIRE_S = 1.0
 MARGIN_S = 30.0
 """A fault expires so long after its planned end."""
 HEAL_DEADLINE_S = 40.0
 INJECT = """
 import json, sys, time
 from pathlib import Path
-from typing import Any
 from orchestrator.cli.interactive import _session
 run, results, faults, expire_s = sys.argv[1:]
 with _session(run, Path(results)) as session:
@@ -53,16 +51,6 @@ with _session(run, Path(results)) as session:
     print("struck", flush=True)
     time.sleep(600)
 """
-
-
-def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: {key: (before[name][key], after[name][key]) for key in before[name] if before[name][key] != after[name][key]}
-        if isinstance(after.get(name), dict)
-        else after.get(name)
-        for name in before
-        if after.get(name) != before[name]
-    }
 
 
 def test_every_fault_expires_when_its_orchestrator_was_killed(
