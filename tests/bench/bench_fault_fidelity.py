@@ -39,6 +39,8 @@ last, ended = read()
 print((last - first) * 8 / (ended - began) / 1e6)
 """
 PINGS = 60
+SETTLE_S = 0.1
+"""Until the log is asked for what happened: reading it takes the engine's CPU."""
 MEDIAN_MS, P99_MS, KNOWN_WITHIN_MS = 5.0, 20.0, 2.0
 MACHINE_P99_MS = 10.0
 """Of a bare sleep: a machine that wakes nobody in time cannot show how well we do."""
@@ -112,17 +114,20 @@ def round_trips_ms(lab: Lab) -> list[float]:
 
 
 @pytest.mark.timeout(600)
-def test_instants(lab: Lab) -> None:
+def test_instants() -> None:
     """Each beside a bare sleep until the same instant: how late that wakes is the machine's share."""
     strikes: list[Strike] = []
+    client = docker.from_env()
     for fault, parameters in INSTANTS.items():
-        found = [strike_beside_sleep(lab, fault, parameters) for _ in range(REPEATS)]
+        with fault_lab(client, ground=["frames", "rate", "delay"]) as lab:
+            found = [strike_beside_sleep(lab, fault, parameters) for _ in range(REPEATS)]
         late_ms, known_ms = [item.late_ms for item in found], [item.known_within_ms for item in found]
         tell(
             f"{fault}: {statistics.median(late_ms):.2f} ms from its instant in the median, {max(late_ms):.2f} ms at most; "
             f"known within {statistics.median(known_ms):.2f} ms, {max(known_ms):.2f} ms at most"
         )
         strikes += found
+    client.close()
     late, bare, known = (sorted(getattr(item, name) for item in strikes) for name in ("late_ms", "bare_ms", "known_within_ms"))
     rank = math.ceil(0.99 * len(strikes)) - 1
     tell(
@@ -147,6 +152,7 @@ def strike_beside_sleep(lab: Lab, fault: str, parameters: dict[str, object]) -> 
     id, at_ns = lab.arm(fault, parameters)
     time.sleep(max(0, at_ns - time.monotonic_ns()) / 1e9)
     woken_ns = time.monotonic_ns()
+    time.sleep(SETTLE_S)
     event = lab.subject.wait_event("fault-effective", id=id)
     lab.heal(id)
     return Strike(abs(event["t_mono_ns"] - at_ns) / 1e6, (woken_ns - at_ns) / 1e6, event["fields"]["known_within_ms"])
