@@ -30,11 +30,13 @@ from orchestrator.testbed.prerequisites import (
     TakenSubnet,
     judge_engine,
     judge_kernel,
+    judge_steal,
     judge_subnets,
 )
 
 __all__ = ["Check", "State", "check_engine", "check_environment"]
 
+SAMPLE_CPU = "head -n 1 /proc/stat; sleep 1; head -n 1 /proc/stat"
 BRIDGE_NAME = "com.docker.network.bridge.name"
 
 
@@ -61,9 +63,11 @@ def check_engine(client: docker.APIClient, image: str | None) -> tuple[Check, ..
             name="kernel features", state=State.LIMITED, found="not tried: no images", cost="run `make images`, then this again"
         )
         return (*engine, untried, _judge_subnets(read_subnets(client, None)))
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor(max_workers=3) as pool:
         kernel, subnets = pool.submit(read_kernel, client, image), pool.submit(read_subnets, client, image)
-        return (*engine, *judge_kernel(kernel.result()), _judge_subnets(subnets.result()))
+        samples = pool.submit(run_helper, client, image, ["sh", "-c", SAMPLE_CPU])
+        steal = judge_steal(samples.result())
+        return (*engine, steal, *judge_kernel(kernel.result()), _judge_subnets(subnets.result()))
 
 
 def _judge_subnets(taken: Sequence[TakenSubnet]) -> Check:

@@ -37,6 +37,9 @@ class Check:
     required: bool = False
 
 
+MUCH_STEAL_RATIO = 0.05
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFacts:
     """What an engine says of itself."""
@@ -128,6 +131,21 @@ def judge_engine(facts: EngineFacts) -> tuple[Check, ...]:
             found=f"{facts.memory_bytes / 2**30:.1f} GiB",
             cost="" if enough_memory else "about 60 MiB a node, 300 MiB for the rest: keep clusters small",
         ),
+    )
+
+
+def judge_steal(samples: str) -> Check:
+    """Two `cpu` lines of /proc/stat, one a moment after the other (proc(5): jiffies, `steal` is the eighth)."""
+    first, last = ([int(word) for word in line.split()[1:9]] for line in samples.splitlines())
+    passed = [now - before for before, now in zip(first, last, strict=True)]
+    ratio = passed[7] / max(1, sum(passed))
+    return Check(
+        name="CPU taken away",
+        state=State.OK if ratio <= MUCH_STEAL_RATIO else State.LIMITED,
+        found=f"{ratio:.0%} at this moment (steal)",
+        cost=""
+        if ratio <= MUCH_STEAL_RATIO
+        else "others on the same host are served first: late senders make runs INVALID",
     )
 
 

@@ -18,6 +18,7 @@ from orchestrator.testbed.prerequisites import (
     TakenSubnet,
     judge_engine,
     judge_kernel,
+    judge_steal,
     judge_subnets,
 )
 
@@ -104,6 +105,13 @@ def test_conntrack_table_is_told_as_the_rate_that_it_bears() -> None:
 )
 def test_slow_clock_source_is_named(source: str | None, state: State) -> None:
     assert by_name(judge_kernel(replace(KERNEL, files={**KERNEL.files, CLOCK_SOURCE: source})))["clock source"].state is state
+
+
+@pytest.mark.parametrize(("stolen", "state", "found"), [(2, State.OK, "1%"), (76, State.LIMITED, "38%")])
+def test_cpu_that_the_host_gives_to_others_is_told(stolen: int, state: State, found: str) -> None:
+    check = judge_steal(f"cpu  100 0 50 800 0 0 10 5 0 0\ncpu  {200 - stolen} 0 100 850 0 0 10 {5 + stolen} 0 0\n")
+    assert (check.state, check.found) == (state, f"{found} at this moment (steal)")
+    assert ("INVALID" in check.cost) == (state is State.LIMITED)
 
 
 def test_little_disk_is_limited() -> None:
