@@ -43,11 +43,14 @@ def chaos(
             f"{len(done)}/{len(request.cells)}  {finished.cell.fault}, trial {finished.cell.trial}: {state}", markup=False
         )
 
-    with prepare_host(console) as host:
-        finished = run_matrix(request, host, results=results, observe=lambda cell: RunDisplay(console, quiet=True), told=tell)
-    root = results / "chaos" / request.chaos.name
-    matrix = assess_matrix(request, finished, root=root)
-    report = save_matrix(matrix, root)
-    typer.echo((root / ("matrix.json" if as_json else "summary.md")).read_text(encoding="utf-8"))
-    console.print(f"report: {report}", soft_wrap=True)
-    return ExitCode.PASS if all(item.outcome is not None and not item.problem for item in finished) else ExitCode.INVALID
+    try:
+        with prepare_host(console) as host:
+            run_matrix(request, host, results=results, observe=lambda cell: RunDisplay(console, quiet=True), told=tell)
+    finally:
+        # Also when it was interrupted: what has been measured stays.
+        if done:
+            root = results / "chaos" / request.chaos.name
+            report = save_matrix(assess_matrix(request, done, root=root), root)
+            typer.echo((root / ("matrix.json" if as_json else "summary.md")).read_text(encoding="utf-8"))
+            console.print(f"report: {report}", soft_wrap=True)
+    return ExitCode.PASS if all(item.outcome is not None and not item.problem for item in done) else ExitCode.INVALID
