@@ -57,6 +57,10 @@ class RunWorld:
         found = self._engine.containers.list(all=True, filters={"label": f"{RUN_LABEL}={self._run_id}"}, ignore_removed=True)
         return {item.labels[CONTAINER_LABEL]: item for item in found if item.labels[ROLE_LABEL] != "warden"}
 
+    def started_at(self) -> dict[str, str]:
+        """When the engine last started each container."""
+        return {name: item.attrs["State"]["StartedAt"] for name, item in self.containers().items()}
+
     def address(self, container: str, network: str = "nodes") -> str:
         (planned,) = (item for item in self.plan["containers"] if item["name"] == container)
         return next(str(item["address"]) for item in planned["attachments"] if item["network"] == network)
