@@ -143,9 +143,7 @@ def judge_steal(samples: str) -> Check:
         name="CPU taken away",
         state=State.OK if ratio <= MUCH_STEAL_RATIO else State.LIMITED,
         found=f"{ratio:.0%} at this moment (steal)",
-        cost=""
-        if ratio <= MUCH_STEAL_RATIO
-        else "others on the same host are served first: late senders make runs INVALID",
+        cost="" if ratio <= MUCH_STEAL_RATIO else "others on the same host are served first: late senders make runs INVALID",
     )
 
 
