@@ -41,6 +41,7 @@ class ComposeService(_Strict):
     cap_add: tuple[str, ...]
     security_opt: tuple[str, ...] = ()
     cpu_shares: int | None = Field(default=None, ge=2)
+    cgroup_parent: Literal["/"] | None = None
     mem_limit: str
     pids_limit: int = Field(ge=1)
     ulimits: dict[str, ComposeUlimit] = {}

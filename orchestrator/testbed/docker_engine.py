@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import cached_property
 from typing import Any
 
 import docker  # noqa: TID251 - this package is docker's only importer
@@ -118,6 +119,7 @@ class DockerEngine:
             sysctls=dict(spec.sysctls),
             ulimits=[DockerUlimit(name=item.name, soft=item.soft, hard=item.hard) for item in spec.ulimits],
             cpu_shares=spec.cpu_shares,
+            cgroup_parent=spec.cgroup_parent if spec.cgroup_parent and self._makes_cgroups else None,
             mem_limit=spec.mem_limit,
             pids_limit=spec.pids_limit,
             dns=list(spec.dns) or None,
@@ -126,6 +128,11 @@ class DockerEngine:
             log_config=LogConfig(type="json-file", config=dict(spec.log_options)),
             init=False,
         )
+
+    @cached_property
+    def _makes_cgroups(self) -> bool:
+        """Whether a group can be named by its path. With systemd it would have to be a slice."""
+        return bool(self._api.info()["CgroupDriver"] == "cgroupfs")
 
     def put_archive(self, container: str, archive: bytes) -> None:
         with engine_border(f"put files into {container}"):

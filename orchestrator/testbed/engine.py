@@ -44,6 +44,8 @@ class ContainerSpec:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     ulimits: tuple[Ulimit, ...] = ()
     cpu_shares: int | None = None
+    cgroup_parent: str | None = None
+    """Where its control group stands, if the engine makes groups itself (driver cgroupfs); None: in the engine's own."""
     mem_limit: str | None = None
     pids_limit: int | None = None
     dns: tuple[str, ...] = ()

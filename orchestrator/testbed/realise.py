@@ -113,6 +113,7 @@ def _spec(
         sysctls={**service.sysctls, **(sysctls or {})},
         ulimits=tuple(Ulimit(name=key, soft=item.soft, hard=item.hard) for key, item in service.ulimits.items()),
         cpu_shares=service.cpu_shares,
+        cgroup_parent=service.cgroup_parent,
         mem_limit=service.mem_limit,
         pids_limit=service.pids_limit,
         # The host's network has the host's resolver; Docker refuses another one there.

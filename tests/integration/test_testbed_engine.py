@@ -45,3 +45,15 @@ class TestDockerEngine(EngineContract):
         engine = connect()
         yield Subject(engine, image, free_subnet(IPv4Network("198.18.192.0/19")))
         engine.close()
+
+    def test_a_container_stands_in_the_named_group_where_the_engine_makes_groups_itself(
+        self, subject: Subject, mark: str
+    ) -> None:
+        container = subject.engine.create_container(self.container(subject, mark, cpu_shares=8192, cgroup_parent="/"))
+        subject.engine.start(container)
+        client = docker.from_env()
+        driver = client.info()["CgroupDriver"]
+        settings = client.containers.get(container).attrs["HostConfig"]
+        client.close()
+        assert settings["CgroupParent"] == ("/" if driver == "cgroupfs" else "")
+        assert settings["CpuShares"] == 8192

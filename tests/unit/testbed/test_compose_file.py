@@ -69,6 +69,13 @@ def test_testbed_bridges_give_the_host_no_address() -> None:
     assert inhibited == {NetworkName.CLIENTS, NetworkName.NODES}
 
 
+def test_the_client_outweighs_the_engine_and_the_kernels_workers_too() -> None:
+    """Shares count among siblings: in the engine's own group they would be nothing beside what runs outside of it."""
+    parents = {role: service.cgroup_parent for role, service in compose_file().services.items()}
+    assert parents.pop(Role.CLIENT) == "/"
+    assert set(parents.values()) == {None}
+
+
 @pytest.mark.parametrize("name", list(NetworkName))
 def test_no_network_masquerades(name: NetworkName) -> None:
     assert compose_file().networks[name].driver_opts["com.docker.network.bridge.enable_ip_masquerade"] == "false"
