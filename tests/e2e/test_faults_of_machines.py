@@ -91,15 +91,18 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     assert started.status == 0, started.output
     assert started.directory is not None
     argv = [sys.executable, "-c", SESSION, started.run_id, str(testbed.results)]
-    with subprocess.Popen(
-        argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as session:
-        yield Up(world=RunWorld(engine, started.directory), session=session)
-        assert session.stdin is not None
-        session.stdin.close()
-    testbed("down", started.run_id)
-    testbed.stop_all()
-    engine.close()
+    try:
+        with subprocess.Popen(
+            argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as session:
+            yield Up(world=RunWorld(engine, started.directory), session=session)
+            assert session.stdin is not None
+            session.stdin.close()
+    finally:
+        down = testbed("down", started.run_id)
+        testbed.stop_all()
+        engine.close()
+    assert down.status == 0, down.output
 
 
 def serves(answer: str) -> bool:

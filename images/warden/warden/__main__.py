@@ -10,7 +10,7 @@ from pathlib import Path
 
 from warden import host
 from warden.config import decode_config
-from warden.events import emit
+from warden.events import emit, emit_clocks
 from warden.watch import End, watch
 
 CONFIG = Path("/etc/testbed/config.json")
@@ -20,8 +20,8 @@ def serve() -> int:
     config = decode_config(CONFIG.read_text(encoding="utf-8"))
     expires_mono_s = time.monotonic() + config.expires_in_s
     host.write_guard(config.guard)
-    emit("guard-written", routes=host.routes(), boot_id=host.boot_id(), t_wall_ns=time.time_ns())
-    end = watch(0, expires_mono_s=expires_mono_s, on_time=lambda: emit("clock", t_wall_ns=time.time_ns()))
+    emit_clocks("guard-written", routes=host.routes(), boot_id=host.boot_id())
+    end = watch(0, expires_mono_s=expires_mono_s, on_time=lambda: emit_clocks("clock"))
     left = reap_run(config.run_id) if end is not End.DONE else []
     host.delete_guard(config.run_id)
     emit("guard-deleted", reason=end.name.lower(), left=left)

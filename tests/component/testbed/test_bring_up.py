@@ -237,6 +237,16 @@ def test_control_returns_the_answer_of_init_and_raises_when_it_is_not_ok(tmp_pat
             testbed.control("node-1", {"op": "nonsense"})
 
 
+def test_an_answer_of_init_stands_when_what_it_armed_took_the_command_down(tmp_path: Path) -> None:
+    cluster = ScriptedCluster(node_kill_plan())
+    with running(cluster, tmp_path) as testbed:
+        cluster.engine.command = lambda container, argv: (137, '{"ok": true, "state": "armed"}\n')
+        assert testbed.control("node-1", {"op": "arm"})["state"] == "armed"
+        cluster.engine.command = lambda container, argv: (137, "")
+        with pytest.raises(CommandError, match="status 137"):
+            testbed.control("node-1", {"op": "arm"})
+
+
 def test_a_node_added_later_is_followed_and_one_removed_leaves_its_logs(tmp_path: Path) -> None:
     cluster = ScriptedCluster(node_kill_plan())
     with running(cluster, tmp_path) as testbed:

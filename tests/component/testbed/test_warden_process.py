@@ -9,6 +9,7 @@ import docker.errors
 import pytest
 
 from orchestrator.render.guard import render_guard
+from warden.clocks import read_clocks
 from warden.config import decode_config
 from warden.host import COMMENT, TABLE, decode_routes
 from warden.reaper import reap
@@ -54,6 +55,12 @@ def test_a_kept_run_outlives_the_stream_until_it_expires(pipe: tuple[int, int]) 
     os.close(pipe[1])
     ticks = iter([0.0, 0.0, 0.999, 2.0])
     assert watch(pipe[0], expires_mono_s=1.0, on_time=lambda: None, clock=lambda: next(ticks)) is End.EXPIRED
+
+
+def test_of_several_readings_of_both_clocks_the_one_that_nothing_interrupted_counts() -> None:
+    mono = iter([0, 900, 1000, 1010, 2000, 2500, 3000, 3100, 4000, 4900])
+    wall = iter([50_000, 51_005, 52_000, 53_000, 54_000])
+    assert read_clocks(lambda: next(mono), lambda: next(wall)) == (1005, 51_005)
 
 
 def test_routes_of_every_table_are_reported_but_the_default_and_the_local_ones() -> None:
