@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from testbed_command import Left, Testbed
 
+from kubectl_programs import NEWEST
+
 pytestmark = pytest.mark.e2e
 
 DEADLINE_S = 60.0
@@ -98,7 +100,7 @@ def test_kept_testbed_answers_kubectl_until_it_is_taken_down(testbed: Testbed, l
     directory = up.directory
     assert directory is not None
     try:
-        command = ["kubectl", "--kubeconfig", str(directory / "kubeconfig"), "--cache-dir", str(testbed.results / "cache")]
+        command = [str(NEWEST), "--kubeconfig", str(directory / "kubeconfig"), "--cache-dir", str(testbed.results / "cache")]
         service = subprocess.run(
             [*command, "get", "svc", "service-test"], capture_output=True, text=True, timeout=30, check=False
         )

@@ -20,8 +20,8 @@ from orchestrator.render.kubeconfig import render_kubeconfig
 from orchestrator.testbed.pki import make_secrets
 from testbed_init.events import RecordedEvents
 from tests.component.controlplane.cp_world import Kubelets, make_settings, node_status
+from tests.integration.kubectl_programs import NEWEST
 
-KUBECTL = "/usr/bin/kubectl"
 LOOPBACK = IPv4Address("127.0.0.1")
 Result = TypeVar("Result")
 
@@ -49,6 +49,7 @@ class Server:
         self.plane: ControlPlane
         self.kubelets: Kubelets
         self.port = 0
+        self.kubectl_program = NEWEST
 
     def __enter__(self) -> "Server":
         self._thread.start()
@@ -120,7 +121,7 @@ class Server:
     def kubectl(self, *arguments: str, text: str = "", status: int = 0) -> str:
         """What kubectl prints; its standard error too when it is expected to fail."""
         argv = [
-            KUBECTL,
+            str(self.kubectl_program),
             f"--kubeconfig={self.directory / 'kubeconfig'}",
             f"--cache-dir={self.directory / 'cache'}",
             *arguments,

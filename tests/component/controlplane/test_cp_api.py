@@ -295,3 +295,18 @@ async def test_lease_is_made_by_its_first_replacement() -> None:
     async with serve(World()) as api:
         assert (await api.ask("PUT", path, lease))[0] == 201
         assert (await api.ask("PUT", path, lease))[0] == 200
+
+
+async def test_openapi_names_the_kind_of_every_resource_that_is_written_in_both_versions() -> None:
+    async with serve(World()) as api:
+        _, second = await api.ask("GET", "/openapi/v2")
+        _, index = await api.ask("GET", "/openapi/v3")
+        third: set[str] = set()
+        for place in index["paths"].values():
+            _, document = await api.ask("GET", place["serverRelativeURL"])
+            third |= document["paths"].keys()
+    assert second["swagger"] == "2.0"
+    assert set(second["paths"]) == third
+    patch = second["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"]
+    assert patch["x-kubernetes-group-version-kind"] == {"group": "apps", "kind": "Deployment", "version": "v1"}
+    assert "dryRun" in [parameter["name"] for parameter in patch["parameters"]]

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from controlplane.api.discovery import VERSION
 from controlplane.errors import unknown_resource
 from controlplane.kinds.registry import RESOURCES
 from controlplane.objects import Object
 
-_PARAMETERS = [
-    {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
-    for name in ("dryRun", "fieldManager", "fieldValidation")
-]
+WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
+_PARAMETERS = [{"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}} for name in WRITE_PARAMETERS]
 
 
 def _place(group_version: str) -> str:
     return f"apis/{group_version}" if "/" in group_version else f"api/{group_version}"
+
+
+def each_kind(place: str | None = None) -> Iterator[tuple[str, Object]]:
+    """Path of the collection, and group, version and kind, of every resource (of one group and version)."""
+    for resource in RESOURCES:
+        here = _place(resource.group_version)
+        if place in (None, here):
+            scope = "namespaces/{namespace}/" if resource.is_namespaced else ""
+            kind = {"group": resource.group, "kind": resource.kind, "version": resource.version}
+            yield f"/{here}/{scope}{resource.plural}", kind
 
 
 def render_index() -> Object:
@@ -24,13 +35,8 @@ def render_index() -> Object:
 
 def render_document(place: str) -> Object:
     """Raises StatusError 404."""
-    resources = [resource for resource in RESOURCES if _place(resource.group_version) == place]
-    if not resources:
-        raise unknown_resource()
     paths: Object = {}
-    for resource in resources:
-        scope = "namespaces/{namespace}/" if resource.is_namespaced else ""
-        kind = {"group": resource.group, "kind": resource.kind, "version": resource.version}
+    for collection, kind in each_kind(place):
         operations = {
             method: {
                 "x-kubernetes-action": method,
@@ -40,12 +46,13 @@ def render_document(place: str) -> Object:
             }
             for method in ("post", "put", "patch")
         }
-        collection = f"/{place}/{scope}{resource.plural}"
         paths[collection] = {"post": operations["post"]}
         paths[f"{collection}/{{name}}"] = {"put": operations["put"], "patch": operations["patch"]}
+    if not paths:
+        raise unknown_resource()
     return {
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "v1.32.4"},
+        "info": {"title": "Kubernetes", "version": VERSION["gitVersion"]},
         "paths": paths,
         "components": {"schemas": {}},
     }

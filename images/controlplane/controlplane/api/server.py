@@ -8,7 +8,7 @@ import traceback
 
 from aiohttp import web
 
-from controlplane.api import discovery, openapi, subresources, writing
+from controlplane.api import discovery, openapi, openapi_v2, subresources, writing
 from controlplane.api.negotiation import negotiate
 from controlplane.api.paths import Target, parse_target
 from controlplane.api.queries import read_flag
@@ -75,6 +75,8 @@ class ApiServer:
                 return answer_json(discovery.render_group(group))
             case ["apis", group, version]:
                 return answer_json(discovery.render_resources(group, version))
+            case ["openapi", "v2"]:
+                return _answer_openapi_v2(request)
             case ["openapi", "v3"]:
                 return answer_json(openapi.render_index())
             case ["openapi", "v3", *place]:
@@ -104,6 +106,12 @@ class ApiServer:
             case "DELETE" if not target.name:
                 return await writing.delete_collection(cluster, target, request)
         raise method_not_allowed()
+
+
+def _answer_openapi_v2(request: web.BaseRequest) -> web.Response:
+    if openapi_v2.PROTOBUF in request.headers.get("Accept", ""):
+        return web.Response(body=openapi_v2.encode_document(), content_type=f"{openapi_v2.PROTOBUF}.v1.0+protobuf")
+    return answer_json(openapi_v2.render_document())
 
 
 def _answer_discovery(request: web.BaseRequest, *, is_core: bool) -> web.Response:
