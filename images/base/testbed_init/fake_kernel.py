@@ -50,6 +50,10 @@ class FakeKernel:
         """The time that the test set."""
         return self.now_ns
 
+    def yield_processor(self) -> None:
+        """The time that it takes passes."""
+        self.now_ns += 500_000
+
     def links(self) -> tuple[str, ...]:
         """Every interface, sorted."""
         return tuple(sorted(self.interfaces))

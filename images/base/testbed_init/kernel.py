@@ -40,6 +40,9 @@ class Kernel(Protocol):
     def clock(self) -> int:
         """CLOCK_MONOTONIC in ns."""
 
+    def yield_processor(self) -> None:
+        """Let others run for half a millisecond."""
+
     def links(self) -> tuple[str, ...]:
         """Every interface of the container but loopback, sorted."""
 
@@ -115,6 +118,10 @@ class LinuxKernel:
     def clock(self) -> int:
         """CLOCK_MONOTONIC in ns."""
         return time.monotonic_ns()
+
+    def yield_processor(self) -> None:
+        """Sleep: who is waited for may be waiting for this very processor."""
+        time.sleep(0.0005)
 
     def links(self) -> tuple[str, ...]:
         """Every interface of the container but loopback, sorted."""

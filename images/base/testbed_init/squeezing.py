@@ -15,7 +15,7 @@ from pathlib import Path
 from testbed_init.orders import serve
 
 PERIOD_S = 0.1
-SETTLE_S = 0.25
+SETTLE_S = 2.0
 
 
 class Squeeze:

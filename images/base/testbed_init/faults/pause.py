@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from testbed_init.faults.seam import Effect, Fault, FaultError, refuse_unknown
+from testbed_init.faults.seam import Effect, Fault, refuse_unknown
+from testbed_init.faults.settling import await_settled
 from testbed_init.kernel import Kernel
 
-SETTLE_NS = 250_000_000
-"""A process stops when it is next scheduled; one that is not stopped by then was not going to be."""
 AT_REST = frozenset("TtZX")
 
 
@@ -28,12 +27,12 @@ class Pause:
         """One kill(2) for all, then wait until none of those that were there runs any more."""
         self.kernel.signal_all(signal.SIGSTOP)
         struck_ns = self.kernel.clock()
-        while True:
-            states = self.kernel.process_states()
-            if set(states.values()) <= AT_REST:
-                return Effect(t_mono_ns=struck_ns, evidence=render_counts(states), holds_restarts=True)
-            if self.kernel.clock() - struck_ns > SETTLE_NS:
-                raise FaultError(f"pause: not all processes stopped within 250 ms: {render_counts(states)}")
+        await_settled(self.kernel, self._unsettled)
+        return Effect(t_mono_ns=struck_ns, evidence=render_counts(self.kernel.process_states()), holds_restarts=True)
+
+    def _unsettled(self) -> str | None:
+        states = self.kernel.process_states()
+        return None if set(states.values()) <= AT_REST else f"pause: not all processes stopped: {render_counts(states)}"
 
     def heal(self) -> str:
         """Let everything run again; SIGCONT does nothing to a process that runs."""

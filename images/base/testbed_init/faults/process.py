@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from testbed_init.faults.seam import Effect, Fault, FaultError, refuse_unknown, text_of
+from testbed_init.faults.settling import await_settled
 from testbed_init.kernel import Kernel, signal_number
 
-SETTLE_NS = 250_000_000
-"""A signal is taken when the process is next scheduled; one that has shown no effect by then was not going to."""
 GONE = frozenset({None, "Z", "X"})
 STOPPED = frozenset({"T", "t"})
 
@@ -146,7 +145,9 @@ def _running(kernel: Kernel, process: str, fault: str) -> int:
 
 def await_state(kernel: Kernel, pid: int, wanted: frozenset[str | None], what: str) -> None:
     """Until the process is in one of these states. Raises FaultError."""
-    struck_ns = kernel.clock()
-    while (state := kernel.process_state(pid)) not in wanted:
-        if kernel.clock() - struck_ns > SETTLE_NS:
-            raise FaultError(f"{what} (pid {pid}) is still in state {state} after 250 ms")
+
+    def unsettled() -> str | None:
+        state = kernel.process_state(pid)
+        return None if state in wanted else f"{what} (pid {pid}) is still in state {state}"
+
+    await_settled(kernel, unsettled)
