@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,7 @@ reason: Tested
 message: by hand
 type: Normal
 """
+CONFIG_MAP = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {a: b}}"
 POD = "{apiVersion: v1, kind: Pod, metadata: {name: by-hand}, spec: {containers: [{name: web, image: nginx}]}}"
 EVERY_DAY = (
     "node/node-3",
@@ -111,13 +113,33 @@ EVERY_DAY = (
 """One object of each kind that people handle; those that are made by hand are changed by no controller."""
 
 
-@pytest.fixture(params=["distribution", "newest"])
-def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
-    program = find_kubectl(request.param)
-    with Server(tmp_path) as running:
-        running.kubectl_program = program
+PROGRAMS = ("distribution", "newest")
+
+
+@contextmanager
+def serving(directory: Path, program: str) -> Iterator[Server]:
+    """A control plane with three nodes, spoken to through that kubectl."""
+    kubectl = find_kubectl(program)
+    with Server(directory) as running:
+        running.kubectl_program = kubectl
         for number in (1, 2, 3):
             running.add_node(f"node-{number}")
+        yield running
+
+
+@pytest.fixture(params=PROGRAMS)
+def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+    with serving(tmp_path, request.param) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
+def furnished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One for all that only look, with an object of every kind."""
+    with serving(tmp_path_factory.mktemp("furnished"), request.param) as running:
+        texts = (DEPLOYMENT, SERVICE % ("LoadBalancer", ""), INGRESS, BUDGET % 1, SECRET, CONFIG_MAP)
+        running.kubectl("apply", "-f", "-", text="\n---\n".join(texts))
+        running.kubectl("rollout", "status", "deploy/service-test", "--timeout=10s")
         yield running
 
 
@@ -373,17 +395,12 @@ def test_objects_are_watched_waited_for_and_deleted(server: Server) -> None:
     ["nodes", "pods", "deployments", "replicasets", "services", "endpointslices", "endpoints", "ingresses", "secrets", "configmaps",
      "events", "leases", "namespaces", "servicecidrs", "poddisruptionbudgets"],
 )  # fmt: skip
-def test_every_resource_is_got_in_every_form_and_described(server: Server, resource: str) -> None:
-    server.kubectl("apply", "-f", "-", text=DEPLOYMENT + "---" + SERVICE % ("LoadBalancer", "") + "---" + INGRESS)
-    server.kubectl("apply", "-f", "-", text="---\n{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {a: b}}")
-    server.kubectl("apply", "-f", "-", text="---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {a: b}}")
-    server.kubectl("apply", "-f", "-", text=BUDGET % 1)
-    server.kubectl("rollout", "status", "deploy/service-test", "--timeout=10s")
+def test_every_resource_is_got_in_every_form_and_described(furnished: Server, resource: str) -> None:
     for form in ("wide", "name", "json", "yaml"):
-        assert server.kubectl("get", resource, "-A", "-o", form)
+        assert furnished.kubectl("get", resource, "-A", "-o", form)
     # 1.20 describes these by v1beta1, which clusters of today do not serve any more.
-    if resource != "events" and (is_newest(server) or resource not in ("endpointslices", "poddisruptionbudgets")):
-        assert server.kubectl("describe", resource, "-A")
+    if resource != "events" and (is_newest(furnished) or resource not in ("endpointslices", "poddisruptionbudgets")):
+        assert furnished.kubectl("describe", resource, "-A")
 
 
 def test_a_dry_run_on_the_server_is_offered_and_changes_nothing(server: Server) -> None:
