@@ -52,7 +52,7 @@ integration: setup images ## one real tool each
 	@$(PYTEST) tests/integration -n 3 --dist loadfile -q
 
 e2e: setup images ## whole runs, two testbeds at once; then the one with every path alone, which takes the whole machine
-	@$(PYTEST) tests/e2e -n 2 --dist loadgroup -q --ignore tests/e2e/test_all_paths.py
+	@$(PYTEST) tests/e2e -n 2 --dist loadfile -q --ignore tests/e2e/test_all_paths.py
 	@$(PYTEST) tests/e2e/test_all_paths.py -q
 
 test: lint unit component integration e2e ## every check, a summary for each tier

@@ -19,10 +19,14 @@ class Capture:
 
     def __init__(self) -> None:
         self._parts: dict[OutputStream, list[bytes]] = {stream: [] for stream in OutputStream}
+        self.has_line = threading.Event()
+        """Set once there is a whole line on standard output."""
 
     def take(self, output: Output) -> None:
         for stream, chunk in output:
             self._parts[stream].append(chunk)
+            if stream is OutputStream.STDOUT and b"\n" in chunk:
+                self.has_line.set()
 
     @property
     def stdout(self) -> str:
@@ -57,9 +61,13 @@ class RunningCommand:
     def has_ended(self) -> bool:
         return self._ended.is_set()
 
-    def wait(self, deadline_s: float) -> None:
+    def wait(self, deadline_s: float, *, enough: threading.Event | None = None) -> None:
+        """Until it has ended, or until `enough` is set, which is looked at less often; then the rest is given up."""
         deadline_ns = self._clock.now_mono_ns() + round(deadline_s * 1e9)
         while not self._ended.wait(STOP_SLICE_S):
+            if enough is not None and enough.is_set():
+                self._execution.close()
+                return
             if self._stop.is_set():
                 raise InterruptedRunError(f"interrupted while {self._argv[0]} ran in {self._container}")
             if self._clock.now_mono_ns() >= deadline_ns:

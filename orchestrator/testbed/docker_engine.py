@@ -10,6 +10,7 @@ import docker  # noqa: TID251 - this package is docker's only importer
 import docker.errors  # noqa: TID251
 from docker.types import IPAMConfig, IPAMPool, LogConfig  # noqa: TID251
 from docker.types import Ulimit as DockerUlimit  # noqa: TID251
+from docker.types.daemon import CancellableStream  # noqa: TID251
 from docker.utils import kwargs_from_env  # noqa: TID251
 from docker.utils.socket import frames_iter  # noqa: TID251
 
@@ -284,7 +285,8 @@ class _DockerExecution:
         return None if state["Running"] else int(state["ExitCode"])
 
     def close(self) -> None:
-        self._response.close()
+        # Ends the connection first: who reads from it in another thread holds the buffer's lock, which closing alone waits for.
+        CancellableStream(iter(()), self._response).close()
 
 
 class _DockerLog:

@@ -17,7 +17,7 @@ import pytest
 from run_world import RunWorld, differences
 from testbed_command import ROOT, Testbed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("one testbed for all")]
+pytestmark = pytest.mark.e2e
 
 CALM = Path(__file__).parent / "scenarios" / "calm.yaml"
 NODE_PORT, CLUSTER_IP, API_PORT, HEALTHZ_PORT = 32213, "10.3.241.152", 6443, 10256

@@ -2,7 +2,9 @@
 
 import io
 import tarfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from ipaddress import IPv4Network
 
 import docker
@@ -57,3 +59,15 @@ class TestDockerEngine(EngineContract):
         client.close()
         assert settings["CgroupParent"] == ("/" if driver == "cgroupfs" else "")
         assert settings["CpuShares"] == 8192
+
+    def test_a_command_is_given_up_while_another_thread_waits_for_its_output(self, subject: Subject, mark: str) -> None:
+        container = subject.engine.create_container(self.container(subject, mark))
+        subject.engine.start(container)
+        execution = subject.engine.execute(container, ["sleep", "600"])
+        with ThreadPoolExecutor() as pool:
+            reading = pool.submit(lambda: list(execution.read()))
+            time.sleep(0.2)  # it waits inside the socket by then
+            assert not reading.done()
+            pool.submit(execution.close).result(10)
+            wait((reading,), 10)
+            assert reading.done()
