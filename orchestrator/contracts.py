@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -344,12 +345,22 @@ class Kinds:
     actions: Mapping[str, Action]
     parse_objective: Callable[[str, object, str], SloPlan]
     """(kind, value as written, path or path/class) -> objective. Raises ValueError with words for the user's file."""
+    slos: Mapping[str, "Slo"]
+
+
+class About(StrEnum):
+    """What an objective is measured on: a timeline without it leaves nothing to measure."""
+
+    LOAD = "load"
+    FAULT = "fault"
+    RESCALE = "rescale"
 
 
 class Slo(Protocol):
     """One kind of objective. One file in orchestrator/slo, one line in its table."""
 
     kind: ClassVar[str]
+    about: ClassVar[About]
     unit: ClassVar[str]
     """`ratio`, `s`, `ms`, `count` or `bool`: how its text is read."""
     meaning: ClassVar[str]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from orchestrator.errors import TestbedError, UsageError
+from orchestrator.errors import InterruptedRunError, TestbedError, UsageError
 from orchestrator.loadgen.locust import LocustLoad, fetch_samples, start_load
 from orchestrator.loadgen.probe import probe_paths
 from orchestrator.model.history import Event
@@ -134,6 +134,10 @@ def run_trial(loaded: Loaded, host: Host, *, results: Path, trial: int, observer
             finally:
                 _save_measured(testbed, directory)
     directory.mark_latest()
+    if claim.stop.is_set():  # in the middle of the tear-down, which nothing cuts short: what is left to do is not begun
+        raise InterruptedRunError(
+            f"interrupted while run {directory.run_id} was removed; what it measured is in {directory.path}"
+        )
     return directory
 
 

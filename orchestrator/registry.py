@@ -43,7 +43,7 @@ from orchestrator.report.html import Html
 from orchestrator.report.junit import JUnit
 from orchestrator.report.markdown import Markdown
 from orchestrator.report.outcome_json import OutcomeJson
-from orchestrator.slo import parse_objective
+from orchestrator.slo import SLOS, parse_objective
 
 PATHS: Mapping[str, IngressPath] = {
     path.kind: path
@@ -93,6 +93,6 @@ ACTIONS: Mapping[str, Action] = {
     )
 }
 
-KINDS = Kinds(paths=PATHS, actions=ACTIONS, parse_objective=parse_objective)
+KINDS = Kinds(paths=PATHS, actions=ACTIONS, parse_objective=parse_objective, slos=SLOS)
 
 REPORTS: Mapping[str, ReportFormat] = {report.name: report for report in (Html(), JUnit(), Markdown(), OutcomeJson())}

@@ -15,7 +15,7 @@ def chaos(
     experiment: Annotated[Path, typer.Argument(help="chaos experiment (YAML)", show_default=False)],
     results: ResultsOption = RESULTS,
     seed: SeedOption = None,
-    trials: Annotated[int | None, typer.Option("--trials", help="of every fault, instead of the file's")] = None,
+    trials: Annotated[int | None, typer.Option("--trials", min=1, max=100, help="of every fault, instead of the file's")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the matrix and stop")] = False,
     output: OutputOption = "text",
 ) -> int:

@@ -22,18 +22,35 @@ app = typer.Typer(
 OutputOption = Annotated[str, typer.Option("-o", "--output", help="text or json")]
 ScenarioArgument = Annotated[Path, typer.Argument(help="scenario file (YAML)", show_default=False)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key: load.rate=50/s")]
-SeedOption = Annotated[int | None, typer.Option(help="seed instead of the scenario's")]
+SeedOption = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="seed instead of the scenario's")]
 RunArgument = Annotated[str, typer.Argument(help="run directory, run id, or a scenario's name for its latest run")]
 ResultsOption = Annotated[Path, typer.Option("--results", help="where run directories are")]
 RESULTS = Path("results")
 
 
-def main() -> None:
-    """Entry point of the `testbed` command; every error becomes one message and a documented exit code."""
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"testbed {version('ingress-testbed')}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="print the version and stop")
+    ] = False,
+) -> None:
+    """Measures how a Kubernetes ingress design holds up while nodes die and the cluster is rescaled."""
+
+
+def run_command() -> int:
+    """Exit code of the command line in sys.argv; every error becomes one message and a documented exit code."""
     from orchestrator.cli import assessing, chaos, environment, interactive, planning, running  # the commands register themselves
 
     assert all((assessing, chaos, environment, interactive, planning, running))
-    sys.exit(int(run_app()))
+    return int(run_app())
 
 
 def run_app() -> int:
@@ -53,7 +70,8 @@ def _explain_other(error: Exception) -> int:
     """Click's own errors (typer carries its copy of click) are the user's; the rest is ours."""
     show = getattr(error, "format_message", None)
     if callable(show):
-        complain(str(show()), "see testbed --help")
+        if message := str(show()):  # without any words: help was shown in their place
+            complain(message, "see testbed --help")
         return ExitCode.USAGE
     traceback.print_exception(error)
     complain(f"internal error: {error!r}", "this is a defect of the testbed; the trace above belongs in the report")
@@ -75,10 +93,27 @@ def parse_overrides(texts: list[str] | None) -> dict[str, object]:
         if not separator or not key:
             raise UsageError(f"--set {text}: is not KEY=VALUE", hint="for example --set load.rate=50/s")
         try:
-            overrides[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {text}: the value is not YAML: {error}") from None
+            overrides[key] = parse_value(value)
+        except ValueError as error:
+            raise UsageError(f"--set {_start_of(text)}: the value is not YAML: {error}") from None
     return overrides
+
+
+def parse_value(text: str) -> object:
+    """A value as a file would hold it. Raises ValueError."""
+    from orchestrator.scenario.loading import parse_yaml
+
+    try:
+        documents = parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise ValueError(getattr(error, "problem", None) or str(error)) from None
+    if len(documents) > 1:
+        raise ValueError("more than one document")
+    return documents[0] if documents else None
+
+
+def _start_of(text: str) -> str:
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def wants_json(output: str) -> bool:

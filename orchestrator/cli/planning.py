@@ -1,6 +1,7 @@
 """`testbed validate`, `plan` and `schema`: what would happen; nothing is started."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,28 +15,36 @@ from orchestrator.cli.entry import (
     SeedOption,
     SetOption,
     app,
+    complain,
     parse_overrides,
     print_json,
     wants_json,
 )
+from orchestrator.errors import ExitCode, UsageError
 from orchestrator.model.plan import Plan, Role, StepPlan
 from orchestrator.planner.timeline import nodes_at
 
 
 @app.command()
-def validate(
-    scenarios: Annotated[list[typer.FileText], typer.Argument(help="scenario files")], output: OutputOption = "text"
-) -> None:
+def validate(scenarios: Annotated[list[Path], typer.Argument(help="scenario files")], output: OutputOption = "text") -> int:
     """Check scenario files and their manifests; nothing is started."""
-    from pathlib import Path
-
     from orchestrator.experiment import load_request
 
-    names = [load_request(Path(file.name), {}, None).scenario.name for file in scenarios]
-    if wants_json(output):
-        print_json({"valid": names})
-    else:
-        Console().print("\n".join(f"{file.name}: valid" for file in scenarios), highlight=False)
+    as_json = wants_json(output)
+    valid: list[str] = []
+    status = ExitCode.PASS
+    for file in scenarios:
+        try:
+            valid.append(load_request(file, {}, None).scenario.name)
+        except UsageError as error:
+            complain(str(error), error.hint)
+            status = error.exit_code
+        else:
+            if not as_json:
+                Console().print(f"{file}: valid", highlight=False)
+    if as_json:
+        print_json({"valid": valid})
+    return status
 
 
 @app.command()

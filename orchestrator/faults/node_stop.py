@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import NodeFaultOptions, arm, check_node, plan_inside
@@ -15,7 +15,7 @@ from orchestrator.scenario.quantities import DurationS
 
 
 class NodeStopOptions(NodeFaultOptions):
-    drain: bool = Field(default=False, description="first out of the load balancer, pods away; then it stops")
+    drain: StrictBool = Field(default=False, description="first out of the load balancer, pods away; then it stops")
     drain_period: DurationS = Field(default=2.0, validate_default=False, description="for what still flows when it is drained")
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from orchestrator.contracts import PlanContext
 from orchestrator.faults.arming import StruckInside, check_node, plan_inside, refuse_end
@@ -13,7 +13,9 @@ class PodOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: str = Field(description="a node that is there at the instant")
-    pods: Annotated[int, Field(ge=1)] | Literal["all"] = Field(default=1, description="how many, lowest addresses first; or all")
+    pods: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = Field(
+        default=1, description="how many, lowest addresses first; or all"
+    )
 
     @property
     def count(self) -> int | None:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import refuse_end
@@ -20,7 +20,7 @@ REJOIN_DEADLINE_S = 60.0
 class RollingRestartOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    drain: bool = Field(default=True, description="each node first out of the load balancer, its pods away")
+    drain: StrictBool = Field(default=True, description="each node first out of the load balancer, its pods away")
     drain_period: DurationS = Field(default=2.0, validate_default=False, description="for what still flows when it is drained")
 
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.scaling import Rescale
@@ -16,10 +16,10 @@ from orchestrator.scenario.quantities import DurationS
 class ScaleOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    nodes: int | None = Field(default=None, ge=1, description="how many there are afterwards")
-    pods: int | None = Field(default=None, ge=0, description="replicas of the Deployment afterwards")
+    nodes: StrictInt | None = Field(default=None, ge=1, description="how many there are afterwards")
+    pods: StrictInt | None = Field(default=None, ge=0, description="replicas of the Deployment afterwards")
     deployment: str | None = Field(default=None, description="namespace/name; needed when the manifests hold several")
-    drain: bool = Field(default=False, description="leaving nodes are drained first, as an autoscaler does")
+    drain: StrictBool = Field(default=False, description="leaving nodes are drained first, as an autoscaler does")
     drain_period: DurationS = Field(
         default=2.0, validate_default=False, description="from the last endpoint's end to the node's, for what still flows"
     )

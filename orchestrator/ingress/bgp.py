@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
 from orchestrator.contracts import PathParts, PlanContext, ServiceFacts
 from orchestrator.ingress.destinations import HASH_POLICY, HASHES, Hash, host_network, select_cluster_ip
@@ -20,7 +20,7 @@ class BfdOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     interval: PositiveDurationS = Field(default=0.1, validate_default=False, description="between two packets, both ways")
-    multiplier: int = Field(default=3, ge=1, le=255, description="packets missed in a row until the neighbour is down")
+    multiplier: StrictInt = Field(default=3, ge=1, le=255, description="packets missed in a row until the neighbour is down")
 
 
 class BgpOptions(BaseModel):
@@ -34,7 +34,7 @@ class BgpOptions(BaseModel):
     hold_time: PositiveDurationS = Field(default=9.0, validate_default=False, description="whole seconds, at least 3s")
     keepalive: PositiveDurationS = Field(default=3.0, validate_default=False, description="whole seconds")
     bfd: Literal[False] | BfdOptions = False
-    ecmp: bool = Field(default=True, description="false: one node at a time, the first that lives")
+    ecmp: StrictBool = Field(default=True, description="false: one node at a time, the first that lives")
     hash: Hash = Field(default="l3l4", description="what the gateway chooses by: addresses, or addresses and ports")
 
     @model_validator(mode="after")

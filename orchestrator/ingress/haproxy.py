@@ -1,11 +1,14 @@
 """HAProxy's settings as a path's options: what a user may write, and how the load balancer's agent is told."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
 from orchestrator.contracts import ServiceFacts
-from orchestrator.scenario.quantities import DurationS, PositiveDurationS
+from orchestrator.scenario.quantities import DurationS
+
+MilliS = Annotated[DurationS, Field(ge=0.001, le=86400.0)]
+"""HAProxy counts in whole milliseconds; a day is longer than any run."""
 
 HEALTH_CHECK_NODE_PORT = "health-check-node-port"
 _NEEDS_AN_ENDPOINT = ("tcp", "agent", HEALTH_CHECK_NODE_PORT)
@@ -20,32 +23,34 @@ class HaproxyOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    checks: bool = Field(default=True, description="false: servers are never taken out (the classic mistake)")
+    checks: StrictBool = Field(default=True, description="false: servers are never taken out (the classic mistake)")
     check: Literal["tcp", "http-healthz", "health-check-node-port", "agent"] | None = Field(
         default=None,
         description="what a check asks: the node port, kube-proxy's healthz, the Service's healthCheckNodePort, or the node "
         "port and the node's agent; by default the node port, or the healthCheckNodePort for a load balancer with policy Local",
     )
-    inter: PositiveDurationS = Field(default=2.0, validate_default=False)
-    fastinter: PositiveDurationS | None = None
-    downinter: PositiveDurationS | None = None
-    agent_inter: PositiveDurationS = Field(default=2.0, validate_default=False)
-    rise: int = Field(default=2, ge=1)
-    fall: int = Field(default=3, ge=1)
+    inter: MilliS = Field(default=2.0, validate_default=False)
+    fastinter: MilliS | None = None
+    downinter: MilliS | None = None
+    agent_inter: MilliS = Field(default=2.0, validate_default=False)
+    rise: StrictInt = Field(default=2, ge=1, le=1000)
+    fall: StrictInt = Field(default=3, ge=1, le=1000)
     observe: Literal["none", "layer4"] = Field(default="none", description="layer4: errors of real connections count as checks")
-    error_limit: int = Field(default=10, ge=1, description="consecutive errors until on_error")
+    error_limit: StrictInt = Field(default=10, ge=1, le=1_000_000, description="consecutive errors until on_error")
     on_error: Literal["fastinter", "fail-check", "sudden-death", "mark-down"] = "fail-check"
-    connect_timeout: PositiveDurationS = Field(default=1.0, validate_default=False)
-    check_timeout: PositiveDurationS | None = None
-    client_timeout: PositiveDurationS = Field(default=60.0, validate_default=False)
-    server_timeout: PositiveDurationS = Field(default=60.0, validate_default=False)
-    retries: int = Field(default=3, ge=0)
-    redispatch: int = Field(default=1, description="0: off; N: to another server at every Nth retry; -1: at the last")
+    connect_timeout: MilliS = Field(default=1.0, validate_default=False)
+    check_timeout: MilliS | None = None
+    client_timeout: MilliS = Field(default=60.0, validate_default=False)
+    server_timeout: MilliS = Field(default=60.0, validate_default=False)
+    retries: StrictInt = Field(default=3, ge=0, le=1000)
+    redispatch: StrictInt = Field(
+        default=1, ge=-1, le=1000, description="0: off; N: to another server at every Nth retry; -1: at the last"
+    )
     balance: Literal["roundrobin", "leastconn", "first", "random", "source"] = Field(
         default="roundrobin", description="the algorithms that take servers at run time"
     )
-    shutdown_sessions_on_down: bool = Field(default=False, description="on-marked-down shutdown-sessions")
-    send_proxy_v2: bool = Field(default=False, description="PROXY protocol to the pods, which must accept it")
+    shutdown_sessions_on_down: StrictBool = Field(default=False, description="on-marked-down shutdown-sessions")
+    send_proxy_v2: StrictBool = Field(default=False, description="PROXY protocol to the pods, which must accept it")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

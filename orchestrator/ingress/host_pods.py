@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from orchestrator.contracts import HostPortFacts, PathParts, PlanContext, WorkloadFacts
 from orchestrator.ingress.selection import select_node
@@ -15,7 +15,7 @@ class HostPodOptions(BaseModel):
 
     node: str = Field(default="node-1", description="the node that is called")
     workload: str | None = Field(default=None, description="name of the Deployment or pod; by default the only one")
-    port: int | str | None = Field(default=None, description="name or number on the node; by default the first")
+    port: StrictInt | str | None = Field(default=None, description="name or number on the node; by default the first")
 
 
 def plan_host_pod(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from orchestrator.contracts import IngressFacts, IngressRuleFacts, PathParts, PlanContext, ServiceFacts
 from orchestrator.ingress.haproxy import HEALTH_CHECK_NODE_PORT, HaproxyOptions, check_service, plan_settings
@@ -22,8 +22,8 @@ class IngressOptions(BaseModel):
     ingress: str | None = Field(default=None, description="name of the Ingress; by default the only one of the manifests")
     host: str | None = Field(default=None, description="what is asked for; by default the host of its first rule")
     path: str | None = Field(default=None, pattern=r"^/[!-~]*$", description="by default the path of its first rule")
-    tls: bool | None = Field(default=None, description="https; by default where the Ingress has a certificate for the host")
-    http_port: int | None = Field(default=None, ge=1, le=65535, description="80, or beside TLS none")
+    tls: StrictBool | None = Field(default=None, description="https; by default where the Ingress has a certificate for the host")
+    http_port: StrictInt | None = Field(default=None, ge=1, le=65535, description="80, or beside TLS none")
     haproxy: HaproxyOptions = HaproxyOptions()
 
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from orchestrator.contracts import PathParts, PlanContext
 from orchestrator.ingress.selection import select_port, select_service
@@ -18,7 +18,7 @@ class VrrpOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     advert_interval: PositiveDurationS = Field(default=1.0, validate_default=False, description="in steps of 10ms")
-    preempt: bool = Field(default=True, description="a node of higher priority takes the address back when it returns")
+    preempt: StrictBool = Field(default=True, description="a node of higher priority takes the address back when it returns")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from orchestrator.planner.external_ips import with_external_ips
 from orchestrator.planner.fault_ground import features_of, on_ground
 from orchestrator.planner.ingresses import plan_tls_secrets, read_ingresses
 from orchestrator.planner.load import CONTROL_PATH, plan_load
-from orchestrator.planner.objectives import plan_objectives
+from orchestrator.planner.manifests import check_manifests
+from orchestrator.planner.objectives import check_measurable, plan_objectives
 from orchestrator.planner.routing import check_routing, plan_gateway_routing, plan_node_routing
 from orchestrator.planner.services import read_services
 from orchestrator.planner.stops import plan_stops
@@ -24,6 +25,10 @@ from orchestrator.planner.timings import plan_timings
 from orchestrator.planner.workloads import read_workloads
 from orchestrator.scenario.loading import Manifest
 from orchestrator.scenario.schema import Cluster, Scenario
+
+_HOST_NETWORKS = "neither loopback, multicast nor link-local addresses"
+POOLS = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15", "100.64.0.0/10")))
+"""What networks on this machine may use: private (RFC 1918, RFC 6598) and for benchmarks (RFC 2544), nobody's real addresses."""
 
 
 def plan_run(
@@ -45,6 +50,7 @@ def plan_run(
     complaints = Complaints(file)
     cluster = scenario.cluster
     addresses = _plan_addresses(cluster, slot, complaints)
+    check_manifests(manifests, nodes=cluster.nodes)
     services = read_services(manifests, cluster.service_network, addresses.external_pool)
     ingresses = read_ingresses(manifests)
     context = replace(_context(scenario, addresses, services), ingresses=ingresses, workloads=read_workloads(manifests))
@@ -52,7 +58,8 @@ def plan_run(
     parts = _plan_paths(scenario, kinds, context, complaints)
     paths = tuple(item.path for item in parts)
     timeline = plan_timeline(scenario, kinds, context, complaints, paths=paths, seed=f"{seed}/{trial}")
-    slos = plan_objectives(scenario, paths, kinds, complaints)
+    slos = plan_objectives(scenario, kinds, complaints)
+    check_measurable(slos, timeline, kinds, complaints)
     _check_labels(cluster, context, complaints)
     complaints.raise_any()
 
@@ -128,7 +135,15 @@ def _plan_addresses(cluster: Cluster, slot: int, complaints: Complaints) -> Slot
     for (first, network), (second, other) in combinations(networks.items(), 2):
         if network.overlaps(other):
             complaints.add("cluster", second, message=f"overlaps {first} {network}", found=str(other))
+    for key, network in networks.items():
+        if network.is_loopback or network.is_multicast or network.is_link_local:
+            complaints.add("cluster", key, message="is not for hosts of a network", found=str(network), allowed=_HOST_NETWORKS)
     for key in ("node_pool", "client_pool"):
+        if not any(networks[key].subnet_of(allowed) for allowed in POOLS):
+            allowed = ", ".join(map(str, POOLS))
+            complaints.add(
+                "cluster", key, message="is not private to this machine", found=str(networks[key]), allowed=f"within {allowed}"
+            )
         if networks[key].overlaps(MGMT_POOL):
             complaints.add("cluster", key, message=f"overlaps the management networks {MGMT_POOL}", found=str(networks[key]))
     if cluster.nodes > (most := _most_nodes(cluster)):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, StrictInt, ValidationError
 
 from orchestrator.errors import Problem, ScenarioError
 from orchestrator.scenario.entries import Member
@@ -22,8 +22,8 @@ class Chaos(Strict):
         default=8.0, validate_default=False, alias="for", description="until the heal; a fault that has no end says `for: null`"
     )
     recovery: PositiveDurationS = Field(default=8.0, validate_default=False, description="after the heal")
-    trials: int = Field(default=2, ge=1, le=100, description="of every fault; their order is shuffled by the seed")
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    trials: StrictInt = Field(default=2, ge=1, le=100, description="of every fault; their order is shuffled by the seed")
+    seed: StrictInt = Field(default=0, ge=0, lt=2**63)
 
 
 def load_chaos(file: Path) -> Chaos:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, model_validator
 
 from orchestrator.scenario.quantities import DurationS, PositiveDurationS
 
@@ -45,7 +45,7 @@ class TargetSelector(BaseModel):
 
     of: Literal["any", "next-hop", "not next-hop"] = "any"
     labels: dict[str, str] = Field(default={}, description="labels that the node must have (cluster.node_labels)")
-    count: int | None = Field(default=None, ge=1)
+    count: StrictInt | None = Field(default=None, ge=1)
     ratio: Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$")] | None = Field(
         default=None, description="share of the nodes that match, rounded up: `50%`"
     )
@@ -87,7 +87,7 @@ class Entry(BaseModel):
     after: Trigger | None = Field(default=None, description="strikes upon an event instead of at an instant")
     for_s: PositiveDurationS | None = Field(default=None, alias="for")
     every: PositiveDurationS | None = Field(default=None, description="strikes again after this, `times` times in all")
-    times: int | None = Field(default=None, ge=1, le=1000)
+    times: StrictInt | None = Field(default=None, ge=1, le=1000)
     phase: PositiveDurationS | None = Field(
         default=None, description="a random delay below this, by the seed: strikes at any phase of health checks and heartbeats"
     )

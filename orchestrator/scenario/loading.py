@@ -1,6 +1,7 @@
 """Reads a scenario and its manifests. Every mistake in them becomes one ScenarioError that names file, key, found and allowed."""
 
 import difflib
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 else:
     # libyaml's reads the same, several times as fast; not every PyYAML is built with it.
     _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+MOST_VALUES = 100_000
+"""Far more than any scenario or manifest has; a few lines of aliases can stand for millions."""
+
+MOST_LEVELS = 100
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel = _REPR.maxdict = _REPR.maxlist = 12
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 160
 
 
 class _Loader(_SafeLoader):
@@ -53,13 +64,47 @@ def read_yaml(file: Path) -> list[object]:
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(file, [Problem(key="", message=f"cannot be read: {error}")]) from None
     try:
-        return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+        return parse_yaml(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ScenarioError(file, [Problem(key=where, message=f"not valid YAML: {error.problem}")]) from None
     except yaml.YAMLError as error:
         raise ScenarioError(file, [Problem(key="", message=f"not valid YAML: {error}")]) from None
+
+
+def parse_yaml(text: str) -> list[object]:
+    """The documents of a YAML text, none of them empty. Raises yaml.YAMLError."""
+    try:
+        _check_depth(text)
+        documents = [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+        if sum(_count_values(document, MOST_VALUES) for document in documents) > MOST_VALUES:
+            raise yaml.YAMLError(f"with its aliases written out it holds more than {MOST_VALUES} values")
+    except RecursionError:
+        raise yaml.YAMLError("nested too deep") from None
+    except ValueError as error:  # a scalar that its own type refuses, such as the 31st of February
+        raise yaml.YAMLError(str(error)) from None
+    return documents
+
+
+def _check_depth(text: str) -> None:
+    """libyaml composes by recursion without a bound: a text of nothing but brackets would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_LEVELS:
+            raise yaml.YAMLError(f"nested deeper than {MOST_LEVELS} levels")
+
+
+def _count_values(value: object, limit: int) -> int:
+    """How many values there are when every alias is written out; counting ends above the limit."""
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    count = 1
+    for child in children:
+        if count > limit:
+            break
+        count += _count_values(child, limit - count)
+    return count
 
 
 def key_path(location: tuple[int | str, ...]) -> str:
@@ -90,7 +135,7 @@ def _describe(details: ErrorDetails, model: type[BaseModel], prefix: tuple[int |
 
 
 def _shorten(value: object) -> str:
-    text = repr(value)
+    text = _REPR.repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -4,11 +4,20 @@ objectives stay undecoded here: their kinds own them, and the planner checks the
 from ipaddress import IPv4Network
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StrictBool, StrictInt, model_validator
 
 from orchestrator.scenario.entries import Entry
 from orchestrator.scenario.quantities import DurationS, PositiveDurationS, RateRps
 
+
+def _network_text(value: object) -> object:
+    """A network is written as text: pydantic itself takes a number for an address."""
+    if not isinstance(value, str | IPv4Network):
+        raise ValueError("is not a network; allowed: text such as 10.0.0.0/16")
+    return value
+
+
+Network = Annotated[IPv4Network, BeforeValidator(_network_text, json_schema_input_type=IPv4Network)]
 NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=NAME, max_length=50)]
 
@@ -27,7 +36,7 @@ class KubeProxy(Strict):
     detect_local: Literal["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix", "none"] = Field(
         default="ClusterCIDR", description="how the rules tell a pod's packets; none: ClusterCIDR without a --cluster-cidr"
     )
-    masquerade_all: bool = Field(default=False, description="also what pods send to cluster IPs")
+    masquerade_all: StrictBool = Field(default=False, description="also what pods send to cluster IPs")
     node_port_addresses: Literal["primary", "all"] | None = Field(
         default=None, description="of each node; by default primary in nftables mode, all in iptables mode"
     )
@@ -49,14 +58,14 @@ class Timings(Strict):
 
 
 class Cluster(Strict):
-    nodes: int = Field(default=3, ge=1, description="nodes at the start")
+    nodes: StrictInt = Field(default=3, ge=1, description="nodes at the start")
     timings: Literal["kubernetes", "fast"] | Timings = "fast"
     kube_proxy: KubeProxy = KubeProxy()
     node_labels: dict[str, dict[str, str]] = Field(default={}, description="labels by node, also of nodes that join later")
-    pod_network: IPv4Network = IPv4Network("10.0.0.0/16")
-    service_network: IPv4Network = IPv4Network("10.3.240.0/20")
-    node_pool: IPv4Network = Field(default=IPv4Network("10.100.0.0/16"), description="node networks: one /24 per address slot")
-    client_pool: IPv4Network = Field(default=IPv4Network("198.18.0.0/16"), description="client networks: one /24 per slot")
+    pod_network: Network = IPv4Network("10.0.0.0/16")
+    service_network: Network = IPv4Network("10.3.240.0/20")
+    node_pool: Network = Field(default=IPv4Network("10.100.0.0/16"), description="node networks: one /24 per address slot")
+    client_pool: Network = Field(default=IPv4Network("198.18.0.0/16"), description="client networks: one /24 per slot")
 
     @property
     def timings_spec(self) -> Timings:
@@ -68,7 +77,7 @@ class Load(Strict):
     classes: tuple[Literal["new", "keepalive"], ...] = Field(default=("new", "keepalive"), min_length=1)
     timeout: PositiveDurationS = Field(default=1.0, validate_default=False)
     arrivals: Literal["uniform", "poisson"] = "uniform"
-    connections: int = Field(default=20, ge=1, le=1000, description="kept-alive connections of a class")
+    connections: StrictInt = Field(default=20, ge=1, le=1000, description="kept-alive connections of a class")
     control_rate: RateRps = Field(default=50.0, validate_default=False, description="of the control probe")
     lateness_limit: PositiveDurationS = Field(
         default=0.010, validate_default=False, description="p99 of sent minus intended; beyond it the trial is INVALID"
@@ -76,7 +85,7 @@ class Load(Strict):
     control_latency_limit: PositiveDurationS = Field(
         default=0.100, validate_default=False, description="p99 of the control probe; beyond it the trial is INVALID"
     )
-    in_flight_limit: int | None = Field(default=None, ge=1, description="default: rates times time-out, and half more")
+    in_flight_limit: StrictInt | None = Field(default=None, ge=1, description="default: rates times time-out, and half more")
 
     @model_validator(mode="after")
     def _classes_once(self) -> Self:
@@ -89,7 +98,7 @@ class StopCondition(Strict):
     """Ends the run early, healed and judged, when going on would cost more than it tells."""
 
     path: str = Field(description="a path, or `control` for the control probe")
-    failed: int | None = Field(default=None, ge=1, description="so many failed requests of one connection class")
+    failed: StrictInt | None = Field(default=None, ge=1, description="so many failed requests of one connection class")
     error_budget: Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$")] | None = Field(
         default=None, description="this share of what the path's availability objective lets fail over the whole load"
     )
@@ -117,5 +126,5 @@ class Scenario(Strict):
         default=1.0, validate_default=False, description="every request ok for this long counts as converged (RFC 6412)"
     )
     slo: dict[str, dict[str, JsonValue]] = Field(default={}, description="objectives by path, or by path/class")
-    trials: int = Field(default=1, ge=1, le=1000)
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    trials: StrictInt = Field(default=1, ge=1, le=1000)
+    seed: StrictInt = Field(default=0, ge=0, lt=2**63)

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from orchestrator.contracts import About
 from orchestrator.model.measurements import Measurements
 from orchestrator.model.plan import SloPlan
 from orchestrator.slo.aggregation import lowest
@@ -9,6 +10,7 @@ from orchestrator.slo.aggregation import lowest
 
 class Availability:
     kind: ClassVar[str] = "availability"
+    about: ClassVar[About] = About.LOAD
     unit: ClassVar[str] = "ratio"
     meaning: ClassVar[str] = "requests ok / requests sent, of the worst class"
 

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from orchestrator.contracts import About
 from orchestrator.model.measurements import Measurements
 from orchestrator.model.plan import SloPlan
 from orchestrator.slo.aggregation import lowest, outages_of
@@ -9,6 +10,7 @@ from orchestrator.slo.aggregation import lowest, outages_of
 
 class Converged:
     kind: ClassVar[str] = "converged"
+    about: ClassVar[About] = About.FAULT
     unit: ClassVar[str] = "bool"
     meaning: ClassVar[str] = "every request ok again for the validation time, inside every fault's window"
 

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from orchestrator.contracts import About
 from orchestrator.model.measurements import Measurements
 from orchestrator.model.plan import SloPlan
 from orchestrator.slo.aggregation import highest, outages_of
@@ -9,6 +10,7 @@ from orchestrator.slo.aggregation import highest, outages_of
 
 class Convergence:
     kind: ClassVar[str] = "convergence"
+    about: ClassVar[About] = About.FAULT
     unit: ClassVar[str] = "s"
     meaning: ClassVar[str] = "from the fault's effective instant to the first sustained good span, of the worst fault and class"
 

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from orchestrator.contracts import About
 from orchestrator.model.measurements import Measurements
 from orchestrator.model.plan import SloPlan
 from orchestrator.slo.aggregation import highest
@@ -9,6 +10,7 @@ from orchestrator.slo.aggregation import highest
 
 class LatencyP99:
     kind: ClassVar[str] = "latency_p99"
+    about: ClassVar[About] = About.LOAD
     unit: ClassVar[str] = "s"
     meaning: ClassVar[str] = "99th percentile of latency from intended instants, of the worst class"
 

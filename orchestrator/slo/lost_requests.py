@@ -2,12 +2,14 @@
 
 from typing import ClassVar
 
+from orchestrator.contracts import About
 from orchestrator.model.measurements import Measurements, Rescale
 from orchestrator.model.plan import SloPlan
 
 
 class LostRequests:
     kind: ClassVar[str] = "lost_requests"
+    about: ClassVar[About] = About.LOAD
     unit: ClassVar[str] = "count"
     meaning: ClassVar[str] = "requests that did not get what the path must answer, over the whole load"
 
@@ -18,6 +20,7 @@ class LostRequests:
 
 class LostScalingUp:
     kind: ClassVar[str] = "lost_scaling_up"
+    about: ClassVar[About] = About.RESCALE
     unit: ClassVar[str] = "count"
     meaning: ClassVar[str] = "requests lost while nodes or pods are added"
 
@@ -27,6 +30,7 @@ class LostScalingUp:
 
 class LostDraining:
     kind: ClassVar[str] = "lost_draining"
+    about: ClassVar[About] = About.RESCALE
     unit: ClassVar[str] = "count"
     meaning: ClassVar[str] = "requests lost while drained nodes leave"
 

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from orchestrator.contracts import About
 from orchestrator.model.measurements import Measurements
 from orchestrator.model.plan import SloPlan
 from orchestrator.slo.aggregation import highest, outages_of
@@ -9,6 +10,7 @@ from orchestrator.slo.aggregation import highest, outages_of
 
 class OutageObjective:
     kind: ClassVar[str] = "outage"
+    about: ClassVar[About] = About.FAULT
     unit: ClassVar[str] = "s"
     meaning: ClassVar[str] = "from the first failed request to the first sustained good span, of the worst fault and class"
 

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from orchestrator.contracts import About
 from orchestrator.model.measurements import Measurements
 from orchestrator.model.plan import SloPlan
 from orchestrator.slo.aggregation import lowest
@@ -9,6 +10,7 @@ from orchestrator.slo.aggregation import lowest
 
 class Refused:
     kind: ClassVar[str] = "refused"
+    about: ClassVar[About] = About.LOAD
     unit: ClassVar[str] = "ratio"
     meaning: ClassVar[str] = "requests refused / requests sent, of the worst class"
 

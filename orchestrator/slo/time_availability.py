@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from orchestrator.contracts import About
 from orchestrator.model.measurements import Measurements
 from orchestrator.model.plan import SloPlan
 from orchestrator.slo.aggregation import lowest
@@ -9,6 +10,7 @@ from orchestrator.slo.aggregation import lowest
 
 class TimeAvailability:
     kind: ClassVar[str] = "time_availability"
+    about: ClassVar[About] = About.LOAD
     unit: ClassVar[str] = "ratio"
     meaning: ClassVar[str] = "share of 0.1 s bins with every request ok, of the worst class"
 

@@ -74,12 +74,13 @@ def clean(
     engine: Engine,
     compose: ComposeFile,
     *,
-    warden_image: str,
+    warden_image: str | None,
     now_unix_s: int,
     run_id: str | None = None,
     scope: Scope = Scope.DEAD,
 ) -> Cleaned:
-    """Remove one run, or those of the scope; then guard tables of runs that have nothing else any more.
+    """Remove one run, or those of the scope; then guard tables of runs that have nothing else any more, which only the warden's
+    image can see. Where there is none (None), no run has been.
 
     Raises EngineError.
     """
@@ -87,8 +88,12 @@ def clean(
     for doomed_id in doomed:
         remove_run(engine, doomed_id, with_warden=True)
 
+    if warden_image is None:
+        return Cleaned(runs=tuple(doomed), guards=())
+    image = warden_image
+
     def ask(*arguments: str) -> list[str]:
-        return _ask_helper(engine, compose, warden_image, arguments)
+        return _ask_helper(engine, compose, image, arguments)
 
     return Cleaned(runs=tuple(doomed), guards=_sweep_guards(engine, ask))
 

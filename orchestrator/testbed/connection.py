@@ -41,21 +41,39 @@ def ready_client(*, tell: Callable[[str], None] = lambda text: None) -> docker.A
     return opened[0]
 
 
+def answering_client() -> docker.APIClient:
+    """A client of the user's engine; none is installed or started. Raises EnvironmentUnmetError."""
+    reasons = []
+    for endpoint in find_endpoints(os.environ, Path.home()):
+        try:
+            return open_client(endpoint)
+        except EngineError as error:
+            reasons.append(f"{endpoint}: {plain_reason(error)}")
+    raise EnvironmentUnmetError(f"no Docker Engine answers: {'; '.join(reasons)}", hint="run `make engine`")
+
+
 def open_client(endpoint: EngineEndpoint) -> docker.APIClient:
     """A client that speaks the newest API version that both sides know.
 
     Raises:
         EngineError: nothing answers. EnvironmentUnmetError: what answers is too old.
     """
-    arguments: dict[str, Any] = {"base_url": endpoint.url, "max_pool_size": PARALLEL_CALLS}
     if endpoint.url.startswith("ssh://"):
-        arguments["use_ssh_client"] = True  # the user's own ssh, with its configuration and agent
+        raise EnvironmentUnmetError(
+            f"an engine is not reached by ssh:// itself: {endpoint}",
+            hint="forward its socket: ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock HOST & export DOCKER_HOST=unix:///tmp/docker.sock",
+        )
+    arguments: dict[str, Any] = {"base_url": endpoint.url, "max_pool_size": PARALLEL_CALLS}
     with engine_border(f"be reached at {endpoint}"):
         if endpoint.url.startswith("unix://"):
             _knock(endpoint.url.removeprefix("unix://"))
         if endpoint.tls is not None:
             arguments["tls"] = _tls_config(endpoint.tls)
-        version = _common_version(docker.APIClient(version=OLDEST_API, timeout=CONNECT_TIMEOUT_S, **arguments))
+        try:
+            client = docker.APIClient(version=OLDEST_API, timeout=CONNECT_TIMEOUT_S, **arguments)
+        except ValueError as error:  # what stands where a port should be
+            raise EngineError(f"no engine can be at {endpoint}: {error}") from None
+        version = _common_version(client)
         if version_lt(version, OLDEST_API):
             raise EnvironmentUnmetError(
                 f"the Docker Engine at {endpoint} is too old: it speaks API {version}, and {OLDEST_API} is needed",

@@ -58,6 +58,12 @@ class DockerEngine:
         with engine_border(f"look for image {tag}"):
             return bool(self._api.images(name=tag))
 
+    def newest_image(self, repository: str) -> str | None:
+        """The image of a repository that was made last; None where there is none."""
+        with engine_border(f"look for images of {repository}"):
+            found = self._api.images(name=repository)
+        return str(max(found, key=lambda image: image["Created"])["Id"]) if found else None
+
     def create_network(self, spec: NetworkSpec) -> str:
         pool = IPAMPool(subnet=str(spec.subnet), gateway=str(spec.router))
         with engine_border(f"create network {spec.name} {spec.subnet}"):

@@ -4,7 +4,8 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from orchestrator.testbed.kube import CLUSTER_SCOPED, RESOURCES, ClusterError
+from orchestrator.model.kubernetes import BY_PLURAL, KINDS
+from orchestrator.testbed.kube import ClusterError
 
 Manifest = Mapping[str, object]
 Change = Callable[[str, str, Manifest], None]
@@ -46,7 +47,7 @@ class FakeKube:
         return tuple(item for key, item in self._objects.items() if key[0] == resource and namespace in (None, key[1]))
 
     def apply(self, manifest: Manifest) -> Manifest:
-        resource = RESOURCES[str(manifest["kind"])]
+        resource = KINDS[str(manifest["kind"])].plural
         key = _key(resource, manifest)
         return self._change("apply", key, merge_patch(self._objects.get(key, {}), manifest))
 
@@ -83,5 +84,5 @@ class FakeKube:
 
 def _key(resource: str, manifest: Manifest) -> Key:
     metadata = cast(Manifest, manifest["metadata"])
-    namespace = "" if resource in CLUSTER_SCOPED else str(metadata.get("namespace", "default"))
+    namespace = "" if not BY_PLURAL[resource].is_namespaced else str(metadata.get("namespace", "default"))
     return resource, namespace, str(metadata["name"])

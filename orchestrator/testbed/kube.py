@@ -7,32 +7,11 @@ from typing import cast
 import httpx
 
 from orchestrator.errors import InternalError
+from orchestrator.model.kubernetes import BY_PLURAL, KINDS
 
 TIMEOUT_S = 10.0
 Manifest = Mapping[str, object]
 
-GROUPS = {
-    "nodes": "/api/v1",
-    "pods": "/api/v1",
-    "services": "/api/v1",
-    "secrets": "/api/v1",
-    "events": "/api/v1",
-    "namespaces": "/api/v1",
-    "deployments": "/apis/apps/v1",
-    "leases": "/apis/coordination.k8s.io/v1",
-    "endpointslices": "/apis/discovery.k8s.io/v1",
-    "ingresses": "/apis/networking.k8s.io/v1",
-}
-CLUSTER_SCOPED = frozenset({"nodes", "namespaces"})
-RESOURCES = {
-    "Node": "nodes",
-    "Pod": "pods",
-    "Service": "services",
-    "Secret": "secrets",
-    "Namespace": "namespaces",
-    "Deployment": "deployments",
-    "Ingress": "ingresses",
-}
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -69,13 +48,14 @@ class KubeClient:
     def apply(self, manifest: Manifest) -> Manifest:
         """Create, or merge-patch (RFC 7396) when it exists."""
         kind, metadata = str(manifest["kind"]), cast(Manifest, manifest["metadata"])
-        if kind not in RESOURCES:
-            raise ClusterError(f"cannot apply kind {kind}; allowed: {', '.join(sorted(RESOURCES))}")
-        resource = RESOURCES[kind]
-        namespace = None if resource in CLUSTER_SCOPED else str(metadata.get("namespace", "default"))
-        response = self._send("POST", path_of(resource, namespace), body=manifest)
+        if kind not in KINDS:
+            raise ClusterError(f"cannot apply kind {kind}; allowed: {', '.join(sorted(KINDS))}")
+        resource, version = KINDS[kind].plural, str(manifest["apiVersion"])
+        namespace = str(metadata.get("namespace", "default")) if KINDS[kind].is_namespaced else None
+        response = self._send("POST", path_of(resource, namespace, api_version=version), body=manifest)
         if response.status_code == httpx.codes.CONFLICT:
-            return self.patch(resource, str(metadata["name"]), manifest, namespace=namespace)
+            path = path_of(resource, namespace, str(metadata["name"]), api_version=version)
+            response = self._send("PATCH", path, body=manifest, content_type=MERGE_PATCH)
         return self._decode(response)
 
     def patch(
@@ -124,9 +104,17 @@ class KubeClient:
         raise ClusterError(f"{request.method} {request.url.path}: status {response.status_code}: {message}")
 
 
-def path_of(resource: str, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
+def path_of(
+    resource: str,
+    namespace: str | None,
+    name: str | None = None,
+    subresource: str | None = None,
+    *,
+    api_version: str | None = None,
+) -> str:
     """Raises ClusterError for a resource that the testbed does not know."""
-    if resource not in GROUPS:
-        raise ClusterError(f"unknown resource {resource!r}; allowed: {', '.join(sorted(GROUPS))}")
-    place = f"/namespaces/{namespace}" if namespace is not None and resource not in CLUSTER_SCOPED else ""
-    return GROUPS[resource] + place + "".join(f"/{part}" for part in (resource, name, subresource) if part is not None)
+    if resource not in BY_PLURAL:
+        raise ClusterError(f"unknown resource {resource!r}; allowed: {', '.join(sorted(BY_PLURAL))}")
+    kind = BY_PLURAL[resource]
+    place = f"/namespaces/{namespace}" if namespace is not None and kind.is_namespaced else ""
+    return kind.place(api_version) + place + "".join(f"/{part}" for part in (resource, name, subresource) if part is not None)

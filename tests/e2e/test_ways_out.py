@@ -42,12 +42,13 @@ def test_sigint_during_bring_up_ends_with_130_and_leaves_nothing(testbed: Testbe
     assert left_of(directory.name) == []
 
 
-def test_sigint_under_load_keeps_what_was_measured(testbed: Testbed, left_of: Left) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_under_load_keeps_what_was_measured(testbed: Testbed, left_of: Left, number: signal.Signals) -> None:
     scenario = Path(__file__).parent / "scenarios" / "calm.yaml"
     process = testbed.start("run", str(scenario), "--results", str(testbed.results), "--set", "duration=60s")
     directory = run_directory(testbed)
     wait_for_samples(testbed, directory)
-    os.kill(process.pid, signal.SIGTERM)
+    os.kill(process.pid, number)
     finished = testbed.finish(process, deadline_s=DEADLINE_S)
     assert finished.status == 130, finished.output
     assert left_of(directory.name) == []

@@ -201,3 +201,42 @@ def test_every_problem_of_a_stage_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError) as caught:
         plan_text(tmp_path, text)
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("cluster.pod_network", "127.0.0.0/8", "cluster.pod_network: is not for hosts of a network"),
+        ("cluster.pod_network", "224.0.0.0/16", "cluster.pod_network: is not for hosts of a network"),
+        ("cluster.client_pool", "192.0.2.0/24", "cluster.client_pool: is not private to this machine; found 192.0.2.0/24"),
+        ("cluster.node_pool", "8.8.0.0/16", "cluster.node_pool: is not private to this machine; found 8.8.0.0/16"),
+        ("paths.nodeport.haproxy.inter", "100us", "paths.nodeport.haproxy.inter: input should be greater than or equal to 0.001"),
+        ("paths.nodeport.haproxy.fall", 10**12, "paths.nodeport.haproxy.fall: input should be less than or equal to 1000"),
+    ],
+)
+def test_values_that_no_testbed_can_have_are_refused(key: str, value: object, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        plan_file(NODE_KILL, **{key: value})
+    assert message in str(caught.value)
+
+
+def test_a_wrong_option_of_a_path_is_the_only_problem_told() -> None:
+    with pytest.raises(ScenarioError) as caught:
+        plan_file(NODE_KILL, **{"paths.nodeport.haproxy.fal": 2})
+    assert [problem.key for problem in caught.value.problems] == ["paths.nodeport.haproxy.fal"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "value", "about"),
+    [
+        ("lost_draining", "<= 0", "rescale"),
+        ("lost_scaling_up", "<= 0", "rescale"),
+        ("convergence", "<= 8s", "fault"),
+        ("converged", True, "fault"),
+    ],
+)
+def test_an_objective_about_what_never_happens_is_refused(tmp_path: Path, objective: str, value: object, about: str) -> None:
+    with pytest.raises(ScenarioError, match=rf"slo\.nodeport\.{objective}: is about a {about}, and the timeline has none"):
+        plan_text(
+            tmp_path, SMALL + f"slo: {{nodeport: {{{objective}: {str(value).lower() if value is True else repr(value)}}}}}\n"
+        )

@@ -67,7 +67,7 @@ def test_virtual_address_joins_its_service_s_external_ips_and_follows_the_slot()
 
 
 def test_nodes_that_the_timeline_adds_are_neighbours_from_the_start() -> None:
-    made = plan(timeline=[{"at": "5s", "scale": {"nodes": 4}}])
+    made = plan(timeline=[{"at": "5s", "scale": {"nodes": 4}}], slo={})
     assert "neighbor 10.100.0.5 port 179" in made.container("gateway").files["/etc/testbed/bird.conf"]
     assert "        10.100.0.5\n" in made.container("node-1").files["/etc/testbed/keepalived.conf"]
     assert "priority 251\n" in made.container("node-4").files["/etc/testbed/keepalived.conf"]

@@ -64,6 +64,15 @@ def test_durations_and_rates_are_read_with_their_units(tmp_path: Path) -> None:
         ("seed: -1\n", "seed: input should be greater than or equal to 0; found -1"),
         ("name: again\n", "line 6, column 1: not valid YAML: the key 'name' stands twice in one mapping"),
         ("load: [\n", "not valid YAML"),
+        ("seed: 2001-99-99\n", "not valid YAML: month must be in 1..12"),
+        (f"seed: {'9' * 5000}\n", "not valid YAML: Exceeds the limit"),
+        ('cluster: {nodes: "3"}\n', "cluster.nodes: input should be a valid integer; found '3'"),
+        ("cluster: {nodes: true}\n", "cluster.nodes: input should be a valid integer; found True"),
+        (
+            'cluster: {kube_proxy: {masquerade_all: "yes"}}\n',
+            "cluster.kube_proxy.masquerade_all: input should be a valid boolean",
+        ),
+        ("cluster: {pod_network: 167772160}\n", "cluster.pod_network: is not a network; allowed: text such as 10.0.0.0/16"),
     ],
 )
 def test_mistake_is_named_with_its_key_and_what_is_allowed(tmp_path: Path, change: str, expected: str) -> None:
@@ -126,3 +135,16 @@ def test_manifest_without_identity_is_refused(tmp_path: Path, text: str, expecte
     with pytest.raises(ScenarioError) as caught:
         load_manifests(write(tmp_path, GOOD), ("service.yaml",))
     assert expected in str(caught.value)
+
+
+def test_aliases_that_stand_for_millions_are_refused(tmp_path: Path) -> None:
+    levels = "".join(f"  l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 9))
+    with pytest.raises(ScenarioError, match="with its aliases written out it holds more than 100000 values"):
+        load_scenario(write(tmp_path, GOOD + "load:\n  l0: &l0 [1]\n" + levels))
+
+
+def test_what_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="not valid YAML"):
+        load_scenario(write(tmp_path, GOOD + "load: &loop [*loop]\n"))
+    with pytest.raises(ScenarioError, match="not valid YAML"):
+        load_scenario(write(tmp_path, GOOD + "load: " + "[" * 50000 + "]" * 50000 + "\n"))

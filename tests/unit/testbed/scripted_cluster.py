@@ -16,6 +16,7 @@ from orchestrator.model.plan import Plan, Role, SloPlan
 from orchestrator.planner import plan_run
 from orchestrator.runner.manifests import wanted_endpoints
 from orchestrator.scenario.loading import load_manifests, load_scenario
+from orchestrator.slo import SLOS
 from orchestrator.testbed.compose import ComposeFile, load_compose
 from orchestrator.testbed.fake import FakeContainer, FakeEngine
 from orchestrator.testbed.fake_kube import FakeKube
@@ -35,7 +36,7 @@ def node_kill_plan(slot: int = 0) -> Plan:
 
 
 def _no_objective(kind: str, value: object, subject: str) -> SloPlan:
-    """Objectives are the judge's; the running world knows nothing of them."""
+    """Objectives are the judge's; the running world knows nothing of what they mean."""
     return SloPlan(path=subject, connection_class=None, kind=kind, text=str(value), operator=">=", threshold=0.0)
 
 
@@ -43,6 +44,7 @@ KINDS = Kinds(
     paths={item.kind: item for item in (StaticRoute(), NodePort(), ServicePortOnNode())},
     actions={item.kind: item for item in (NodeKill(), Scale())},
     parse_objective=_no_objective,
+    slos=SLOS,
 )
 
 
