@@ -29,6 +29,8 @@ BACKOFF_FIRST_S = 0.05
 BACKOFF_LAST_S = 2.0
 SHORT_WATCH_NS = 1_000_000_000
 """A watch that ends sooner is taken for a failure, so that a server that always hangs up is not asked in a tight loop."""
+UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""How a function fails that reads an object which is not what it should be."""
 
 
 class GoneError(Exception):
@@ -40,7 +42,11 @@ class ApiError(Exception):
 
 
 class ResourceWatch:
-    """Keeps the objects of one collection and calls `on_change` with all of them after every change."""
+    """Keeps the objects of one collection and calls `on_change` with all of them after every change.
+
+    `read` is how `on_change` will read each object: one that it cannot read is left out and told once, so that what anybody may
+    write into the API ends nobody who follows it.
+    """
 
     def __init__(
         self,
@@ -51,6 +57,7 @@ class ResourceWatch:
         on_change: Callable[[Collection[Object]], None],
         events: EventSink,
         clock: Clock,
+        read: Callable[[Object], object] = lambda item: item,
     ) -> None:
         self._session = session
         self._path = path
@@ -58,6 +65,8 @@ class ResourceWatch:
         self._on_change = on_change
         self._events = events
         self._clock = clock
+        self._read = read
+        self._unreadable: dict[tuple[str, str], str] = {}
         self._objects: dict[tuple[str, str], Object] = {}
         self._version: str | None = None
         self._lost = False
@@ -84,7 +93,11 @@ class ResourceWatch:
             if response.status != 200:
                 raise ApiError(f"list: HTTP {response.status}")
             body = decode_object(await response.read())
-        self._objects = {identify(item): item for item in body["items"]}
+        self._objects = {}
+        present = {identify(item) for item in body["items"]}
+        self._unreadable = {key: why for key, why in self._unreadable.items() if key in present}
+        for item in body["items"]:
+            self._take(item)
         self._version = str(body["metadata"]["resourceVersion"])
         self._report_resumed()
         self._on_change(self._objects.values())
@@ -121,9 +134,24 @@ class ResourceWatch:
         self._version = str(item["metadata"]["resourceVersion"])
         if kind == "DELETED":
             self._objects.pop(identify(item), None)
+            self._unreadable.pop(identify(item), None)
         elif kind in ("ADDED", "MODIFIED"):
-            self._objects[identify(item)] = item
+            self._take(item)
         return kind != "BOOKMARK"
+
+    def _take(self, item: Object) -> None:
+        key = identify(item)
+        try:
+            self._read(item)
+        except UNREADABLE as error:
+            why = f"{type(error).__name__}: {error}"
+            if self._unreadable.get(key) != why:
+                self._events.emit("object-skipped", resource=self._resource, object="/".join(filter(None, key)), error=why)
+            self._unreadable[key] = why
+            self._objects.pop(key, None)
+        else:
+            self._unreadable.pop(key, None)
+            self._objects[key] = item
 
     def _report_loss(self, reason: str) -> None:
         if not self._lost:

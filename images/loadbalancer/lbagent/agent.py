@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from lbagent.addresses import LinkAddresses
 from lbagent.api import HttpApi
-from lbagent.cluster import Object
+from lbagent.cluster import Object, read_node
 from lbagent.ingress.feed import IngressFeed
+from lbagent.ingress.reading import read_ingress
+from lbagent.load_balancers import read_service
 from lbagent.log_socket import LogSocket
 from lbagent.process import HaproxyProcess
 from lbagent.provisioner import Provisioner
@@ -78,18 +80,22 @@ class Agent:
             await self._provisioner.start()
 
     async def _serve(self) -> None:
-        from testbed_kube.watch import ResourceWatch, open_session  # aiohttp takes 0.2 s to import
+        from testbed_kube.watch import ResourceWatch, identify, open_session  # aiohttp takes 0.2 s to import
 
         api = self._settings.api_url
         async with (
             open_session(api_url=api, token=self._settings.token, ca_file=self._ca_file) as session,
             asyncio.TaskGroup() as tasks,
         ):
-            watched = [("/api/v1", "nodes", self._reconciler.on_nodes), ("/api/v1", "services", self._on_services)]
+            watched: list[tuple[str, str, Callable[[Collection[Object]], None], Callable[[Object], object]]] = [
+                ("/api/v1", "nodes", self._reconciler.on_nodes, read_node),
+                ("/api/v1", "services", self._on_services, read_service),
+            ]
             if self._settings.ingresses:
-                watched.append(("/api/v1", "secrets", self._ingresses.on_secrets))
-                watched.append(("/apis/networking.k8s.io/v1", "ingresses", self._ingresses.on_ingresses))
-            for group, resource, on_change in watched:
+                # What is wrong with a Secret is said of the Ingress that names it.
+                watched.append(("/api/v1", "secrets", self._ingresses.on_secrets, identify))
+                watched.append(("/apis/networking.k8s.io/v1", "ingresses", self._ingresses.on_ingresses, read_ingress))
+            for group, resource, on_change, read in watched:
                 watch = ResourceWatch(
                     session=session,
                     path=f"{group}/{resource}",
@@ -97,6 +103,7 @@ class Agent:
                     on_change=on_change,
                     events=self._events,
                     clock=self._clock,
+                    read=read,
                 )
                 tasks.create_task(watch.run())
             tasks.create_task(self._reconciler.run())

@@ -57,9 +57,9 @@ class Cluster:
 def read_node(item: Object) -> Node:
     """Name, InternalIP, Ready condition, exclusion and deletion of a Node object."""
     metadata, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
-    address = next((entry["address"] for entry in status.get("addresses") or () if entry["type"] == "InternalIP"), None)
-    ready = any(entry["type"] == "Ready" and entry["status"] == "True" for entry in status.get("conditions") or ())
-    tainted = any(taint["key"] == TO_BE_DELETED_TAINT for taint in spec.get("taints") or ())
+    address = next((entry.get("address") for entry in status.get("addresses") or () if entry.get("type") == "InternalIP"), None)
+    ready = any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in status.get("conditions") or ())
+    tainted = any(taint.get("key") == TO_BE_DELETED_TAINT for taint in spec.get("taints") or ())
     return Node(
         name=metadata["name"],
         address=None if address is None else IPv4Address(address),

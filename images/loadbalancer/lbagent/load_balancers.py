@@ -39,6 +39,11 @@ def find_load_balancers(services: Mapping[str, Object], named: Iterable[ServiceF
     return tuple(found for key in sorted(services) for found in _read(key, services[key], chosen))
 
 
+def read_service(service: Object) -> tuple[LoadBalancer, ...]:
+    """What it asks for, by default settings. Raises KeyError, ValueError and the like where it is no Service."""
+    return tuple(_read("default/read", service, ()))
+
+
 def _read(key: str, service: Object, named: tuple[ServiceFrontend, ...]) -> Iterator[LoadBalancer]:
     metadata, spec = service["metadata"], service.get("spec") or {}
     annotations = metadata.get("annotations") or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import gc
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from nodeagent.kubelet.host_ports import map_pod
 from nodeagent.kubelet.network import BRIDGE, NodeNetwork
 from nodeagent.kubelet.node import NodeStatus
 from nodeagent.kubelet.pod import Pod
-from nodeagent.kubelet.pod_spec import PodSpec
+from nodeagent.kubelet.pod_spec import PodSpec, read_pod
 from nodeagent.kubelet.pods import Addresses, Pods
 from nodeagent.kubelet.port_mapper import IptablesMappings, NftablesMappings, PortMapper
+from nodeagent.kubelet.routes import read_route, read_routes
 from nodeagent.observer.observer import RulesObserver
 from nodeagent.proxy.duties import ProxyDuties
+from nodeagent.proxy.endpoints import read_slice
 from nodeagent.proxy.flow_table import FlowTable
 from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
 from nodeagent.proxy.local_pods import detect_local
@@ -27,6 +29,7 @@ from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.proxy import Proxy
 from nodeagent.proxy.rules import RulesError, RuleWriter
 from nodeagent.proxy.ruleset import Network
+from nodeagent.proxy.services import read_service
 from nodeagent.settings import Settings
 from testbed_init.events import Clock, EventSink
 from testbed_kube.watch import ResourceWatch, open_session
@@ -70,9 +73,15 @@ class Agent:
             else:
                 rules = RulesObserver(node=settings.node, mode=settings.mode, events=self._events, clock=self._clock)
 
-            def watch(path: str, resource: str, on_change: Any) -> ResourceWatch:
+            def watch(path: str, resource: str, on_change: Any, read: Callable[[Object], object]) -> ResourceWatch:
                 return ResourceWatch(
-                    session=session, path=path, resource=resource, on_change=on_change, events=self._events, clock=self._clock
+                    session=session,
+                    path=path,
+                    resource=resource,
+                    on_change=on_change,
+                    events=self._events,
+                    clock=self._clock,
+                    read=read,
                 )
 
             async with asyncio.TaskGroup() as tasks:
@@ -80,9 +89,9 @@ class Agent:
                 if duties is not None and isinstance(rules, Proxy):
                     tasks.create_task(duties.run())
                     services = "/api/v1/services?labelSelector=!service.kubernetes.io/service-proxy-name"
-                    tasks.create_task(watch(services, "services", duties.noting(rules.on_services)).run())
+                    tasks.create_task(watch(services, "services", duties.noting(rules.on_services), read_service).run())
                     slices = "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=!service.kubernetes.io/headless"
-                    tasks.create_task(watch(slices, "endpointslices", duties.noting(rules.on_slices)).run())
+                    tasks.create_task(watch(slices, "endpointslices", duties.noting(rules.on_slices), read_slice).run())
                 node = node or await status.register()
                 tasks.create_task(status.keep_lease())
                 pod_cidr = IPv4Network(node["spec"]["podCIDR"])
@@ -96,10 +105,10 @@ class Agent:
                         duties.on_nodes(nodes)
                     self._on_nodes(nodes)
 
-                tasks.create_task(watch("/api/v1/nodes", "nodes", on_nodes).run())
+                tasks.create_task(watch("/api/v1/nodes", "nodes", on_nodes, read_route).run())
                 tasks.create_task(self._keep_routes())
                 mine = f"/api/v1/pods?fieldSelector=spec.nodeName={settings.node}"
-                tasks.create_task(watch(mine, "pods", pods.on_pods).run())
+                tasks.create_task(watch(mine, "pods", pods.on_pods, read_pod).run())
                 await rules.synced.wait()
                 # What is there now stays; a collection that walks it is a pause in the middle of a sync, 25 to 50 ms with 1,000
                 # Services.
@@ -173,13 +182,7 @@ class Agent:
         return adopt
 
     def _on_nodes(self, nodes: Collection[Object]) -> None:
-        routes: dict[IPv4Network, IPv4Address] = {}
-        for node in nodes:
-            cidr = (node.get("spec") or {}).get("podCIDR")
-            addresses = (node.get("status") or {}).get("addresses") or ()
-            address = next((item["address"] for item in addresses if item["type"] == "InternalIP"), None)
-            if node["metadata"]["name"] != self._settings.node and cidr and address:
-                routes[IPv4Network(cidr)] = IPv4Address(address)
+        routes = read_routes(nodes, own=self._settings.node)
         if routes != self._routes:
             self._routes = routes
             self._routes_changed.set()

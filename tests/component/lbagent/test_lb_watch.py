@@ -56,6 +56,7 @@ async def bench(tmp_path):
         on_change=bench.on_change,
         events=bench.events,
         clock=bench.clock,
+        read=lambda item: int(item["metadata"]["name"].removeprefix("node-").strip("x") or 0),
     )
     task = asyncio.create_task(watch.run())
     yield bench
@@ -140,3 +141,14 @@ async def test_an_object_larger_than_any_buffer_arrives_whole(bench, garbage):
     await listed(bench)
     bench.api.send(garbage)
     await bench.until(lambda: bench.names and len(bench.names) == 2)
+
+
+async def test_an_object_that_cannot_be_read_is_left_out_and_told_once_until_it_can(bench):
+    await listed(bench)
+    bench.api.put(NODES, "node-broken")
+    bench.api.put(NODES, "node-broken")
+    bench.api.put(NODES, "node-2")
+    await bench.until(lambda: bench.names == ["node-1", "node-2"])
+    (told,) = bench.events.named("object-skipped")
+    assert (told["resource"], told["object"]) == ("nodes", "node-broken")
+    assert told["error"].startswith("ValueError: ")

@@ -8,7 +8,8 @@ import pytest
 from lbagent.frontends import Check
 from lbagent.frontends.service import ServiceFrontend
 from lbagent.frontends.tcp import TcpFrontend, TcpOptions
-from lbagent.load_balancers import EXTERNAL_IP, SERVED_IP, LoadBalancer, find_load_balancers
+from lbagent.load_balancers import EXTERNAL_IP, SERVED_IP, LoadBalancer, find_load_balancers, read_service
+from testbed_kube.watch import UNREADABLE
 
 HTTP = {"name": "http", "port": 80, "nodePort": 32213, "protocol": "TCP"}
 METRICS = {"name": "metrics", "port": 9090, "nodePort": 32214}
@@ -110,3 +111,9 @@ def test_source_ranges_are_enforced_by_the_frontend(ranges, sources):
 def test_several_services_keep_their_own_addresses():
     balancers = found(balanced("b"), balanced("a", annotations={EXTERNAL_IP: "198.18.0.129"}))
     assert [(item.name, item.frontends[0].bind) for item in balancers] == [("a", "198.18.0.129:80"), ("b", "198.18.0.128:80")]
+
+
+def test_service_with_an_address_that_is_none_cannot_be_read():
+    assert len(read_service(balanced())) == 1
+    with pytest.raises(UNREADABLE):
+        read_service(balanced(annotations={EXTERNAL_IP: "foo"}))

@@ -14,7 +14,7 @@ from nodeagent.api import ApiError
 from nodeagent.kubelet import pod as pod_module
 from nodeagent.kubelet import pods as pods_module
 from nodeagent.kubelet.pod import Pod
-from nodeagent.kubelet.pod_spec import PodSpec, read_pod
+from nodeagent.kubelet.pod_spec import PodSpec, Readiness, read_pod
 from nodeagent.kubelet.pods import Addresses, Pods
 from testbed_init.events import RecordedEvents
 
@@ -233,3 +233,15 @@ async def test_each_list_compares_what_the_api_holds_with_what_is(node: Node) ->
     node.pods.on_pods([pod_object("a")])
     node.pods.on_pods([pod_object("a", ready="False")])
     assert node.made["a"].compared == 2
+
+
+async def test_probe_of_a_port_that_no_container_declares_fails() -> None:
+    readiness = Readiness(
+        port=None, path="/", initial_delay_s=0, period_s=1, timeout_s=1, success_threshold=1, failure_threshold=1
+    )
+    assert not await pod_module._answers("127.0.0.1", readiness)
+
+
+async def test_conditions_without_a_type_tell_nothing_of_a_pod() -> None:
+    pod = make_pod(StatusApi(), RecordedEvents())
+    pod.compare({"status": {"conditions": [{}, {"type": "Ready"}]}})

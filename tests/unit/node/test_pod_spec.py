@@ -119,6 +119,12 @@ def test_host_ports_are_those_of_the_containers_in_our_address_family(
 DEFAULTS = {"initial_delay_s": 0.0, "period_s": 10.0, "timeout_s": 1.0, "success_threshold": 1, "failure_threshold": 3}
 
 
+def test_probe_of_a_port_that_no_container_declares_has_no_port() -> None:
+    probe = probed({"httpGet": {"port": "nowhere"}})
+    assert probe is not None
+    assert probe.port is None
+
+
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from controlplane.errors import FieldError, duplicate, invalid_value, required, unsupported
 from controlplane.kinds.columns import AGE, NAME, NONE
-from controlplane.kinds.names import check_choice, check_name, check_port_number
+from controlplane.kinds.names import check_choice, check_name, check_port_number, check_qualified_key
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object
 from controlplane.schema.meta import OBJECT_REFERENCE, kind
@@ -34,6 +35,8 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 ENDPOINTS_LIMIT = 1000
 PORTS_LIMIT = 20_000
+HINTS_LIMIT = 8
+CheckText = Callable[[str, str], Iterable[FieldError]]
 
 
 def default_slice(item: Object) -> None:
@@ -85,6 +88,23 @@ def _check_endpoint(endpoint: Object, address_type: str, field: str) -> Iterator
             yield from _check_address(IPv6Address, text, place, "must be an IPv6 address")
     if node := endpoint.get("nodeName"):
         yield from check_name("subdomain", node, f"{field}.nodeName")
+    hints = endpoint.get("hints") or {}
+    yield from _check_hints(hints.get("forZones") or (), check_qualified_key, f"{field}.hints.forZones")
+    yield from _check_hints(hints.get("forNodes") or (), partial(check_name, "subdomain"), f"{field}.hints.forNodes")
+
+
+def _check_hints(hints: Collection[Object], check: CheckText, field: str) -> Iterator[FieldError]:
+    """Names of zones or nodes (discovery/validation, validateHints)."""
+    if len(hints) > HINTS_LIMIT:
+        yield _too_many(field, len(hints), HINTS_LIMIT)
+        return
+    seen: set[str] = set()
+    for index, hint in enumerate(hints):
+        name = hint.get("name", "")
+        if name in seen:
+            yield duplicate(f"{field}[{index}].name", name)
+        seen.add(name)
+        yield from check(name, f"{field}[{index}].name")
 
 
 def _check_address(parse: Any, text: str, field: str, message: str) -> Iterator[FieldError]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from ipaddress import ip_network
 
 from controlplane.errors import FieldError, invalid_value, required
+from controlplane.kinds.addresses import check_load_balancer_status
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none
 from controlplane.kinds.names import check_choice, check_name
 from controlplane.kinds.resource import Column, Resource
@@ -55,6 +56,7 @@ def check_ingress(ingress: Object, before: Object | None) -> Iterable[FieldError
     for number, tls in enumerate(spec.get("tls") or ()):
         for index, host in enumerate(tls.get("hosts") or ()):
             yield from check_name("subdomain", host.removeprefix("*."), f"spec.tls[{number}].hosts[{index}]")
+    yield from check_load_balancer_status(ingress)
 
 
 def _check_path(path: Object, field: str) -> Iterator[FieldError]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from ipaddress import ip_network
 
 from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value
+from controlplane.kinds.addresses import check_address
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none
 from controlplane.kinds.names import check_choice, check_label_value, check_qualified_key
 from controlplane.kinds.resource import Column, Resource
@@ -66,6 +67,10 @@ def check_node(node: Object, before: Object | None) -> Iterable[FieldError]:
     spec = spec_of(node)
     yield from _check_taints(spec)
     yield from _check_cidrs(spec, None if before is None else spec_of(before))
+    for index, entry in enumerate(status_of(node).get("addresses") or ()):
+        # Stricter than Kubernetes: other nodes make routes of it.
+        if entry.get("type") in ("InternalIP", "ExternalIP"):
+            yield from check_address(entry.get("address", ""), f"status.addresses[{index}].address")
 
 
 def _check_taints(spec: Object) -> Iterator[FieldError]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from ipaddress import IPv4Address, ip_network
 
 from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, required
+from controlplane.kinds.addresses import check_load_balancer_status
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none, show_labels
 from controlplane.kinds.names import check_choice, check_labels, check_name, check_port_number
 from controlplane.kinds.pod_spec import check_target_port
@@ -187,6 +188,7 @@ def check_service(service: Object, before: Object | None) -> Iterable[FieldError
     yield from _check_policies(service)
     yield from _check_load_balancer(service)
     yield from check_labels(spec.get("selector"), "spec.selector")
+    yield from check_load_balancer_status(service)
     if type_of(service) == "ExternalName":
         if spec.get("externalName"):
             yield from check_name("subdomain", spec["externalName"].removesuffix("."), "spec.externalName")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import ssl
 from collections.abc import Mapping
@@ -35,7 +34,7 @@ def _decode(content: Mapping[str, str], part: str) -> str:
         raise CertificateError(f"it has no {part}")
     try:
         text = base64.b64decode(content[part], validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # of base64 and of ASCII alike
         raise CertificateError(f"{part} is not PEM in base64") from error
     # The Runtime API takes an empty line for the end of a payload (management manual, section 9.3).
     return "".join(f"{line.strip()}\n" for line in text.splitlines() if line.strip())

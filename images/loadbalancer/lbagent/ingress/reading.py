@@ -163,6 +163,11 @@ def read_ingresses(ingresses: Collection[Object], services: Mapping[str, Object]
     )
 
 
+def read_ingress(ingress: Object) -> IngressView:
+    """What it asks for by itself. Raises KeyError, TypeError and the like where it is no Ingress."""
+    return read_ingresses([ingress], {}, ())
+
+
 def _key(item: Object) -> str:
     return f"{item['metadata'].get('namespace', 'default')}/{item['metadata']['name']}"
 

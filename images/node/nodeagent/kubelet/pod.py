@@ -82,7 +82,7 @@ class Pod:
     def compare(self, item: Mapping[str, Any]) -> None:
         """Say again how the pod is when the API holds something else: a node that was cut off has its pods marked not ready."""
         conditions = (item.get("status") or {}).get("conditions") or ()
-        told = next((entry["status"] == "True" for entry in conditions if entry["type"] == "Ready"), None)
+        told = next((entry.get("status") == "True" for entry in conditions if entry.get("type") == "Ready"), None)
         if self._told and told is not None and told != self._ready and not self.is_ending:
             self._told = False
             self._retelling = asyncio.create_task(self._post_status())
@@ -313,6 +313,8 @@ def running_address(uid: str) -> IPv4Address | None:
 
 async def _answers(address: str, readiness: Readiness) -> bool:
     """HTTP status 200 to 399, or an accepted TCP connection, within the time-out (kubelet prober)."""
+    if readiness.port is None:
+        return False
     try:
         async with asyncio.timeout(readiness.timeout_s):
             reader, writer = await asyncio.open_connection(address, readiness.port)

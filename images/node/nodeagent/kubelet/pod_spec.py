@@ -17,7 +17,8 @@ PROXY_PROTOCOL = "ingress-testbed.io/proxy-protocol"
 class Readiness:
     """A readiness probe: HTTP when `path` is given, else a TCP connection (core/v1 Probe defaults)."""
 
-    port: int
+    port: int | None
+    """None: it names a port that no container declares, and fails every time, as the kubelet's."""
     path: str | None
     initial_delay_s: float
     period_s: float
@@ -110,7 +111,7 @@ def _read_probe(probe: Object, names: Mapping[str, int], *, proxy_protocol: bool
         return None
     port = action["port"]
     return Readiness(
-        port=names[port] if isinstance(port, str) else port,
+        port=names.get(port) if isinstance(port, str) else port,
         path=(http.get("path") or "/") if http else None,
         initial_delay_s=float(probe.get("initialDelaySeconds") or 0),
         period_s=float(probe.get("periodSeconds") or 10),

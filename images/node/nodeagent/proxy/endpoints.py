@@ -64,6 +64,12 @@ def read_endpoints(slices: Iterable[Object], port_name: str, node: str) -> tuple
     return tuple(found[target] for target in sorted(found))
 
 
+def read_slice(item: Object) -> tuple[Endpoint, ...]:
+    """All its endpoints, by all its ports. Raises KeyError, TypeError and the like where it is no EndpointSlice."""
+    names = dict.fromkeys(entry.get("name") or "" for entry in item.get("ports") or ())
+    return tuple(endpoint for name in names for endpoint in read_endpoints([item], name, ""))
+
+
 def _read_endpoint(entry: Object, port: int, node: str) -> Endpoint:
     conditions = entry.get("conditions") or {}
     ready = conditions.get("ready")
@@ -82,7 +88,7 @@ def _read_endpoint(entry: Object, port: int, node: str) -> Endpoint:
 
 
 def _names(hints: Iterable[Object] | None) -> tuple[str, ...]:
-    return tuple(item["name"] for item in hints or ())
+    return tuple(item.get("name") or "" for item in hints or ())
 
 
 def choose_endpoints(endpoints: Iterable[Endpoint], *, node: str = "", zone: str = "") -> Usable:

@@ -66,6 +66,11 @@ def read_service_ports(
     return ServicePortReader(node, zone).read(services, slices)
 
 
+def read_service(service: Object) -> tuple[ServicePort, ...]:
+    """Its ports, without their endpoints. Raises KeyError, ValueError and the like where it is no Service."""
+    return tuple(_read_ports(service, [], "", ""))
+
+
 class ServicePortReader:
     """Reads again only Services that have changed: a watch keeps the very object of what has not.
 

@@ -6,22 +6,26 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from nodeagent.proxy.endpoints import read_slice
+from nodeagent.proxy.services import read_service
 from nodeagent.settings import Settings, SettingsError, read_settings
 from nodeagent.speaker.speaker import Speaker
-from nodeagent.speaker.speech import Announcement
+from nodeagent.speaker.speech import Announcement, Object
 from nodeagent.speaker.voice import DaemonVoice
 from testbed_init.events import EventWriter
-from testbed_kube.watch import ResourceWatch, open_session
+from testbed_kube.watch import ResourceWatch, identify, open_session
 
 CONFIG = Path("/etc/testbed/config.json")
 CA = Path("/etc/testbed/pki/ca.crt")
-RESOURCES = {
-    "services": "/api/v1/services",
-    "endpointslices": "/apis/discovery.k8s.io/v1/endpointslices",
-    "nodes": "/api/v1/nodes",
+RESOURCES: dict[str, tuple[str, Callable[[Object], object]]] = {
+    "services": ("/api/v1/services", read_service),
+    "endpointslices": ("/apis/discovery.k8s.io/v1/endpointslices", read_slice),
+    "nodes": ("/api/v1/nodes", identify),
 }
+"""Where each is, and how it is read."""
 
 
 async def speak(settings: Settings, announcements: list[Announcement]) -> None:
@@ -31,7 +35,7 @@ async def speak(settings: Settings, announcements: list[Announcement]) -> None:
         open_session(api_url=settings.api_url, token=settings.token, ca_file=CA) as session,
         asyncio.TaskGroup() as tasks,
     ):
-        for resource, path in RESOURCES.items():
+        for resource, (path, read) in RESOURCES.items():
             watch = ResourceWatch(
                 session=session,
                 path=path,
@@ -39,6 +43,7 @@ async def speak(settings: Settings, announcements: list[Announcement]) -> None:
                 on_change=speaker.noting(resource),
                 events=events,
                 clock=time.monotonic_ns,
+                read=read,
             )
             tasks.create_task(watch.run())
         tasks.create_task(speaker.run())
