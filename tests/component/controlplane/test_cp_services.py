@@ -327,3 +327,21 @@ def test_load_balancer_of_a_class_is_left_to_its_owner() -> None:
 def test_same_requests_give_the_same_allocations() -> None:
     first, second = (World().create(service(type="NodePort")) for _ in range(2))
     assert first == second
+
+
+def test_node_port_stays_with_the_name_of_its_port() -> None:
+    world = World()
+    ports = [{"name": "http", "port": 80, "nodePort": 30100}, {"name": "https", "port": 443, "nodePort": 30101}]
+    world.create(service(type="NodePort", ports=ports))
+    wanted = [{"name": "https", "port": 8443}, {"name": "http", "port": 8080}, {"name": "admin", "port": 80}]
+    changed = world.change("services", "web", {"spec": {"ports": wanted}})["spec"]["ports"]
+    assert [port["nodePort"] for port in changed[:2]] == [30101, 30100]
+    assert changed[2]["nodePort"] not in (30100, 30101)
+
+
+def test_node_port_that_another_port_has_taken_over_is_not_kept_as_well() -> None:
+    world = World()
+    world.create(service(type="NodePort", ports=[{"name": "http", "port": 80, "nodePort": 30100}]))
+    wanted = [{"name": "http", "port": 80}, {"name": "other", "port": 81, "nodePort": 30100}]
+    changed = world.change("services", "web", {"spec": {"ports": wanted}})["spec"]["ports"]
+    assert changed[0]["nodePort"] != changed[1]["nodePort"] == 30100

@@ -161,12 +161,14 @@ def _keep_allocated(service: Object, before: Object) -> None:
     if needs_cluster_ip(before) and needs_cluster_ip(service) and "clusterIP" not in spec and old.get("clusterIP"):
         spec["clusterIP"], spec["clusterIPs"] = old["clusterIP"], list(old.get("clusterIPs") or [old["clusterIP"]])
     if needs_node_ports(before) and needs_node_ports(service):
-        taken = _node_ports(spec)
-        known = {(port.get("protocol"), port.get("port")): port.get("nodePort") for port in old.get("ports") or ()}
+        # By name: whatever else of a port changes, those who come to the node are let in where they were.
+        taken = _node_ports(spec) & _node_ports(old)
+        known = {port.get("name"): port.get("nodePort") for port in old.get("ports") or ()}
         for port in spec.get("ports") or ():
-            number = known.get((port.get("protocol"), port.get("port")))
+            number = known.get(port.get("name"))
             if not port.get("nodePort") and number and number not in taken:
                 port["nodePort"] = number
+                taken.add(number)
     if needs_health_check_port(before) and needs_health_check_port(service) and old.get("healthCheckNodePort"):
         spec.setdefault("healthCheckNodePort", old["healthCheckNodePort"])
 
