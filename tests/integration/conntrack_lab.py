@@ -130,7 +130,7 @@ class Node:
         return {
             "metadata": self._metadata(f"{service}-x", **{"kubernetes.io/service-name": service}),
             "addressType": "IPv4",
-            "ports": [{"name": port, "port": TARGET_PORT}],
+            "ports": [{"name": port, "port": TARGET_PORT, "protocol": "UDP" if port == "echo" else "TCP"}],
             "endpoints": [
                 {"addresses": [ip], "nodeName": NODE if ip in POD_IPS else "node-2", "conditions": conditions}
                 for ip, conditions in self.endpoints

@@ -41,6 +41,9 @@ def now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)  # noqa: TID251  the API's time stamps; nothing is measured with it
 
 
+ZONE = "topology.kubernetes.io/zone"
+
+
 class Agent:
     def __init__(self, *, settings: Settings, ca_file: Path, events: EventSink, clock: Clock) -> None:
         self._settings = settings
@@ -103,6 +106,8 @@ class Agent:
                 def on_nodes(nodes: Collection[Object]) -> None:
                     if duties is not None:
                         duties.on_nodes(nodes)
+                    if isinstance(rules, Proxy):
+                        rules.on_zone(zone_of(nodes, settings.node))
                     self._on_nodes(nodes)
 
                 tasks.create_task(watch("/api/v1/nodes", "nodes", on_nodes, read_route).run())
@@ -130,7 +135,7 @@ class Agent:
         )
         return duties, Proxy(
             node=settings.node,
-            zone=settings.labels.get("topology.kubernetes.io/zone", ""),
+            zone=settings.labels.get(ZONE, ""),
             rules=self._make_rules(None if node is None else node["spec"]["podCIDR"]),
             events=duties.events,
             clock=self._clock,
@@ -196,6 +201,12 @@ class Agent:
             await self._network.set_routes(routes)
             told = {str(network): str(gateway) for network, gateway in sorted(routes.items())}
             self._events.emit("routes-changed", node=self._settings.node, routes=told)
+
+
+def zone_of(nodes: Collection[Object], name: str) -> str:
+    """What the Node object says; empty where it says nothing."""
+    labels = next((node["metadata"].get("labels") for node in nodes if node["metadata"]["name"] == name), None)
+    return str((labels or {}).get(ZONE, ""))
 
 
 async def forget_untranslated(service_cidr: IPv4Network) -> None:

@@ -40,17 +40,31 @@ def service(*, name: str = "web", version: int = 1, **spec: Any) -> dict[str, An
     return {"metadata": metadata, "spec": {"clusterIP": CLUSTER_IP, "ports": ports, **spec}, "status": status}
 
 
-def slice_of(*endpoints: Endpoint, name: str = "web", version: int = 1, ports: Mapping[str, int] | None = None) -> dict[str, Any]:
+def slice_of(
+    *endpoints: Endpoint,
+    name: str = "web",
+    version: int = 1,
+    ports: Mapping[str, int] | None = None,
+    protocol: str = "TCP",
+    suffix: str = "x",
+) -> dict[str, Any]:
     ports = {"http": 8080} if ports is None else ports
     labels = {"kubernetes.io/service-name": name}
     return {
-        "metadata": {"name": f"{name}-x", "namespace": "default", "labels": labels, "resourceVersion": str(version)},
+        "metadata": {"name": f"{name}-{suffix}", "namespace": "default", "labels": labels, "resourceVersion": str(version)},
         "addressType": "IPv4",
-        "ports": [{"name": port_name, "port": number} for port_name, number in ports.items()],
+        "ports": [{"name": port_name, "port": number, "protocol": protocol} for port_name, number in ports.items()],
         "endpoints": [{"addresses": [ip], "nodeName": node, "conditions": conditions} for ip, node, conditions in endpoints],
     }
 
 
 def rules(*endpoints: Endpoint, **spec: Any) -> Ruleset:
     """Of one service with these endpoints."""
-    return render_ruleset(read_service_ports([service(**spec)], [slice_of(*endpoints)], NODE), NETWORK)
+    return render_ruleset(
+        read_service_ports([service(**spec)], [slice_of(*endpoints, protocol=protocol_of(spec))], NODE), NETWORK
+    )
+
+
+def protocol_of(spec: Mapping[str, Any]) -> str:
+    """Of the first port of a Service, as the EndpointSlice controller copies it."""
+    return str((spec.get("ports") or [{}])[0].get("protocol", "TCP"))

@@ -43,10 +43,10 @@ class Kernel:
                     table = star[1:]
                 case [chain, "-", _] if chain.startswith(":"):
                     self.chains[table][chain[1:]] = []
-                case ["-A", chain, rule]:
+                case ["-A" | "-I" as where, chain, rule]:
                     target = rule.split("-j ")[1].split()[0]
                     assert not target.startswith("KUBE-") or target in self.chains[table], line
-                    self.chains[table][chain].append(rule)
+                    self.chains[table][chain].insert(0 if where == "-I" else len(self.chains[table][chain]), rule)
                 case ["-X", chain]:
                     led = [rule for rules in self.chains[table].values() for rule in rules if rule.endswith(f"-j {chain}")]
                     assert not led, f"{chain} is deleted while {led} lead to it"
@@ -102,7 +102,7 @@ def test_chains_of_others_are_not_touched() -> None:
     kernel.chains["nat"] |= {"CNI-HOSTPORT-DNAT": ["-p tcp -j RETURN"], "PREROUTING": ["-j RETURN"]}
     IptablesRules(IPTABLES_NETWORK, kernel).sync(STATES["both"])
     assert kernel.chains["nat"]["CNI-HOSTPORT-DNAT"] == ["-p tcp -j RETURN"]
-    assert kernel.chains["nat"]["PREROUTING"] == ["-j RETURN", "-j KUBE-SERVICES"]
+    assert kernel.chains["nat"]["PREROUTING"] == ["-j KUBE-SERVICES", "-j RETURN"]
 
 
 def test_a_change_writes_the_changed_service_and_the_shared_chains_only() -> None:
@@ -173,9 +173,17 @@ def test_a_table_that_somebody_flushed_is_missed_by_its_canary() -> None:
     assert kernel.chains["nat"]["PREROUTING"] == ["-j KUBE-SERVICES"]
 
 
+def test_jumps_stand_in_their_order_before_whatever_was_there() -> None:
+    kernel = Kernel()
+    kernel.chains["nat"]["PREROUTING"] = ["-j CNI-HOSTPORT-DNAT"]
+    kernel.restore(render_full(tables(HERE), kernel.save()))
+    assert kernel.chains["nat"]["PREROUTING"] == ["-j KUBE-SERVICES", "-j CNI-HOSTPORT-DNAT"]
+    assert kernel.chains["filter"]["FORWARD"] == [rule for chain, rule in JUMPS["filter"] if chain == "FORWARD"]
+
+
 def test_jumps_are_made_once() -> None:
     desired = tables(HERE)
     text = render_full(desired, {})
-    assert text.count("-A PREROUTING -j KUBE-SERVICES") == 1
+    assert text.count("-I PREROUTING -j KUBE-SERVICES") == 1
     there = {table: "".join(f"-A {chain} {rule}\n" for chain, rule in jumps) for table, jumps in JUMPS.items()}
-    assert "-A PREROUTING" not in render_full(desired, there)
+    assert " PREROUTING" not in render_full(desired, there)

@@ -49,7 +49,8 @@ def ports(here: Mapping[str, Any] | None, there: Mapping[str, Any] | None = None
 
 def endpoints(here: Mapping[str, Any] | None, there: Mapping[str, Any] | None = None, version: int = 1) -> dict[str, Any]:
     found = [(HERE[0], NODE, here), (THERE[0], "node-2", there)]
-    return slice_of(*((ip, node, conditions) for ip, node, conditions in found if conditions is not None), version=version)
+    there_are = [(ip, node, conditions) for ip, node, conditions in found if conditions is not None]
+    return slice_of(*there_are, version=version, protocol="UDP")
 
 
 def flow(destination: tuple[str, int], reply_source: tuple[str, int] = HERE) -> Flow:

@@ -219,3 +219,65 @@ async def test_success_is_not_repeated_without_an_event() -> None:
     async with world.running(HERE):
         await world.sleeper.end()
         assert len(world.kernel.transactions) == 1
+
+
+class Checked:
+    """A writer whose rules somebody removes; counts how often it is asked."""
+
+    checks_for_damage = True
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.synced = 0
+
+    def sync(self, ports: object) -> None:
+        self.synced += 1
+
+    def is_intact(self) -> bool:
+        self.asked += 1
+        return True
+
+
+async def test_rules_are_looked_after_every_sync_period_however_often_there_are_changes() -> None:
+    writer, now_ns, sleeper = Checked(), 0, Sleeper()
+
+    def clock() -> int:
+        return now_ns
+
+    proxy = Proxy(
+        node=NODE,
+        rules=writer,
+        events=RecordedEvents(),
+        clock=clock,
+        min_sync_period_s=0.0,
+        sync_period_s=SYNC_S,
+        sleep=sleeper.sleep,
+    )
+    task = asyncio.create_task(proxy.run())
+    proxy.on_services([service()])
+    for version in range(1, 13):
+        now_ns += 10_000_000_000
+        proxy.on_slices([slice_of(HERE, version=version)])
+        await settle()
+        await sleeper.end()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert writer.synced == 12
+    assert writer.asked == 12 * 10 // SYNC_S
+
+
+async def test_hints_follow_the_zone_that_the_node_is_labelled_with_now() -> None:
+    world = World()
+    here, there = (
+        {"addresses": [ip], "nodeName": "node-2", "conditions": {}, "hints": {"forZones": [{"name": zone}]}}
+        for ip, zone in (("10.0.1.2", "a"), ("10.0.2.2", "b"))
+    )
+    hinted = slice_of()
+    hinted["endpoints"] = [here, there]
+    world.proxy.on_services([service()])
+    world.proxy.on_slices([hinted])
+    for zone, expected in (("a", [AT_HERE]), ("b", [AT_THERE]), ("", [AT_HERE, AT_THERE])):
+        world.proxy.on_zone(zone)
+        assert world.proxy.sync()
+        assert world.events.named("rules-committed")[-1]["endpoints"] == {"default/web:http": expected}

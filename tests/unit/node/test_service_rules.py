@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 import pytest
@@ -63,7 +65,8 @@ def test_policy_local_reads_as_kube_proxy_would_write_it() -> None:
 
 def test_affinity_goes_first_where_the_client_has_been_and_refreshes_that() -> None:
     ruleset = rules(HERE, **AFFINITY)
-    endpoint = f"{WEB}__10.0.1.2/8080"
+    own = "default/web/tcp/http__10.0.1.2/8080"
+    endpoint = f"{base64.b32encode(hashlib.sha256(own.encode()).digest()).decode()[:8]}-{own}"
     assert ruleset.affinity_sets == {f"affinity-{endpoint}"}
     assert ruleset.chains[f"service-{WEB}"] == (
         f"ip saddr @affinity-{endpoint} goto endpoint-{endpoint}",
@@ -153,7 +156,7 @@ def rulesets(draw: st.DrawFn) -> Ruleset:
     if draw(st.booleans()):
         plain = draw(SPECS) | {"externalIPs": [], "status": {}}
         services.append(service(name="plain", clusterIP="10.3.241.153", ports=[{"port": 53, "protocol": "UDP"}], **plain))
-        slices.append(slice_of(*draw(ENDPOINTS), name="plain", ports={"": 5353}))
+        slices.append(slice_of(*draw(ENDPOINTS), name="plain", ports={"": 5353}, protocol="UDP"))
     return render_ruleset(read_service_ports(services, slices, NODE), NETWORK)
 
 

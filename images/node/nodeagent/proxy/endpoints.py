@@ -6,7 +6,7 @@ are serving while terminating; the cluster's and the node's own list fall back i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,28 +46,45 @@ class Usable:
         return bool(self.cluster)
 
 
-def read_endpoints(slices: Iterable[Object], port_name: str, node: str) -> tuple[Endpoint, ...]:
-    """The endpoints of a port by its name, sorted by `ip:port`; of duplicates one that is not terminating wins."""
+def read_endpoints(slices: Iterable[Object], port_name: str, protocol: str, node: str) -> tuple[Endpoint, ...]:
+    """The endpoints of a port by its name and protocol (lower case), sorted by `ip:port`.
+
+    Of duplicates the last that is not terminating wins, else the first.
+    """
     found: dict[str, Endpoint] = {}
     for item in slices:
         if item.get("addressType") != "IPv4":
             continue
-        numbers = [entry.get("port") for entry in item.get("ports") or () if (entry.get("name") or "") == port_name]
+        numbers = [entry.get("port") for entry in item.get("ports") or () if _port_key(entry) == (port_name, protocol)]
         for number in filter(None, numbers):
             for entry in item.get("endpoints") or ():
                 if not entry.get("addresses"):
                     continue
                 endpoint = _read_endpoint(entry, number, node)
                 known = found.get(endpoint.target)
-                if known is None or (known.terminating and not endpoint.terminating):
+                if known is None or not endpoint.terminating:
                     found[endpoint.target] = endpoint
     return tuple(found[target] for target in sorted(found))
 
 
 def read_slice(item: Object) -> tuple[Endpoint, ...]:
     """All its endpoints, by all its ports. Raises KeyError, TypeError and the like where it is no EndpointSlice."""
-    names = dict.fromkeys(entry.get("name") or "" for entry in item.get("ports") or ())
-    return tuple(endpoint for name in names for endpoint in read_endpoints([item], name, ""))
+    return tuple(endpoint for endpoints in _by_port([item], "") for endpoint in endpoints)
+
+
+def read_local_ready(slices: Sequence[Object], node: str) -> frozenset[str]:
+    """Addresses of the ready endpoints on this node, by whatever port, also by one that the Service does not have."""
+    return frozenset(item.ip for endpoints in _by_port(slices, node) for item in endpoints if item.local and item.ready)
+
+
+def _by_port(slices: Sequence[Object], node: str) -> Iterator[tuple[Endpoint, ...]]:
+    for name, protocol in dict.fromkeys(_port_key(entry) for item in slices for entry in item.get("ports") or ()):
+        yield read_endpoints(slices, name, protocol, node)
+
+
+def _port_key(entry: Object) -> tuple[str, str]:
+    """Name and protocol of a slice's port."""
+    return entry.get("name") or "", (entry.get("protocol") or "TCP").lower()
 
 
 def _read_endpoint(entry: Object, port: int, node: str) -> Endpoint:
@@ -79,7 +96,7 @@ def _read_endpoint(entry: Object, port: int, node: str) -> Endpoint:
         ip=entry["addresses"][0],
         port=port,
         ready=ready,
-        serving=ready if serving is None else serving,
+        serving=True if serving is None else serving,
         terminating=bool(conditions.get("terminating")),
         local=entry.get("nodeName") == node,
         for_zones=_names((entry.get("hints") or {}).get("forZones")),

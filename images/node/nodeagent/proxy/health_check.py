@@ -33,16 +33,13 @@ class Answer:
 
 def plan_health_checks(ports: Iterable[ServicePort]) -> dict[ServiceName, HealthCheck]:
     """Of every Service that has one; its pods count once however many ports they serve."""
-    found: dict[ServiceName, tuple[int, set[str]]] = {}
+    found: dict[ServiceName, HealthCheck] = {}
     for port in ports:
         if port.health_check_node_port is not None:
-            _, addresses = found.setdefault((port.namespace, port.name), (port.health_check_node_port, set()))
             # Endpoints that only leave do not count, although connections still go to them.
-            addresses.update(item.ip for item in port.usable.every if item.local and item.ready)
-    return {
-        service: HealthCheck(service=service, port=number, local_endpoints=len(addresses))
-        for service, (number, addresses) in found.items()
-    }
+            service = (port.namespace, port.name)
+            found[service] = HealthCheck(service=service, port=port.health_check_node_port, local_endpoints=len(port.local_ready))
+    return found
 
 
 def render_answer(check: HealthCheck, *, proxy_healthy: bool) -> Answer:

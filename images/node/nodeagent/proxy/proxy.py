@@ -40,7 +40,9 @@ class Proxy:
         self._sync_period_s = sync_period_s
         self._after_commit = after_commit
         self._sleep = sleep
+        self._zone = zone
         self._reader = ServicePortReader(node, zone)
+        self._checked_ns = 0
         self._services: Collection[Object] | None = None
         self._slices: Collection[Object] | None = None
         self._revision = 0
@@ -56,6 +58,13 @@ class Proxy:
         self._slices = tuple(objects)
         self._note(objects)
 
+    def on_zone(self, zone: str) -> None:
+        """The label of the node's zone, which hints are followed by, may change while it runs."""
+        if zone != self._zone:
+            self._zone = zone
+            self._reader = ServicePortReader(self._node, zone)
+            self._dirty.set()
+
     def _note(self, objects: Collection[Object]) -> None:
         self._revision = max([self._revision, *(int(item["metadata"]["resourceVersion"]) for item in objects)])
         self._dirty.set()
@@ -67,7 +76,11 @@ class Proxy:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._dirty.wait(), wait_s)
-            if done and not self._dirty.is_set() and not self._is_damaged():
+            is_idle = done and not self._dirty.is_set()
+            # Looked for every sync period however often there are changes, which would not repair what they do not touch.
+            is_due = idle_s is not None and self._clock() - self._checked_ns >= idle_s * 1e9
+            is_damaged = (is_idle or is_due) and self._is_damaged()
+            if is_idle and not is_damaged:
                 continue
             self._dirty.clear()
             if self._services is None or self._slices is None:
@@ -77,7 +90,8 @@ class Proxy:
             wait_s = idle_s if done else max(0.0, self._sync_period_s - self._min_sync_period_s)
 
     def _is_damaged(self) -> bool:
-        """Whether somebody else has removed the rules, after a sync period without a change."""
+        """Whether somebody else has removed the rules; then the next sync is a full one."""
+        self._checked_ns = self._clock()
         if not self.synced.is_set():
             return False
         try:

@@ -93,12 +93,11 @@ class _Builder:
             self._refuse(port, (port.cluster_ip,))
         if port.externally_accessible:
             self._external(port)
-        external_local = port.external_local and port.externally_accessible
-        if usable.cluster and (port.externally_accessible or not port.internal_local):
+        if usable.cluster and port.uses_cluster:
             self._spread(f"service-{port.chain}", port, usable.cluster)
-        if usable.local and (port.internal_local or external_local):
+        if usable.local and port.uses_local:
             self._spread(f"local-{port.chain}", port, usable.local)
-        for endpoint in (*usable.cluster, *usable.local):
+        for endpoint in port.reachable:
             if endpoint.local:
                 key = f"{endpoint.ip} . {endpoint.ip} . {port.protocol} . {endpoint.port}"
                 self._elements["hairpin-connections"][key] = ""
@@ -137,7 +136,7 @@ class _Builder:
             targets = ", ".join(f"{index} : {item.ip} . {item.port}" for index, item in enumerate(endpoints))
             self._chains[chain] = (f"meta l4proto {port.protocol} dnat ip addr . port to {numgen} map {{ {targets} }}",)
             return
-        names = [f"{port.chain}__{item.ip}/{item.port}" for item in endpoints]
+        names = [port.chain_of(item) for item in endpoints]
         for name, item in zip(names, endpoints, strict=True):
             self._affinity.add(f"affinity-{name}")
             self._chains[f"endpoint-{name}"] = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_address
 from typing import Any
 
-from nodeagent.proxy.endpoints import Usable, choose_endpoints, read_endpoints
+from nodeagent.proxy.endpoints import Endpoint, Usable, choose_endpoints, read_endpoints, read_local_ready
 
 Object = Mapping[str, Any]
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -39,6 +39,8 @@ class ServicePort:
     affinity_s: int | None
     usable: Usable
     health_check_node_port: int | None = None
+    local_ready: frozenset[str] = frozenset()
+    """Addresses that the Service's health check counts."""
 
     @property
     def key(self) -> str:
@@ -49,9 +51,30 @@ class ServicePort:
         own = f"{self.namespace}/{self.name}/{self.protocol}/{self.port_name}"
         return f"{_digest(own)}-{own}"
 
+    def chain_of(self, endpoint: Endpoint) -> str:
+        """The same of one of its endpoints."""
+        own = f"{self.namespace}/{self.name}/{self.protocol}/{self.port_name}__{endpoint.ip}/{endpoint.port}"
+        return f"{_digest(own)}-{own}"
+
     @property
     def externally_accessible(self) -> bool:
         return self.node_port is not None or bool(self.external_ips or self.load_balancer_ips)
+
+    @property
+    def uses_cluster(self) -> bool:
+        """Whether anything may lead to endpoints anywhere."""
+        return self.externally_accessible or not self.internal_local
+
+    @property
+    def uses_local(self) -> bool:
+        """Whether anything leads to endpoints of this node alone."""
+        return self.internal_local or (self.external_local and self.externally_accessible)
+
+    @property
+    def reachable(self) -> tuple[Endpoint, ...]:
+        """The endpoints that packets can be sent to from this node."""
+        cluster = self.usable.cluster if self.uses_cluster else ()
+        return tuple(dict.fromkeys((*cluster, *(self.usable.local if self.uses_local else ()))))
 
 
 @functools.lru_cache(maxsize=65536)
@@ -123,13 +146,16 @@ def _read_ports(service: Object, slices: list[Object], node: str, zone: str) -> 
     affinity = None
     if spec.get("sessionAffinity") == "ClientIP":
         affinity = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds", DEFAULT_AFFINITY_S)
+    health_check = _health_check_node_port(spec)
+    local_ready = frozenset[str]() if health_check is None else read_local_ready(slices, node)
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
     for entry in spec.get("ports") or ():
+        port_name, protocol = entry.get("name") or "", (entry.get("protocol") or "TCP").lower()
         yield ServicePort(
             namespace=metadata.get("namespace", "default"),
             name=metadata["name"],
-            port_name=entry.get("name") or "",
-            protocol=(entry.get("protocol") or "TCP").lower(),
+            port_name=port_name,
+            protocol=protocol,
             cluster_ip=cluster_ip,
             port=entry["port"],
             node_port=entry.get("nodePort") or None,
@@ -141,8 +167,9 @@ def _read_ports(service: Object, slices: list[Object], node: str, zone: str) -> 
             external_local=spec.get("externalTrafficPolicy") == "Local",
             internal_local=spec.get("internalTrafficPolicy") == "Local",
             affinity_s=affinity,
-            usable=choose_endpoints(read_endpoints(slices, entry.get("name") or "", node), node=node, zone=zone),
-            health_check_node_port=_health_check_node_port(spec),
+            usable=choose_endpoints(read_endpoints(slices, port_name, protocol, node), node=node, zone=zone),
+            health_check_node_port=health_check,
+            local_ready=local_ready,
         )
 
 

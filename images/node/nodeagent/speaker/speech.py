@@ -51,8 +51,8 @@ def reason_for_silence(announcement: Announcement, state: ClusterState, node: st
     if EXCLUDE_LABEL in (own["metadata"].get("labels") or {}):
         return "the node is excluded from external load balancers"
     slices = [item for item in state.slices if _slice_key(item) == announcement.service]
-    names = [port.get("name") or "" for port in spec.get("ports") or ()]
-    usable = [choose_endpoints(read_endpoints(slices, name, node)) for name in names]
+    ports = [(port.get("name") or "", (port.get("protocol") or "TCP").lower()) for port in spec.get("ports") or ()]
+    usable = [choose_endpoints(read_endpoints(slices, name, protocol, node)) for name, protocol in ports]
     if spec.get("externalTrafficPolicy") == "Local" and announcement.address != spec.get("clusterIP"):
         return None if any(item.local for item in usable) else "no endpoint on this node may be used"
     return None if any(item.cluster for item in usable) else "no endpoint may be used"

@@ -159,12 +159,11 @@ class _Port:
         self._add_cluster_ip(*internal)
         if port.externally_accessible:
             self._add_external()
-        external_local = port.external_local and port.externally_accessible
-        if usable.cluster and (port.externally_accessible or not port.internal_local):
+        if usable.cluster and port.uses_cluster:
             self._spread(self._cluster, usable.cluster, is_internal=not port.internal_local)
-        if usable.local and (port.internal_local or external_local):
+        if usable.local and port.uses_local:
             self._spread(self._local, usable.local, is_internal=port.internal_local)
-        for endpoint in dict.fromkeys((*usable.cluster, *usable.local)):
+        for endpoint in port.reachable:
             self._own.setdefault(self._endpoint_chain(endpoint), self._endpoint_rules(endpoint))
         return PortRules(
             nat={name: tuple(rules) for name, rules in self._nat.items()},
@@ -189,10 +188,10 @@ class _Port:
         port, usable = self._port, self._port.usable
         served = bool(usable.local if port.external_local else usable.cluster)
         behind = self._external
-        if port.source_ranges and port.load_balancer_ips:
+        # Without an endpoint kube-proxy writes no firewall in this mode: everybody is rejected alike, which nftables does not do.
+        if usable.anywhere and port.source_ranges and port.load_balancer_ips:
             behind = self._firewall
-            if usable.anywhere:
-                self._own[self._firewall] = tuple(f"-s {source} -j {self._external}" for source in self._allowed_sources())
+            self._own[self._firewall] = tuple(f"-s {source} -j {self._external}" for source in self._allowed_sources())
             for address in port.load_balancer_ips:
                 self._filter[PROXY_FIREWALL].append(f"{self._match('traffic not accepted', address, port.port)} -j DROP")
         for address, what, chain in (

@@ -40,7 +40,8 @@ def render_full(desired: Tables, saved: Mapping[str, str]) -> str:
     left = set(_CHAIN.findall(saved.get("nat", "")))
     gone = sorted(name for name in left if _OURS.match(name) and name not in desired.own)
     missing = {
-        table: [f"-A {chain} {rule}" for chain, rule in jumps if not _has(saved.get(table, ""), chain, rule)]
+        # Before whatever stands there, as kube-proxy does; so the last one goes in first.
+        table: [f"-I {chain} {rule}" for chain, rule in reversed(jumps) if not _has(saved.get(table, ""), chain, rule)]
         for table, jumps in JUMPS.items()
     }
     # Nothing leads to the services' own chains before the shared ones stand. Many chains at once take iptables-restore a time
