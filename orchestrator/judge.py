@@ -9,6 +9,8 @@ from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdic
 from orchestrator.model.plan import Expectation, PathPlan, Plan, SloPlan
 
 FORMAT_VERSION = 1
+POISSON_DEVIATIONS = 5.0
+"""Once in two million loads a count is farther from its mean than that."""
 
 _EXIT_CODES = {Verdict.PASS: ExitCode.PASS, Verdict.FAIL: ExitCode.SLO_FAILED, Verdict.INVALID: ExitCode.INVALID}
 
@@ -68,7 +70,13 @@ def _judge_safely(
 def check_validity(plan: Plan, measurements: Measurements) -> tuple[ValidityCheck, ...]:
     """Every condition under which the numbers mean something."""
     load = measurements.load
-    return (*_check_stop(measurements), *_check_steps(measurements), *_check_sender(plan, load), *_check_control(plan, load))
+    return (
+        *_check_stop(measurements),
+        *_check_steps(measurements),
+        *([] if measurements.stopped is not None else _check_arrivals(plan, load)),
+        *_check_sender(plan, load),
+        *_check_control(plan, load),
+    )
 
 
 def _check_stop(measurements: Measurements) -> Iterable[ValidityCheck]:
@@ -88,6 +96,25 @@ def _check_steps(measurements: Measurements) -> Iterable[ValidityCheck]:
         if stopped is not None and (step.effective_s is None or step.effective_s > stopped.at_s):
             found, valid = "not reached: the run had been stopped", True
         yield ValidityCheck(name=f"step {step.step}", valid=valid, found=found, limit="effective, with evidence")
+
+
+def _check_arrivals(plan: Plan, load: LoadQuality) -> Iterable[ValidityCheck]:
+    """What was not asked was not measured: a class that ended early, or was sent in part, or never."""
+    recorded = {(item.path, item.connection_class): item.recorded for item in load.classes}
+    short = []
+    for item in plan.load.classes:
+        due = item.rate_rps * plan.load.duration_s
+        # A first arrival at a phase of its own makes one more or less; Poisson counts deviate by their square root.
+        slack = 1.5 if item.arrivals == "uniform" else 1.5 + POISSON_DEVIATIONS * math.sqrt(due)
+        found = recorded.get((item.path, item.connection_class), 0)
+        if abs(found - due) > slack:
+            short.append(f"{item.path}/{item.connection_class} {found} of {due:g}")
+    yield ValidityCheck(
+        name="arrivals",
+        valid=not short,
+        found=", ".join(short) or f"{sum(recorded.values())} as planned",
+        limit="rate times duration of every class",
+    )
 
 
 def _check_sender(plan: Plan, load: LoadQuality) -> Iterable[ValidityCheck]:

@@ -65,7 +65,7 @@ def _measure_step(step: StepPlan, history: History) -> StepMeasurement:
         healed_s=_seconds(history, history.first("step-healed", step=step.step)),
         done_s=_seconds(history, history.first("step-done", step=step.step)),
         evidence=str(effective.fields.get("evidence", "")) if effective else "",
-        failure=None if failed is None else str(failed.fields.get("error", failed.fields.get("reason", "failed"))),
+        failure=None if failed is None else str(failed.fields.get("evidence") or "failed"),
     )
 
 

@@ -15,7 +15,7 @@ from orchestrator.report.trials import render_trials
 from orchestrator.slo import judge_objective
 from orchestrator.store import RunDirectory, create_run_directory
 from orchestrator.trials import assess_series, exit_code_of, read_baseline, save_series
-from tests.unit.judge.outcome_builder import class_measured, load_sent, measured, outage
+from tests.unit.judge.outcome_builder import class_measured, load_sent, measured, offering_a_thousand, outage
 from tests.unit.metrics.sample_builder import real_plan
 
 
@@ -24,7 +24,7 @@ def trial(results: Path, run_id: str, *, ok: int = 990, convergence_s: float | N
     found = replace(measured(), classes=(class_measured(ok=ok),), outages=(outage(convergence_s=convergence_s),))
     if late:
         found = replace(found, load=load_sent(lateness_p99_ms=50.0))
-    plan = replace(real_plan(), slos=())
+    plan = replace(offering_a_thousand(real_plan()), slos=())
     outcome = judge(plan, found, run_id=run_id, judge_objective=judge_objective, versions={})
     (directory.path / OutcomeJson.file).write_text(OutcomeJson().render(outcome, plan), encoding="utf-8")
     return directory

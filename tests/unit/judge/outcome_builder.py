@@ -1,5 +1,7 @@
 """Measurements of a run in which nothing went wrong; a test breaks one thing with `replace`."""
 
+from dataclasses import replace
+
 from orchestrator.model.measurements import (
     ClassMeasurement,
     Latency,
@@ -10,6 +12,7 @@ from orchestrator.model.measurements import (
     SenderQuality,
     StepMeasurement,
 )
+from orchestrator.model.plan import Plan
 
 
 def class_measured(path: str = "nodeport", connection_class: str = "new", *, sent: int = 1000, ok: int = 990) -> ClassMeasurement:
@@ -88,6 +91,13 @@ def step_taken() -> StepMeasurement:
         evidence="eth0 down",
         failure=None,
     )
+
+
+def offering_a_thousand(plan: Plan) -> Plan:
+    """The plan with the load that `load_sent` tells of: one class."""
+    first = next(item for item in plan.load.classes if (item.path, item.connection_class) == ("nodeport", "new"))
+    offered = replace(first, rate_rps=1000 / plan.load.duration_s)
+    return replace(plan, load=replace(plan.load, classes=(offered,)))
 
 
 def load_sent(sent: int = 1000, recorded: int = 1000, lateness_p99_ms: float = 1.0) -> LoadQuality:

@@ -12,7 +12,7 @@ from orchestrator.model.measurements import LoadQuality, Measurements, Stopped
 from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdict
 from orchestrator.model.plan import Plan, SloPlan, StepPlan
 from orchestrator.slo import judge_objective, parse_objective
-from tests.unit.judge.outcome_builder import class_measured, load_sent, measured, outage, rescale, step_taken
+from tests.unit.judge.outcome_builder import class_measured, load_sent, measured, offering_a_thousand, outage, rescale, step_taken
 from tests.unit.metrics.sample_builder import real_plan
 
 MET, MISSED = parse_objective("availability", ">= 97%", "nodeport"), parse_objective("availability", ">= 99.9%", "nodeport")
@@ -20,7 +20,7 @@ UNMEASURED = parse_objective("convergence", "<= 8s", "nodeport")
 
 
 def plan_of(*slos: SloPlan) -> Plan:
-    return replace(real_plan(), slos=slos)
+    return replace(offering_a_thousand(real_plan()), slos=slos)
 
 
 def judged(plan: Plan, measurements: Measurements, *notes: str) -> Outcome:
@@ -72,8 +72,9 @@ def test_trouble_in_our_own_machinery_is_invalid_and_named() -> None:
 LOAD = load_sent()
 BROKEN_LOADS = [
     ("sender lateness", load_sent(lateness_p99_ms=10.0), "p99 10.00 ms"),
-    ("samples recorded", load_sent(recorded=998), "nodeport/new 998 of 1000"),
-    ("samples recorded", load_sent(sent=0, recorded=0), "0 of 0"),
+    ("samples recorded", load_sent(recorded=999), "nodeport/new 999 of 1000"),
+    ("arrivals", load_sent(sent=500, recorded=500), "nodeport/new 500 of 1000"),
+    ("arrivals", load_sent(sent=998, recorded=998), "nodeport/new 998 of 1000"),
     ("samples recorded", replace(LOAD, complete=False), "1000; the sender reported no totals"),
     ("in-flight bound", replace(LOAD, bound_reached=True), "reached"),
     ("control probe", replace(LOAD, control_failed=1), "1 of 100 failed, p99 3.00 ms"),
@@ -87,6 +88,28 @@ def test_load_that_was_not_well_made_is_invalid(name: str, load: LoadQuality, fo
     outcome = judged(plan_of(MET), replace(measured(), load=load))
     assert outcome.verdict is Verdict.INVALID
     assert [(check.name, check.found) for check in outcome.validity if not check.valid] == [(name, found)]
+
+
+def test_a_class_that_never_sent_is_invalid_although_nothing_is_asked_of_its_path() -> None:
+    outcome = judged(replace(real_plan(), slos=()), measured())
+    (check,) = [check for check in outcome.validity if check.name == "arrivals"]
+    assert "static-route/new 0 of 12000" in check.found
+    assert outcome.verdict is Verdict.INVALID
+
+
+def test_poisson_arrivals_may_deviate_as_far_as_chance_goes() -> None:
+    plan = plan_of(MET)
+    (offered,) = plan.load.classes
+    poisson = replace(plan, load=replace(plan.load, classes=(replace(offered, arrivals="poisson"),)))
+    for recorded, valid in ((1000, True), (1150, True), (850, True), (1170, False), (500, False)):
+        found = replace(measured(), load=load_sent(sent=recorded, recorded=recorded))
+        assert [check.valid for check in check_validity(poisson, found) if check.name == "arrivals"] == [valid], recorded
+
+
+def test_a_run_that_was_stopped_need_not_have_sent_all() -> None:
+    stopped = Stopped(at_s=30.0, condition="nodeport: 100 failed", failed=100, is_objective=True)
+    found = replace(measured(), load=load_sent(sent=500, recorded=500), stopped=stopped)
+    assert not [check for check in check_validity(plan_of(MET), found) if check.name == "arrivals"]
 
 
 def test_a_control_probe_whose_way_a_step_strikes_tells_nothing_of_the_machine() -> None:

@@ -1,12 +1,16 @@
 """When a step began and ended, and up to where its losses are its own."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
+from orchestrator.contracts import World
 from orchestrator.metrics.instants import measure_steps, measure_stop, settle_instants, window_of, with_companions
+from orchestrator.model.history import Event
 from orchestrator.model.plan import TriggerPlan
-from tests.unit.metrics.sample_builder import event, history, real_plan, step_measured
+from orchestrator.runner.telling import tell
+from tests.unit.metrics.sample_builder import START_NS, event, history, real_plan, step_measured
 
 
 def test_step_is_measured_by_the_instants_of_its_evidence() -> None:
@@ -26,9 +30,15 @@ def test_step_without_evidence_was_not_effective() -> None:
         assert (step.effective_s, step.deviation_ms, step.done_s, step.evidence) == (None, None, None, "")
 
 
-def test_failed_step_tells_its_error() -> None:
-    told = history(event(10.0, "orchestrator", "step-failed", step="1-node-kill", error="no such container"))
-    assert measure_steps(real_plan(), told)[0].failure == "no such container"
+def test_failed_step_tells_its_error_as_the_runner_has_told_it() -> None:
+    step, told = real_plan().timeline[0], []
+
+    class Told:
+        def emit(self, name: str, *, at_mono_ns: int | None = None, **fields: object) -> None:
+            told.append(Event(t_mono_ns=START_NS, source="orchestrator", event=name, fields=fields))
+
+    tell(cast(World, Told()), "step-failed", step, evidence="arm: no such container")
+    assert measure_steps(real_plan(), history(*told))[0].failure == "arm: no such container"
 
 
 def test_rescale_that_takes_its_time_does_not_deviate() -> None:
