@@ -72,6 +72,7 @@ def plan_inside(
     ground: tuple[str, ...] = (),
     features: tuple[str, ...] = (),
     strikes_control_path: bool = False,
+    takes_down: bool = False,
 ) -> StepPlan:
     """A step of `StruckInside`. The target is trusted: a node goes through `check_node` first."""
     lasts_s = for_s if for_s is not None else context.duration_s - at_s
@@ -85,6 +86,7 @@ def plan_inside(
         kernel_features=features,
         fault_ground=ground,
         strikes_control_path=strikes_control_path,
+        takes_down=takes_down,
     )
 
 

@@ -1,5 +1,6 @@
 """Node kill: power off. Nothing leaves the node any more, not even a FIN; it returns as the same node, empty."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import BaseModel
@@ -20,7 +21,7 @@ class NodeKill:
 
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         assert isinstance(options, NodeFaultOptions)
-        return plan_node_fault(self.kind, step, at_s, for_s, options.target, context)
+        return replace(plan_node_fault(self.kind, step, at_s, for_s, options.target, context), takes_down=True)
 
     def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
         arm(step, world, at_mono_ns, "power-off")

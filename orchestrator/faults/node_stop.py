@@ -31,7 +31,9 @@ class NodeStop:
         assert isinstance(options, NodeStopOptions)
         target = check_node(options.target, context)
         parameters = {"drain": options.drain, "drain_period_s": options.drain_period}
-        return plan_inside(self.kind, step, at_s, for_s, target, context, fault="shutdown", parameters=parameters)
+        return plan_inside(
+            self.kind, step, at_s, for_s, target, context, fault="shutdown", parameters=parameters, takes_down=True
+        )
 
     def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
         if _drain_period_s(step) is None:

@@ -35,6 +35,7 @@ class Reboot:
             context,
             fault="power-off",
             strikes_control_path=strikes_control_path,
+            takes_down=True,
         )
 
     def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:

@@ -187,6 +187,8 @@ class StepPlan:
     """What its targets put in place before the baseline (docs/contracts.md section 3)."""
     strikes_control_path: bool = False
     """It also strikes the way of the control probe, which then tells nothing of the machine."""
+    takes_down: bool = False
+    """Its targets end and are started again: what was armed in them is gone, and they boot."""
 
     @property
     def until_s(self) -> float:

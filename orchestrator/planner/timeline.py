@@ -14,6 +14,8 @@ from orchestrator.planner.targets import Candidates, choose_targets, next_hops_o
 from orchestrator.scenario.schema import Scenario
 
 TARGET = "target"
+BOOT_S = 2.0
+"""A container that was down is given this long to start and to take orders; on a busy machine a node takes 1 s."""
 
 
 def plan_timeline(
@@ -143,10 +145,12 @@ def _check_overlaps(steps: list[tuple[Strike, StepPlan]], duration_s: float, com
             shared = ", ".join(sorted(set(step.targets) & set(earlier.targets)))
             if not shared:
                 continue
-            end_s = duration_s if earlier.after is not None else earlier.until_s
+            lasts_s = duration_s if earlier.after is not None else earlier.until_s
+            end_s = min(duration_s, lasts_s + (BOOT_S if earlier.takes_down else 0.0))
             together = strike.group == other.group
             if step.at_s < end_s or together:
-                message = f"strikes {shared} while timeline[{_place(other)}] still does"
+                still = "still does" if step.at_s < lasts_s or together else f"has it start again ({BOOT_S:g}s)"
+                message = f"strikes {shared} while timeline[{_place(other)}] {still}"
                 allowed = "another target" if together else f"from {end_s:g}s on"
                 key = "target" if together else "at"
                 complaints.add("timeline", _place(strike), key, message=message, found=f"{step.at_s:g}s", allowed=allowed)

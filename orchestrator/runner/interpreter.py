@@ -1,5 +1,6 @@
 """The interpreter of the timeline. It waits for instants and hands each step's operations to lanes; it chooses nothing."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,9 @@ from orchestrator.runner.telling import tell
 from orchestrator.runner.triggers import await_stop, await_trigger
 
 ARM_AHEAD_S = 5.0
-"""A fault is armed this long before its instant: far longer than it takes, and not before an earlier step's container is back."""
+"""A fault is armed this long before its instant, far longer than it takes, but not before an earlier step on the same target has
+ended: what is armed in a container is gone when that ends."""
+MOMENT_S = 0.001
 ISSUE_AHEAD_S = 0.01
 """A step is handed to its lane and told this long before its instant, for which its action then waits."""
 START_AHEAD_S = 0.5
@@ -282,13 +285,21 @@ class _Interpreter:
 
 def schedule(plan: Plan) -> list[_Due]:
     """Every operation with an instant, in its order; steps without an end are healed when all is over."""
-    due = [operation for step in plan.timeline if step.after is None for operation in _operations(step)]
+    steps = [step for step in plan.timeline if step.after is None]
+    due = [operation for step in steps for operation in _operations(step, not_before_s=_free_s(step, steps))]
     return sorted(due, key=lambda item: (item.at_s, item.stage))
 
 
-def _operations(step: StepPlan) -> tuple[_Due, ...]:
+def _free_s(step: StepPlan, steps: list[StepPlan]) -> float:
+    """When the last earlier step on one of its targets has ended: healed, or carried out where it has no end."""
+    earlier = (other for other in steps if other.at_s < step.at_s and set(other.targets) & set(step.targets))
+    # Operations of one instant go heal, arm, inject: a moment later is after all of them.
+    return max((min(step.at_s, other.until_s + MOMENT_S) for other in earlier), default=-math.inf)
+
+
+def _operations(step: StepPlan, *, not_before_s: float = -math.inf) -> tuple[_Due, ...]:
     return (
-        _Due(at_s=step.at_s - ARM_AHEAD_S, stage=_Stage.ARM, step=step),
+        _Due(at_s=max(step.at_s - ARM_AHEAD_S, not_before_s), stage=_Stage.ARM, step=step),
         _Due(at_s=step.at_s, stage=_Stage.INJECT, step=step),
         *([_Due(at_s=step.until_s, stage=_Stage.HEAL, step=step)] if step.for_s is not None else []),
     )

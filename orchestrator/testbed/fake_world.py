@@ -54,6 +54,7 @@ class FakeWorld:
         self.events: list[Event] = []
         self.running = {item.name for item in plan.containers if item.at_bring_up}
         self.armed: dict[str, Mapping[str, object]] = {}
+        self.armed_in: dict[str, str] = {}
         self.calls: list[tuple[str, ...]] = []
         self.unarmable: set[str] = set()
         """Containers whose init refuses."""
@@ -98,6 +99,7 @@ class FakeWorld:
         identity = str(request.get("id", ""))
         if request["op"] == "arm":
             self.armed[identity] = request
+            self.armed_in[identity] = container
             at_ns = request["at_mono_ns"]
             assert isinstance(at_ns, int)
             self._clock.at(at_ns, lambda: self._fire(container, identity))
@@ -115,8 +117,11 @@ class FakeWorld:
         self.told(f"{container}/init", "fault-effective", id=identity, evidence="eth0 down")
         status = EXIT_STATUS.get(str(request["fault"]))
         if status is not None:
-            del self.armed[identity]
             self.running.discard(container)
+            # Init has them in memory.
+            for gone in [known for known, where in self.armed_in.items() if where == container]:
+                self.armed.pop(gone, None)
+                del self.armed_in[gone]
             self.told("orchestrator", "engine", action="die", container=container, exit_code=status)
 
     def execute(self, container: str, argv: Sequence[str], *, deadline_s: float) -> str:

@@ -173,7 +173,7 @@ def test_two_settings_of_one_path_listen_side_by_side(tmp_path: Path) -> None:
         (
             "duration: 20s",
             "duration: 20s\ntimeline: [{at: 3s, for: 5s, fault: node-kill, target: node-1}, {at: 5s, for: 1s, fault: node-kill, target: node-1}]",
-            "timeline[1].at: strikes node-1 while timeline[0] still does; found 5s; allowed: from 8s on",
+            "timeline[1].at: strikes node-1 while timeline[0] still does; found 5s; allowed: from 10s on",
         ),
         ("duration: 20s", "duration: 20s\ntimeline: [{at: 3s, scale: {nodes: 900}}]", "timeline[0]"),
         (
