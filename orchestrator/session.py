@@ -1,6 +1,7 @@
 """Work on a testbed that is up: faults, rescales and load by hand, each planned like an entry of a timeline."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from orchestrator.errors import ScenarioError, UsageError
+from orchestrator.errors import ScenarioError, TestbedError, UsageError
 from orchestrator.experiment import Host, Loaded, Observer, load_saved, stop_on_signals
 from orchestrator.faults.arming import TTL_MARGIN_S
 from orchestrator.loadgen.locust import START_FILE, fetch_samples, start_load
@@ -79,19 +80,34 @@ class Session:
         if targets := sorted({target for step in faults for target in step.targets}):
             world.revive_later(targets, ahead_s + (lasts_s if for_s is None else for_s) + TTL_MARGIN_S)
         at_ns = world.clock.now_mono_ns() + round(ahead_s * 1e9)
-        for step in steps:
-            ACTIONS[step.kind].arm(step, world, at_ns)
-        world.clock.sleep_until_mono_ns(at_ns)
-        for step in steps:
-            tell(world, "step-issued", step)
-            ACTIONS[step.kind].inject(step, world, at_ns)
+        try:
+            for step in steps:
+                ACTIONS[step.kind].arm(step, world, at_ns)
+            world.clock.sleep_until_mono_ns(at_ns)
+            for step in steps:
+                tell(world, "step-issued", step)
+                ACTIONS[step.kind].inject(step, world, at_ns)
+        except BaseException:
+            # Half a strike is none: whatever of it is in place is taken back.
+            self.heal(faults)
+            raise
         return steps
 
     def heal(self, steps: tuple[StepPlan, ...]) -> None:
-        """The last one first. Idempotent."""
+        """The last one first. Idempotent. An interrupt does not end it, and one that cannot be healed does not keep the others.
+
+        Raises TestbedError: the first failure, after all have been tried.
+        """
+        world, failures = self.world.under(threading.Event()), list[TestbedError]()
         for step in reversed(steps):
-            ACTIONS[step.kind].heal(step, self.world)
-            self._remember(*(other for other in self.steps() if other.step != step.step))
+            try:
+                ACTIONS[step.kind].heal(step, world)
+            except TestbedError as error:
+                failures.append(error)
+            else:
+                self._remember(*(other for other in self.steps() if other.step != step.step))
+        if failures:
+            raise failures[0]
 
     def run_load(self, *, rate: str | None, lasts_s: float, results: Path) -> RunDirectory:
         """The scenario's load for so long, saved as a run of its own that can be judged and reported."""

@@ -184,8 +184,6 @@ def watch(
     results: ResultsOption = RESULTS,
 ) -> None:
     """Events of the testbed as they come, until interrupted."""
-    import threading
-
     from orchestrator.errors import InterruptedRunError
     from orchestrator.model.history import Event
 
@@ -201,9 +199,14 @@ def watch(
     with _session(run, results, observer=_only_new(show)) as session:
         clock = session.world.clock
         try:
-            clock.sleep_until_mono_ns(clock.now_mono_ns() + round(threading.TIMEOUT_MAX))
+            while True:
+                clock.sleep_until_mono_ns(clock.now_mono_ns() + A_DAY_NS)
         except InterruptedRunError:
             return
+
+
+A_DAY_NS = 86_400_000_000_000
+"""Waits for ever are made of pieces that every clock can wait."""
 
 
 @app.command("exec", context_settings={"allow_interspersed_args": False})

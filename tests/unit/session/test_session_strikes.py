@@ -1,0 +1,95 @@
+"""Strikes by hand: what is half done or interrupted is taken back, and one that resists does not keep the others."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from orchestrator.errors import CommandError, DeadlineError, InterruptedRunError
+from orchestrator.experiment import load_request
+from orchestrator.model.plan import Plan
+from orchestrator.session import Session
+from orchestrator.store import create_run_directory
+from orchestrator.testbed.fake_world import FakeWorld
+from orchestrator.testbed.world import Testbed
+from tests.unit.planner.test_planning import NODE_KILL
+
+
+class KeptWorld(FakeWorld):
+    """A testbed that is up; heals that are asked for are noted by container."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.healed: list[str] = []
+        self.resists: set[str] = set()
+
+    def planned(self, plan: Plan) -> "KeptWorld":
+        self._plan = plan
+        return self
+
+    def revive_later(self, containers: Sequence[str], after_s: float) -> None:
+        return
+
+    def control(self, container: str, request: Mapping[str, object]) -> Mapping[str, object]:
+        if request["op"] == "heal":
+            self.healed.append(container)
+            if container in self.resists:
+                raise CommandError(["testbed-ctl"], 1, "busy", where=container)
+        if self._clock.stop is not None and self._clock.stop.is_set():
+            raise InterruptedRunError("interrupted")
+        return super().control(container, request)
+
+
+@pytest.fixture
+def world() -> KeptWorld:
+    return KeptWorld(load_request(NODE_KILL, {}, None).plan())
+
+
+@pytest.fixture
+def session(world: KeptWorld, tmp_path: Path) -> Session:
+    return Session(
+        world=cast(Testbed, world),
+        loaded=load_request(NODE_KILL, {}, None),
+        directory=create_run_directory(tmp_path, "node-kill", "r1"),
+        nodes=3,
+        require_features=lambda names: None,
+    )
+
+
+PAIR = {"fault": "link-down", "target": ["node-1", "node-2"]}
+
+
+def test_what_was_injected_is_remembered_until_it_is_healed(session: Session, world: KeptWorld) -> None:
+    steps = session.strike(PAIR, for_s=None, lasts_s=60)
+    assert session.steps() == steps
+    session.heal(steps)
+    assert session.steps() == ()
+    assert world.healed == ["node-2", "node-1"]
+
+
+def test_a_strike_without_evidence_is_taken_back(session: Session, world: KeptWorld) -> None:
+    world.without_effect.add("link-down")
+    with pytest.raises(DeadlineError, match="evidence of link-down"):
+        session.strike(PAIR, for_s=None, lasts_s=60)
+    assert sorted(world.healed) == ["node-1", "node-2"]
+    assert session.steps() == ()
+
+
+def test_an_interrupt_does_not_keep_from_healing(session: Session, world: KeptWorld) -> None:
+    steps = session.strike(PAIR, for_s=None, lasts_s=60)
+    world.clock.stop = threading.Event()
+    world.clock.stop.set()
+    session.heal(steps)
+    assert world.healed == ["node-2", "node-1"]
+    assert session.steps() == ()
+
+
+def test_one_that_resists_does_not_keep_the_others_and_is_told(session: Session, world: KeptWorld) -> None:
+    steps = session.strike(PAIR, for_s=None, lasts_s=60)
+    world.resists.add("node-2")
+    with pytest.raises(CommandError, match="on node-2"):
+        session.heal(steps)
+    assert world.healed == ["node-2", "node-1"]
+    assert [step.targets for step in session.steps()] == [("node-2",)]
