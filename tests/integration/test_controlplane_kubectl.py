@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -401,6 +402,45 @@ def test_every_resource_is_got_in_every_form_and_described(furnished: Server, re
     # 1.20 describes these by v1beta1, which clusters of today do not serve any more.
     if resource != "events" and (is_newest(furnished) or resource not in ("endpointslices", "poddisruptionbudgets")):
         assert furnished.kubectl("describe", resource, "-A")
+
+
+CREATED = (
+    (("deployment", "web", "--image=nginx", "--replicas=0", "--port=8080"), "deployment.apps/web"),
+    (("service", "nodeport", "web", "--tcp=80:8080", "--node-port=30100"), "service/web"),
+    (("service", "externalname", "far", "--external-name=example.com"), "service/far"),
+    (("secret", "generic", "key", "--from-literal=a=b"), "secret/key"),
+    (("configmap", "words", "--from-literal=a=b"), "configmap/words"),
+    (("namespace", "other"), "namespace/other"),
+    (("ingress", "way", "--class=c", "--default-backend=web:80", "--rule=example.com/*=web:http,tls=key"), "ingress.networking.k8s.io/way"),
+    (("pdb", "few", "--selector=app=web", "--min-available=50%"), "poddisruptionbudget.policy/few"),
+)  # fmt: skip
+
+
+def test_everything_that_kubectl_makes_of_its_command_line_is_created(server: Server) -> None:
+    """Since 1.32 it sends protocol buffers for that."""
+    kubectl = server.kubectl
+    for arguments, name in CREATED:
+        if is_newest(server) or arguments[0] != "pdb":  # 1.20 makes one of policy/v1beta1
+            assert kubectl("create", *arguments) == f"{name} created\n"
+
+    def got(name: str) -> Any:
+        item = json.loads(kubectl("get", name, "-o", "json"))
+        return item["spec"] if "spec" in item else item["data"]
+
+    deployment = got("deploy/web")
+    assert (deployment["replicas"], deployment["selector"]) == (0, {"matchLabels": {"app": "web"}})
+    (container,) = deployment["template"]["spec"]["containers"]
+    assert (container["image"], container["ports"]) == ("nginx", [{"containerPort": 8080, "protocol": "TCP"}])
+    assert got("svc/web")["ports"] == [{"name": "80-8080", "port": 80, "protocol": "TCP", "targetPort": 8080, "nodePort": 30100}]
+    assert got("svc/far")["externalName"] == "example.com"
+    assert (got("secret/key"), got("cm/words")) == ({"a": "Yg=="}, {"a": "b"})
+    ingress = got("ing/way")
+    assert (ingress["ingressClassName"], ingress["tls"]) == ("c", [{"hosts": ["example.com"], "secretName": "key"}])
+    assert ingress["defaultBackend"] == {"service": {"name": "web", "port": {"number": 80}}}
+    path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"name": "http"}}}}
+    assert ingress["rules"] == [{"host": "example.com", "http": {"paths": [path]}}]
+    if is_newest(server):
+        assert got("pdb/few") == {"minAvailable": "50%", "selector": {"matchLabels": {"app": "web"}}}
 
 
 def test_a_dry_run_on_the_server_is_offered_and_changes_nothing(server: Server) -> None:

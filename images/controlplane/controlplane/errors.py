@@ -159,8 +159,10 @@ def too_many_requests(message: str, cause: str, why: str) -> StatusError:
     return StatusError(429, "TooManyRequests", message, details)
 
 
-def unsupported_media_type(accepted: Iterable[str]) -> StatusError:
+def unsupported_media_type(accepted: Iterable[str], why: str = "") -> StatusError:
     message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+    if why:
+        message += f" ({why})"
     return StatusError(415, "UnsupportedMediaType", message)
 
 

@@ -9,7 +9,7 @@ from cp_world import World, deployment, pod, service
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from controlplane.api.bodies import decode_as, place_object
+from controlplane.api.bodies import decode_as, place_object, read_protobuf
 from controlplane.api.paths import Target, parse_target
 from controlplane.api.queries import read_predicate
 from controlplane.api.writing import _patched
@@ -18,6 +18,7 @@ from controlplane.kinds.registry import RESOURCES, by_stored
 from controlplane.kinds.resource import Resource
 from controlplane.patching.apply import DuplicateEntryError, apply_configuration
 from controlplane.patching.merge import apply_merge_patch
+from controlplane.schema.protobuf_fields import KINDS
 from controlplane.schema.types import ListOf, MapOf, Opaque, Scalar, Struct, Type
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.floats(allow_nan=False, allow_infinity=False)
@@ -185,3 +186,13 @@ def test_any_selector_selects_or_is_refused(labels: str, fields: str, resource: 
 def test_any_path_is_a_target_or_not_found(path: list[str]) -> None:
     with contextlib.suppress(StatusError):
         parse_target("/" + "/".join(path))
+
+
+@FEW
+@given(kind=st.sampled_from(sorted(KINDS)), body=st.binary(max_size=200), length=st.integers(0, 127))
+def test_any_bytes_as_protobuf_are_an_object_or_refused(kind: tuple[str, str], body: bytes, length: int) -> None:
+    about = b"".join(bytes([10 + 8 * place, len(text)]) + text.encode() for place, text in enumerate(kind))
+    envelope = b"k8s\x00" + bytes([10, len(about)]) + about + bytes([18, length]) + body[:length]
+    for attempted in (body, envelope):
+        with contextlib.suppress(StatusError):
+            assert isinstance(read_protobuf(attempted), dict)

@@ -109,7 +109,7 @@ async def test_events_in_protobuf_are_refused_and_that_is_all() -> None:
     async with serve(make()) as api:
         headers = {"Content-Type": "application/vnd.kubernetes.protobuf"}
         path = "/apis/events.k8s.io/v1/namespaces/default/events"
-        status, answer = await api.ask("POST", path, b"k8s\x00\n", headers=headers)
+        status, answer = await api.ask("POST", path, b"k8s\x00\n\x19\n\x10events.k8s.io/v1\x12\x05Event", headers=headers)
         assert (status, answer["reason"]) == (415, "UnsupportedMediaType")
 
 

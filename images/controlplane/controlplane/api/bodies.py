@@ -10,14 +10,17 @@ from aiohttp import web
 
 from controlplane.api.paths import Target
 from controlplane.errors import StatusError, bad_request, invalid, invalid_value, too_large, unsupported_media_type
+from controlplane.kinds.registry import find_kind
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object
 from controlplane.schema.decoding import MalformedError, decode, read_json
+from controlplane.schema.protobuf import ProtobufError, UnknownMessageError, decode_message, read_envelope
 from controlplane.schema.types import Struct
 
 BODY_LIMIT_BYTES = 3 * 1024 * 1024
 """As the API server's (apiserver, server/config.go, MaxRequestBodyBytes)."""
 JSON = "application/json"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
@@ -43,12 +46,28 @@ def read_value(body: bytes, complain: Callable[[str], Exception] = bad_request) 
 
 async def read_object(request: web.BaseRequest) -> Object:
     """A JSON object. Raises StatusError 400, 413 or 415."""
-    if media_type_of(request) not in (JSON, ""):
+    media_type = media_type_of(request)
+    if media_type == PROTOBUF:
+        return read_protobuf(await read_body(request))
+    if media_type not in (JSON, ""):
         raise unsupported_media_type((JSON,))
     value = read_value(await read_body(request))
     if not isinstance(value, dict):
         raise bad_request("couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type struct")
     return value
+
+
+def read_protobuf(body: bytes) -> Object:
+    """An object of a kind that `kubectl create` makes: it sends nothing else since 1.32. Raises StatusError 400 or 415."""
+    try:
+        api_version, kind, message = read_envelope(body)
+        resource = find_kind(api_version, kind)
+        assert resource is not None  # the tables name kinds of the registry only
+        return {"apiVersion": api_version, "kind": kind, **decode_message(resource.schema, message)}
+    except ProtobufError as error:
+        raise bad_request(f"couldn't get version/kind; protobuf parse error: {error}") from error
+    except UnknownMessageError as error:
+        raise unsupported_media_type((JSON,), str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

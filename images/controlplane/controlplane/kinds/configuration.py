@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 
 from controlplane.errors import FieldError, invalid_value, required
@@ -11,9 +10,9 @@ from controlplane.kinds.columns import AGE, NAME
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, status_of
 from controlplane.schema.meta import CONDITIONS, kind
-from controlplane.schema.types import BOOL, STRING, STRING_MAP, STRING_SET, struct
+from controlplane.schema.types import BOOL, BYTES_MAP, STRING, STRING_MAP, STRING_SET, struct
 
-SECRET = kind("Secret", data=STRING_MAP, stringData=STRING_MAP, type=STRING, immutable=BOOL)
+SECRET = kind("Secret", data=BYTES_MAP, stringData=STRING_MAP, type=STRING, immutable=BOOL)
 TLS_KEYS = ("tls.crt", "tls.key")
 
 
@@ -27,11 +26,6 @@ def default_secret(secret: Object) -> None:
 
 def check_secret(secret: Object, before: Object | None) -> Iterable[FieldError]:
     content = secret.get("data") or {}
-    for key, value in content.items():
-        try:
-            base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError):
-            yield invalid_value(f"data[{key}]", value, "must be base64")
     if secret["type"] == "kubernetes.io/tls":
         for key in TLS_KEYS:
             if key not in content:
@@ -72,7 +66,7 @@ CONFIG_MAPS = Resource(
     kind="ConfigMap",
     plural="configmaps",
     short_names=("cm",),
-    schema=kind("ConfigMap", data=STRING_MAP, binaryData=STRING_MAP, immutable=BOOL),
+    schema=kind("ConfigMap", data=STRING_MAP, binaryData=BYTES_MAP, immutable=BOOL),
     validate=check_config_map,
     columns=(
         NAME,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from controlplane.schema.types import INT64, ListOf, MapOf, Opaque, Scalar, Struct, Type
+from controlplane.schema.types import ListOf, MapOf, Opaque, Scalar, Struct, Type
 
 DEPTH_LIMIT = 64
 
@@ -77,6 +77,8 @@ def _decode_scalar(schema: Scalar, value: Any, path: str, owner: Struct | None) 
         raise _mismatch(schema, value, path, owner)
     if isinstance(value, int) and schema.limits is not None and not schema.limits[0] <= value <= schema.limits[1]:
         raise _mismatch(schema, value, path, owner)
+    if schema.why_not is not None and (why := schema.why_not(value)) is not None:
+        raise MalformedError(why)
     return value
 
 
@@ -94,7 +96,7 @@ def zero_of(schema: Type) -> Any:
     """Go's zero value in JSON."""
     match schema:
         case Scalar():
-            return False if bool in schema.accepts else 0 if schema.accepts == INT64.accepts else ""
+            return schema.zero
         case ListOf():
             return []
         case _:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from controlplane.schema.texts import why_no_base64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +16,10 @@ class Scalar:
     go: str
     accepts: tuple[type, ...]
     limits: tuple[int, int] | None = None
+    why_not: Callable[[Any], str | None] | None = None
+    """Why a typed client could not decode the value; None where it can."""
+    zero: Any = ""
+    """Go's zero value in JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +70,19 @@ class Struct:
 Type = Scalar | Opaque | MapOf | ListOf | Struct
 
 STRING = Scalar(go="string", accepts=(str,))
-BOOL = Scalar(go="bool", accepts=(bool,))
-INT32 = Scalar(go="int32", accepts=(int,), limits=(-(2**31), 2**31 - 1))
-INT64 = Scalar(go="int64", accepts=(int,), limits=(-(2**63), 2**63 - 1))
-INT_OR_STRING = Scalar(go="intstr.IntOrString", accepts=(int, str), limits=(-(2**31), 2**31 - 1))
+BOOL = Scalar(go="bool", accepts=(bool,), zero=False)
+INT32 = Scalar(go="int32", accepts=(int,), limits=(-(2**31), 2**31 - 1), zero=0)
+INT64 = Scalar(go="int64", accepts=(int,), limits=(-(2**63), 2**63 - 1), zero=0)
+INT_OR_STRING = Scalar(go="intstr.IntOrString", accepts=(int, str), limits=(-(2**31), 2**31 - 1), zero=0)
 QUANTITY = Scalar(go="resource.Quantity", accepts=(str, int, float))
 TIME = Scalar(go="v1.Time", accepts=(str,))
 OPAQUE = Opaque()
+BYTES = Scalar(go="[]uint8", accepts=(str,), why_not=why_no_base64)
+"""In base64."""
 STRINGS = ListOf(item=STRING)
 STRING_SET = ListOf(item=STRING, is_set=True)
 STRING_MAP = MapOf(value=STRING)
+BYTES_MAP = MapOf(value=BYTES)
 QUANTITIES = MapOf(value=QUANTITY)
 
 

@@ -1,0 +1,48 @@
+"""Texts that a typed client parses: why it could not, in the words of Go's own decoders. Pure.
+
+Source: encoding/base64; apimachinery, pkg/api/resource, quantity.go; time.Parse of RFC 3339.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+_BASE64 = re.compile("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_QUANTITY_FORMAT = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
+_QUANTITY = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,9})?")
+_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})")
+_TIME_FORMAT = "2006-01-02T15:04:05Z07:00"
+
+
+def why_no_base64(text: str) -> str | None:
+    """None: it can be decoded."""
+    plain = text.replace("\r", "").replace("\n", "")
+    if _BASE64.fullmatch(plain):
+        return None
+    strange = re.search("[^A-Za-z0-9+/]", plain)
+    place = len(plain) // 4 * 4 if strange is None else strange.start()
+    return f"illegal base64 data at input byte {place}"
+
+
+def why_no_quantity(value: Any) -> str | None:
+    """None: it is an amount. `value`: a text, or a number, as JSON has it."""
+    text = str(value).strip()
+    if _QUANTITY.fullmatch(text):
+        return None
+    if re.fullmatch(_QUANTITY_FORMAT, text):
+        return "unable to parse quantity's suffix"
+    return f"quantities must match the regular expression '{_QUANTITY_FORMAT}'"
+
+
+def why_no_time(text: str) -> str | None:
+    """None: it is an instant (RFC 3339 section 5.6)."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return f'parsing time "{text}" as "{_TIME_FORMAT}": cannot parse "{text}" as "2006"'
+    try:
+        datetime.fromisoformat(match.group(1) + match.group(2).replace("Z", "+00:00"))
+    except ValueError:
+        return f'parsing time "{text}": out of range'
+    return None
