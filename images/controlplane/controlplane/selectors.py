@@ -11,6 +11,9 @@ from typing import Any
 from controlplane.kinds.names import check_label_value, check_qualified_key
 from controlplane.objects import Object
 
+_INTEGER = re.compile("[+-]?[0-9]{1,18}")
+"""Within 64 bits."""
+
 
 class SelectorError(Exception):
     """The text is no selector."""
@@ -44,9 +47,10 @@ class Requirement:
                 return value is not None
             case Operator.ABSENT:
                 return value is None
-        if value is None or not re.fullmatch("[+-]?[0-9]+", value):
+        wanted = next(iter(self.values), "")
+        if value is None or not (_INTEGER.fullmatch(value) and _INTEGER.fullmatch(wanted)):
             return False
-        limit = int(next(iter(self.values)))
+        limit = int(wanted)
         return int(value) > limit if self.operator is Operator.GREATER else int(value) < limit
 
 

@@ -14,7 +14,7 @@ from controlplane.api.paths import Target, parse_target
 from controlplane.api.queries import read_predicate
 from controlplane.api.writing import _patched
 from controlplane.errors import StatusError
-from controlplane.kinds.registry import RESOURCES, by_stored
+from controlplane.kinds.registry import RESOURCES, STORED, by_stored
 from controlplane.kinds.resource import Resource
 from controlplane.patching.apply import DuplicateEntryError, apply_configuration
 from controlplane.patching.merge import apply_merge_patch
@@ -25,6 +25,10 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.f
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=8
 )
+TEXTS = (
+    *("", "a", "x-y", "10.0.0.1", "10.3.241.9", "None", "NodePort", "LoadBalancer", "Local", "TCP", "50%", "é"),
+    *("1", "0.5", "100m", "1.5Gi", "1e3", "Gt", "In", "2026-01-01T00:00:00Z", "YQ=="),
+)
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
 FEW = settings(
     max_examples=EXAMPLES,
@@ -32,6 +36,7 @@ FEW = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+STORED_RESOURCES = [by_stored(stored) for stored in STORED]
 WORLD = World()
 WORLD.add_node("node-1")
 
@@ -40,9 +45,7 @@ def values(schema: Type, depth: int = 4) -> st.SearchStrategy[Any]:
     """Mostly what the type allows, sometimes anything: what gets past the decoder and reaches the rules."""
     match schema:
         case Scalar():
-            texts = st.sampled_from(
-                ["", "a", "x-y", "10.0.0.1", "10.3.241.9", "None", "NodePort", "LoadBalancer", "Local", "TCP", "50%", "é"]
-            )
+            texts = st.sampled_from(TEXTS)
             numbers = st.integers(-2, 3) | st.sampled_from([80, 30080, 32767, 70000, 2**31, 2**70])
             kinds = [texts if str in schema.accepts else None, numbers if int in schema.accepts else None]
             kinds.append(st.booleans() if bool in schema.accepts else None)
@@ -66,11 +69,38 @@ def values(schema: Type, depth: int = 4) -> st.SearchStrategy[Any]:
     raise AssertionError(schema)
 
 
+def check_decodable(schema: Type, value: Any, place: str = "") -> None:
+    """What is kept is what a typed client can decode, at every place: one object that is not would cost it the whole list."""
+    match schema:
+        case Scalar():
+            assert value is None or (
+                isinstance(value, schema.accepts) and (schema.why_not is None or not schema.why_not(value))
+            ), place
+        case ListOf():
+            assert isinstance(value, list), place
+            for item in value:
+                check_decodable(schema.item, item, f"{place}[]")
+        case MapOf():
+            assert isinstance(value, dict), place
+            for item in value.values():
+                check_decodable(schema.value, item, f"{place}.*")
+        case Struct():
+            assert isinstance(value, dict), place
+            for key, item in value.items():
+                check_decodable(schema.fields[key], item, f"{place}.{key}")
+        case Opaque():
+            assert isinstance(value, dict), place
+
+
 def check_outcome(refusal: StatusError | None, before: int) -> None:
     """A refusal is a Status of the client's fault and changed nothing; what was taken leaves no controller failing."""
     if refusal is None:
         WORLD.settle()
         assert not WORLD.plane.loop.failing
+        for resource in STORED_RESOURCES:
+            for item in WORLD.store.items(resource.stored):
+                if int(item["metadata"]["resourceVersion"]) > before:
+                    check_decodable(resource.schema, item, resource.kind)
         return
     assert 400 <= refusal.code < 500 or "failed to allocate" in refusal.message
     assert json.dumps(refusal.render())

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from cp_world import World
+from cp_world import World, container, pod
 
 from controlplane.errors import StatusError
 from controlplane.objects import Object
@@ -71,3 +71,76 @@ def test_node_address_is_an_address() -> None:
     assert change_causes(world, "nodes", "node-1", status, "status") == [
         f'status.addresses[1].address: Invalid value: "foo": {NOT_AN_ADDRESS}'
     ]
+
+
+def pod_with(**spec: Any) -> Object:
+    return {**pod("web"), "spec": {"containers": [container()]} | spec}
+
+
+PREFIX = 'Pod in version "v1" cannot be handled as a Pod: '
+QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (pod_with(containers=[container(resources={"limits": {"cpu": "foo"}})]), PREFIX + QUANTITY),
+        (pod_with(containers=[container(resources={"limits": {"cpu": "1Xi"}})]), PREFIX + QUANTITY),
+        (pod_with(containers=[container(resources={"limits": {"cpu": "1nn"}})]), PREFIX + "unable to parse quantity's suffix"),
+        (
+            pod_with(affinity=[1]),
+            PREFIX + "json: cannot unmarshal array into Go struct field PodSpec.spec.affinity of type v1.Affinity",
+        ),
+        (
+            pod_with(securityContext="x"),
+            PREFIX
+            + "json: cannot unmarshal string into Go struct field PodSpec.spec.securityContext of type map[string]interface {}",
+        ),
+        (
+            {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}
+            | {"spec": {"taints": [{"key": "a", "effect": "NoSchedule", "timeAdded": "foo"}]}},
+            'Node in version "v1" cannot be handled as a Node: '
+            'parsing time "foo" as "2006-01-02T15:04:05Z07:00": cannot parse "foo" as "2006"',
+        ),
+        (
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "foo"}},
+            'Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input byte 0',
+        ),
+        (
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "YWJj!"}},
+            'Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input byte 4',
+        ),
+    ],
+)
+def test_what_no_typed_client_could_decode_is_no_such_object(raw: Object, expected: str) -> None:
+    assert causes(World(), raw) == [f"400 {expected}"]
+
+
+@pytest.mark.parametrize("amount", ["1", "+1", "-.5", "1.", "100m", "1.5Gi", "1e3", "2E-3", "10E", 1, 0.5, None])
+def test_amounts_are_numbers_with_a_suffix(amount: Any) -> None:
+    made = World().create(pod_with(containers=[container(resources={"limits": {"cpu": amount}})]))
+    assert made["spec"]["containers"][0]["resources"]["limits"] == {"cpu": "0" if amount is None else amount}
+
+
+def affinity(key: str = "a", operator: str = "In", values: Any = None, **where: str) -> Object:
+    requirement = {"key": key, "operator": operator} | ({} if values is None else {"values": values})
+    term = {where.get("part", "matchExpressions"): [requirement]}
+    return pod_with(affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}})
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (affinity(operator="Gt", values=["-3"]), []),
+        (affinity(operator="Gt", values=["x"]), ['values[0]: Invalid value: "x": for \'Gt\', \'Lt\' operators, the value must be an integer']),
+        (affinity(operator="Lt"), ["values: Required value: must be specified single value when `operator` is 'Lt' or 'Gt'"]),
+        (affinity(operator="In"), ["values: Required value: must be specified when `operator` is 'In' or 'NotIn'"]),
+        (affinity(operator="Exists", values=["x"]), ["values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"]),
+        (affinity(operator="Foo"), ['operator: Invalid value: "Foo": not a valid selector operator']),
+        (affinity("metadata.name", values=["n"], part="matchFields"), []),
+        (affinity("spec.x", values=["n"], part="matchFields"), ['key: Invalid value: "spec.x": not a valid field selector key']),
+    ],
+)  # fmt: skip
+def test_affinity_to_nodes_is_one_that_can_be_judged(raw: Object, expected: list[str]) -> None:
+    found = causes(World(), raw)
+    assert [text.rpartition("].")[2] if "[" in text else text for text in found] == expected

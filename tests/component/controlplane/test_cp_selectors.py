@@ -2,7 +2,15 @@
 
 import pytest
 
-from controlplane.selectors import SelectorError, combine, matches_selector, parse_field_selector, parse_label_selector
+from controlplane.selectors import (
+    Operator,
+    Requirement,
+    SelectorError,
+    combine,
+    matches_selector,
+    parse_field_selector,
+    parse_label_selector,
+)
 
 LABELS = {"app": "web", "tier": "front", "size": "5"}
 
@@ -111,3 +119,8 @@ def test_namespace_labels_and_fields_must_all_match() -> None:
     predicate = combine("n", parse_label_selector("!x"), parse_field_selector("metadata.name=p", SELECTABLE))
     assert predicate(POD)
     assert not predicate({**POD, "metadata": {"name": "p", "namespace": "other"}})
+
+
+@pytest.mark.parametrize("values", [(), ("x",), ("1" * 30,)])
+def test_comparison_with_what_is_no_number_matches_nothing(values: tuple[str, ...]) -> None:
+    assert not Requirement(key="a", operator=Operator.GREATER, values=frozenset(values)).matches({"a": "5"})

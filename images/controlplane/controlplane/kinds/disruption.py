@@ -13,7 +13,7 @@ from controlplane.kinds.names import check_choice, check_selector
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, spec_of, status_of
 from controlplane.schema.meta import CONDITIONS, LABEL_SELECTOR, kind
-from controlplane.schema.types import INT32, INT64, INT_OR_STRING, STRING, STRING_MAP, struct
+from controlplane.schema.types import INT32, INT64, INT_OR_STRING, STRING, TIME, MapOf, struct
 
 BUDGET = kind(
     "PodDisruptionBudget",
@@ -27,7 +27,7 @@ BUDGET = kind(
     status=struct(
         "PodDisruptionBudgetStatus",
         observedGeneration=INT64,
-        disruptedPods=STRING_MAP,
+        disruptedPods=MapOf(value=TIME),
         **dict.fromkeys(("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), INT32),
         conditions=CONDITIONS,
     ),

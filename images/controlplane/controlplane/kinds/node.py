@@ -18,6 +18,7 @@ from controlplane.schema.types import (
     INT32,
     INT64,
     OPAQUE,
+    OPAQUES,
     QUANTITIES,
     STRING,
     STRING_SET,
@@ -47,9 +48,12 @@ _STATUS = struct(
     addresses=keyed(struct("NodeAddress", type=STRING, address=STRING), "type", "type", "address"),
     daemonEndpoints=OPAQUE,
     nodeInfo=_SYSTEM,
-    images=OPAQUE,
+    images=OPAQUES,
     volumesInUse=STRINGS,
-    **opaques("volumesAttached config runtimeHandlers features declaredFeatures"),
+    **opaques("config features"),
+    volumesAttached=OPAQUES,
+    runtimeHandlers=OPAQUES,
+    declaredFeatures=STRINGS,
 )
 _SPEC = struct(
     "NodeSpec",

@@ -12,7 +12,20 @@ from controlplane.kinds.pod_spec import POD_IPS, POD_SPEC, check_pod_spec, defau
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, is_terminating, spec_of, status_of
 from controlplane.schema.meta import conditions, kind
-from controlplane.schema.types import BOOL, INT32, INT64, OPAQUE, STRING, TIME, ListOf, applied, strings, struct
+from controlplane.schema.types import (
+    BOOL,
+    INT32,
+    INT64,
+    OPAQUE,
+    OPAQUES,
+    QUANTITIES,
+    STRING,
+    TIME,
+    ListOf,
+    applied,
+    strings,
+    struct,
+)
 
 _STATE = struct(
     "ContainerState",
@@ -35,9 +48,9 @@ _CONTAINER_STATUS = struct(
     ready=BOOL,
     restartCount=INT32,
     started=BOOL,
-    allocatedResources=OPAQUE,
+    allocatedResources=QUANTITIES,
     resources=OPAQUE,
-    volumeMounts=OPAQUE,
+    volumeMounts=OPAQUES,
     user=OPAQUE,
 )
 _STATUS = struct(
@@ -51,7 +64,7 @@ _STATUS = struct(
     initContainerStatuses=ListOf(item=_CONTAINER_STATUS),
     containerStatuses=ListOf(item=_CONTAINER_STATUS),
     ephemeralContainerStatuses=ListOf(item=_CONTAINER_STATUS),
-    resourceClaimStatuses=OPAQUE,
+    resourceClaimStatuses=OPAQUES,
 )
 POD = kind("Pod", spec=POD_SPEC, status=_STATUS)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from controlplane.errors import FieldError, duplicate, invalid_value, required
+from controlplane.kinds.affinity import AFFINITY, check_affinity
 from controlplane.kinds.names import check_choice, check_label_value, check_name, check_port_name, check_port_number
 from controlplane.objects import Object
 from controlplane.schema.meta import LABEL_SELECTOR, OBJECT_META
@@ -15,6 +16,7 @@ from controlplane.schema.types import (
     INT64,
     INT_OR_STRING,
     OPAQUE,
+    OPAQUES,
     QUANTITIES,
     STRING,
     STRING_MAP,
@@ -54,8 +56,8 @@ CONTAINER = struct(
     ports=keyed(_CONTAINER_PORT, "containerPort", "containerPort", "protocol"),
     envFrom=ListOf(item=OPAQUE),
     env=keyed(struct("EnvVar", name=STRING, value=STRING, valueFrom=OPAQUE), "name"),
-    resources=struct("ResourceRequirements", limits=QUANTITIES, requests=QUANTITIES, claims=OPAQUE),
-    resizePolicy=OPAQUE,
+    resources=struct("ResourceRequirements", limits=QUANTITIES, requests=QUANTITIES, claims=OPAQUES),
+    resizePolicy=OPAQUES,
     volumeMounts=keyed(OPAQUE, "mountPath"),
     volumeDevices=keyed(OPAQUE, "devicePath"),
     livenessProbe=_PROBE,
@@ -105,7 +107,9 @@ POD_SPEC = struct(
     topologySpreadConstraints=keyed(_SPREAD, "topologyKey", "topologyKey", "whenUnsatisfiable"),
     schedulingGates=keyed(struct("PodSchedulingGate", name=STRING), "name"),
     readinessGates=ListOf(item=struct("PodReadinessGate", conditionType=STRING)),
-    **opaques("securityContext affinity dnsConfig os resourceClaims resources"),
+    affinity=AFFINITY,
+    resourceClaims=OPAQUES,
+    **opaques("securityContext dnsConfig os resources"),
 )
 POD_TEMPLATE = struct("PodTemplateSpec", metadata=OBJECT_META, spec=POD_SPEC)
 POD_IPS: Type = applied(struct("PodIP", ip=STRING), "ip")
@@ -175,6 +179,8 @@ def check_pod_spec(spec: Object, field: str) -> Iterator[FieldError]:
         yield from check_label_value(value, f"{field}.nodeSelector.{key}")
     for index, toleration in enumerate(spec.get("tolerations") or ()):
         yield from _check_toleration(toleration, f"{field}.tolerations[{index}]")
+    if (affinity := spec.get("affinity")) is not None:
+        yield from check_affinity(affinity, f"{field}.affinity")
     yield from _check_host_ports(containers, field)
 
 

@@ -33,6 +33,8 @@ def _decode(schema: Type, value: Any, path: str, owner: Struct | None, unknown: 
         case Scalar():
             return _decode_scalar(schema, value, path, owner)
         case Opaque():
+            if not isinstance(value, dict):
+                raise _mismatch(schema, value, path, owner)
             return _copy(value, DEPTH_LIMIT)
         case MapOf():
             if not isinstance(value, dict):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.schema.texts import why_no_base64
+from controlplane.schema.texts import why_no_base64, why_no_quantity, why_no_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +24,9 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opaque:
-    """Kept as it is: parts of Kubernetes that no part of the testbed reads."""
+    """An object that is kept as it is: parts of Kubernetes that no part of the testbed reads."""
 
-    go: str = "interface {}"
+    go: str = "map[string]interface {}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +74,10 @@ BOOL = Scalar(go="bool", accepts=(bool,), zero=False)
 INT32 = Scalar(go="int32", accepts=(int,), limits=(-(2**31), 2**31 - 1), zero=0)
 INT64 = Scalar(go="int64", accepts=(int,), limits=(-(2**63), 2**63 - 1), zero=0)
 INT_OR_STRING = Scalar(go="intstr.IntOrString", accepts=(int, str), limits=(-(2**31), 2**31 - 1), zero=0)
-QUANTITY = Scalar(go="resource.Quantity", accepts=(str, int, float))
-TIME = Scalar(go="v1.Time", accepts=(str,))
+QUANTITY = Scalar(go="resource.Quantity", accepts=(str, int, float), why_not=why_no_quantity, zero="0")
+TIME = Scalar(go="v1.Time", accepts=(str,), why_not=why_no_time, zero=None)
 OPAQUE = Opaque()
+OPAQUES = ListOf(item=OPAQUE)
 BYTES = Scalar(go="[]uint8", accepts=(str,), why_not=why_no_base64)
 """In base64."""
 STRINGS = ListOf(item=STRING)
@@ -107,5 +108,5 @@ def strings(names: str) -> dict[str, Type]:
 
 
 def opaques(names: str) -> dict[str, Type]:
-    """Several fields that are kept as they are."""
+    """Several objects that are kept as they are."""
     return dict.fromkeys(names.split(), OPAQUE)
