@@ -7,6 +7,7 @@ from cp_http import serve
 from cp_world import World
 
 from controlplane.kinds.legacy_ingress import from_current, to_current
+from controlplane.kinds.registry import RESOURCES
 
 OLD = "/apis/extensions/v1beta1/namespaces/default/ingresses"
 NEW = "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
@@ -105,3 +106,9 @@ async def test_discovery_names_the_current_version_first() -> None:
         status, resources = await api.ask("GET", "/apis/extensions/v1beta1")
         assert status == 200
         assert {item["name"] for item in resources["resources"]} == {"ingresses", "ingresses/status"}
+
+
+def test_short_name_means_one_resource() -> None:
+    # As in Kubernetes, Events of both groups have theirs.
+    names = [name for resource in RESOURCES for name in resource.short_names]
+    assert sorted({name for name in names if names.count(name) > 1}) == ["ev"]

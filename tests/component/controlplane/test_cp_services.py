@@ -345,3 +345,33 @@ def test_node_port_that_another_port_has_taken_over_is_not_kept_as_well() -> Non
     wanted = [{"name": "http", "port": 80}, {"name": "other", "port": 81, "nodePort": 30100}]
     changed = world.change("services", "web", {"spec": {"ports": wanted}})["spec"]["ports"]
     assert changed[0]["nodePort"] != changed[1]["nodePort"] == 30100
+
+
+@pytest.mark.parametrize("address", ["10.3.241.152", "None"])
+def test_another_cluster_ip_over_an_allocated_one_has_one_refusal(address: str) -> None:
+    world = World()
+    world.create(service(clusterIP="10.3.241.7"))
+    with pytest.raises(StatusError) as caught:
+        world.change("services", "web", {"spec": {"clusterIP": address}})
+    assert caught.value.message == (
+        f'Service "web" is invalid: spec.clusterIPs[0]: Invalid value: ["{address}"]: may not change once set'
+    )
+
+
+def test_cluster_ip_that_is_cleared_is_the_allocated_one() -> None:
+    world = World()
+    world.create(service(clusterIP="10.3.241.7"))
+    for patch in ({"clusterIP": None}, {"clusterIP": ""}, {"clusterIP": None, "clusterIPs": None}):
+        spec = world.change("services", "web", {"spec": patch})["spec"]
+        assert (spec["clusterIP"], spec["clusterIPs"]) == ("10.3.241.7", ["10.3.241.7"])
+
+
+def test_class_of_a_load_balancer_stays_while_it_is_one() -> None:
+    world = World()
+    world.create(service(type="LoadBalancer", loadBalancerClass="example.com/a"))
+    for wanted in ("example.com/b", None):
+        with pytest.raises(StatusError, match=r"spec\.loadBalancerClass: Invalid value: .*: may not change once set"):
+            world.change("services", "web", {"spec": {"loadBalancerClass": wanted}})
+    world.change("services", "web", {"spec": {"type": "NodePort"}})
+    changed = world.change("services", "web", {"spec": {"type": "LoadBalancer", "loadBalancerClass": "example.com/b"}})
+    assert changed["spec"]["loadBalancerClass"] == "example.com/b"

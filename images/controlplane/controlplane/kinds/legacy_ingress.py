@@ -100,7 +100,7 @@ LEGACY_INGRESSES = Resource(
     version="v1beta1",
     kind="Ingress",
     plural="ingresses",
-    short_names=("ing",),
+    # Without short names: those of networking.k8s.io would be ambiguous.
     schema=LEGACY_INGRESS,
     has_status=True,
     has_generation=True,

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, ip_network
 from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, required
 from controlplane.kinds.addresses import check_load_balancer_status
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none, show_labels
-from controlplane.kinds.names import check_choice, check_labels, check_name, check_port_number
+from controlplane.kinds.names import check_choice, check_labels, check_name, check_port_number, check_qualified_key
 from controlplane.kinds.pod_spec import check_target_port
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, spec_of, status_of
@@ -137,6 +137,13 @@ def carry_over(service: Object, before: Object) -> None:
     Source: kubernetes, registry/core/service/strategy.go (patchAllocatedValues, dropTypeDependentFields).
     """
     spec, old = service["spec"], spec_of(before)
+    # Who changes the one and leaves the other as it was means the one (registry/core/service/storage, normalizeClusterIPs).
+    if (
+        spec.get("clusterIP") != old.get("clusterIP")
+        and spec.get("clusterIP")
+        and spec.get("clusterIPs") == old.get("clusterIPs")
+    ):
+        spec["clusterIPs"] = [spec["clusterIP"]]
     _keep_allocated(service, before)
     if needs_cluster_ip(before) and not needs_cluster_ip(service) and spec.get("clusterIP") == old.get("clusterIP"):
         for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
@@ -188,7 +195,7 @@ def check_service(service: Object, before: Object | None) -> Iterable[FieldError
     yield from _check_addresses(service, before)
     yield from _check_affinity(spec)
     yield from _check_policies(service)
-    yield from _check_load_balancer(service)
+    yield from _check_load_balancer(service, before)
     yield from check_labels(spec.get("selector"), "spec.selector")
     yield from check_load_balancer_status(service)
     if type_of(service) == "ExternalName":
@@ -315,7 +322,7 @@ def _check_policies(service: Object) -> Iterator[FieldError]:
         )
 
 
-def _check_load_balancer(service: Object) -> Iterator[FieldError]:
+def _check_load_balancer(service: Object, before: Object | None) -> Iterator[FieldError]:
     spec = spec_of(service)
     for index, text in enumerate(spec.get("loadBalancerSourceRanges") or ()):
         place = f"spec.loadBalancerSourceRanges[{index}]"
@@ -325,6 +332,12 @@ def _check_load_balancer(service: Object) -> Iterator[FieldError]:
             ip_network(text.strip(), strict=False)
         except ValueError:
             yield invalid_value(place, text, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
+    class_name = spec.get("loadBalancerClass")
+    was_one = before is not None and type_of(before) == type_of(service) == "LoadBalancer"
+    if was_one and class_name != spec_of(before or {}).get("loadBalancerClass"):
+        yield invalid_value("spec.loadBalancerClass", class_name, "may not change once set")
+    if type_of(service) == "LoadBalancer" and class_name is not None:
+        yield from check_qualified_key(class_name, "spec.loadBalancerClass")
     if type_of(service) != "LoadBalancer":
         for name in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
             if spec.get(name) is not None:
