@@ -144,3 +144,93 @@ def affinity(key: str = "a", operator: str = "In", values: Any = None, **where: 
 def test_affinity_to_nodes_is_one_that_can_be_judged(raw: Object, expected: list[str]) -> None:
     found = causes(World(), raw)
     assert [text.rpartition("].")[2] if "[" in text else text for text in found] == expected
+
+
+def ingress(host: str = "example.com", path: Object | None = None, backend: Object | None = None, **spec: Any) -> Object:
+    backend = {"service": {"name": "web", "port": {"number": 80}}} if backend is None else backend
+    paths = [{"path": "/", "pathType": "Prefix", "backend": backend} | (path or {})]
+    metadata = {"name": "web", "annotations": spec.pop("annotations", {})}
+    rules = [{"host": host, "http": {"paths": paths}}]
+    head = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata}
+    return {**head, "spec": {"rules": rules} | spec}
+
+
+WILDCARD = (
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case "
+    "alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation "
+    r"is '\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+SUBDOMAIN = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters"
+RULE, PATH = "spec.rules[0]", "spec.rules[0].http.paths[0]"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (ingress("*.example.com"), []),
+        (ingress("1.2.3.4"), [f'{RULE}.host: Invalid value: "1.2.3.4": must be a DNS name, not an IP address']),
+        (ingress("*"), [f'{RULE}.host: Invalid value: "*": {WILDCARD}']),
+        (ingress("a.*.com"), [f'{RULE}.host: Invalid value: "a.*.com": {WILDCARD}']),
+        (ingress(path={"path": "/a//b"}), [f"{PATH}.path: Invalid value: \"/a//b\": must not contain '//'"]),
+        (ingress(path={"path": "/a/./b"}), [f"{PATH}.path: Invalid value: \"/a/./b\": must not contain '/./'"]),
+        (ingress(path={"path": "/a/../b"}), [f"{PATH}.path: Invalid value: \"/a/../b\": must not contain '/../'"]),
+        (ingress(path={"path": "/a%2fb"}), [f"{PATH}.path: Invalid value: \"/a%2fb\": must not contain '%2f'"]),
+        (ingress(path={"path": "/a/.."}), [f"{PATH}.path: Invalid value: \"/a/..\": cannot end with '/..'"]),
+        (ingress(path={"path": "/a//b", "pathType": "ImplementationSpecific"}), []),
+        (ingress(path={"path": "", "pathType": "ImplementationSpecific"}), []),
+        (
+            ingress(path={"path": "a", "pathType": "ImplementationSpecific"}),
+            [f'{PATH}.path: Invalid value: "a": must be an absolute path'],
+        ),
+        (
+            ingress(backend={"service": {"name": "web", "port": {"number": 70000}}}),
+            [f"{PATH}.backend.service.port.number: Invalid value: 70000: must be between 1 and 65535, inclusive"],
+        ),
+        (
+            ingress(backend={"service": {"name": "web", "port": {"name": "80"}}}),
+            [f'{PATH}.backend.service.port.name: Invalid value: "80": must contain at least one letter (a-z)'],
+        ),
+        (ingress(backend={}), [f'{PATH}.backend: Invalid value: "": resource or service backend is required']),
+        (ingress(ingressClassName="Foo"), [f'spec.ingressClassName: Invalid value: "Foo": {SUBDOMAIN}']),
+        (
+            ingress(ingressClassName="a", annotations={"kubernetes.io/ingress.class": "b"}),
+            [
+                'annotations.kubernetes.io/ingress.class: Invalid value: "b": must match `ingressClassName` when both are specified'
+            ],
+        ),
+        (ingress(tls=[{"secretName": "Foo"}]), [f'spec.tls[0].secretName: Invalid value: "Foo": {SUBDOMAIN}']),
+        (ingress(tls=[{"hosts": ["*"]}]), [f'spec.tls[0].hosts[0]: Invalid value: "*": {WILDCARD}']),
+    ],
+)
+def test_ingress_names_what_can_be_asked_for(raw: Object, expected: list[str]) -> None:
+    found = causes(World(), raw)
+    assert [text[: len(start)] for text, start in zip(found, expected, strict=True)] == expected
+
+
+def ingress_class(**spec: Any) -> Object:
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "c"}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (ingress_class(controller="example.com/a"), []),
+        (ingress_class(), ["spec.controller: Required value"]),
+        (
+            ingress_class(controller="foo"),
+            ['spec.controller: Invalid value: "foo": must be a domain-prefixed path (such as "acme.io/foo")'],
+        ),
+        (ingress_class(controller="example.com/a b"), ['spec.controller: Invalid value: "a b": Invalid path (regex']),
+    ],
+)
+def test_ingress_class_names_its_controller(raw: Object, expected: list[str]) -> None:
+    found = causes(World(), raw)
+    assert [text[: len(start)] for text, start in zip(found, expected, strict=True)] == expected
+
+
+def test_controller_of_an_ingress_class_stays() -> None:
+    world = World()
+    world.create(ingress_class(controller="example.com/a"))
+    assert change_causes(world, "ingressclasses", "c", {"spec": {"controller": "example.com/b"}}) == [
+        'spec.controller: Invalid value: "example.com/b": field is immutable'
+    ]

@@ -7,11 +7,11 @@ from datetime import datetime
 from ipaddress import ip_network
 
 from controlplane.errors import FieldError, invalid_value, required
-from controlplane.kinds.addresses import check_load_balancer_status
+from controlplane.kinds.addresses import NOT_A_NAME, check_load_balancer_status, is_address
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none
-from controlplane.kinds.names import check_choice, check_name
+from controlplane.kinds.names import check_choice, check_domain_prefixed_path, check_name, check_port_name, check_port_number
 from controlplane.kinds.resource import Column, Resource
-from controlplane.objects import Object, spec_of, status_of
+from controlplane.objects import Object, annotations_of, spec_of, status_of
 from controlplane.schema.meta import CONDITIONS, LOAD_BALANCER_STATUS, kind
 from controlplane.schema.types import INT32, OPAQUE, STRING, STRINGS, ListOf, struct
 
@@ -32,6 +32,9 @@ INGRESS = kind(
     ),
     status=struct("IngressStatus", loadBalancer=LOAD_BALANCER_STATUS),
 )
+CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+FORBIDDEN_IN_PATHS = ("//", "/./", "/../", "%2f", "%2F")
+FORBIDDEN_AT_ENDS = ("/..", "/.")
 PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 
 
@@ -48,15 +51,29 @@ def check_ingress(ingress: Object, before: Object | None) -> Iterable[FieldError
     for number, rule in enumerate(spec.get("rules") or ()):
         place = f"spec.rules[{number}]"
         if host := rule.get("host"):
-            yield from check_name("subdomain", host.removeprefix("*."), f"{place}.host")
+            if is_address(host):
+                yield invalid_value(f"{place}.host", host, NOT_A_NAME)
+            yield from _check_host(host, f"{place}.host")
         if (http := rule.get("http")) is not None and not http.get("paths"):
             yield required(f"{place}.http.paths")
         for index, path in enumerate((rule.get("http") or {}).get("paths") or ()):
             yield from _check_path(path, f"{place}.http.paths[{index}]")
     for number, tls in enumerate(spec.get("tls") or ()):
         for index, host in enumerate(tls.get("hosts") or ()):
-            yield from check_name("subdomain", host.removeprefix("*."), f"spec.tls[{number}].hosts[{index}]")
+            yield from _check_host(host, f"spec.tls[{number}].hosts[{index}]")
+        if tls.get("secretName"):
+            yield from check_name("subdomain", tls["secretName"], f"spec.tls[{number}].secretName")
+    class_name, annotation = spec.get("ingressClassName"), annotations_of(ingress).get(CLASS_ANNOTATION)
+    if class_name is not None:
+        yield from check_name("subdomain", class_name, "spec.ingressClassName")
+        if before is None and annotation not in (None, class_name):
+            place = f"annotations.{CLASS_ANNOTATION}"
+            yield invalid_value(place, annotation, "must match `ingressClassName` when both are specified")
     yield from check_load_balancer_status(ingress)
+
+
+def _check_host(host: str, field: str) -> Iterator[FieldError]:
+    yield from check_name("wildcard" if "*" in host else "subdomain", host, field)
 
 
 def _check_path(path: Object, field: str) -> Iterator[FieldError]:
@@ -65,8 +82,15 @@ def _check_path(path: Object, field: str) -> Iterator[FieldError]:
         yield required(f"{field}.pathType", "pathType must be specified")
     else:
         yield from check_choice(kind_, PATH_TYPES, f"{field}.pathType")
-    if kind_ in ("Exact", "Prefix") and not text.startswith("/"):
+    if not text.startswith("/") and (text or kind_ in ("Exact", "Prefix")):
         yield invalid_value(f"{field}.path", text, "must be an absolute path")
+    if kind_ in ("Exact", "Prefix"):
+        for part in FORBIDDEN_IN_PATHS:
+            if part in text:
+                yield invalid_value(f"{field}.path", text, f"must not contain '{part}'")
+        for end in FORBIDDEN_AT_ENDS:
+            if text.endswith(end):
+                yield invalid_value(f"{field}.path", text, f"cannot end with '{end}'")
     yield from _check_backend(path.get("backend") or {}, f"{field}.backend")
 
 
@@ -74,7 +98,10 @@ def _check_backend(backend: Object, field: str) -> Iterator[FieldError]:
     service = backend.get("service")
     if service is None:
         if backend.get("resource") is None:
-            yield required(field, "must specify either `service` or `resource`")
+            yield invalid_value(field, "", "resource or service backend is required")
+        return
+    if backend.get("resource") is not None:
+        yield invalid_value(field, "", "cannot set both resource and service backends")
         return
     if not service.get("name"):
         yield required(f"{field}.service.name")
@@ -85,6 +112,10 @@ def _check_backend(backend: Object, field: str) -> Iterator[FieldError]:
         yield required(field, "port name or number is required")
     elif port.get("name") and port.get("number"):
         yield invalid_value(field, "", "cannot set both port name & port number")
+    elif port.get("name"):
+        yield from check_port_name(port["name"], f"{field}.service.port.name")
+    else:
+        yield from check_port_number(port["number"], f"{field}.service.port.number")
 
 
 def _show_hosts(ingress: Object, _: datetime) -> str:
@@ -152,12 +183,26 @@ SERVICE_CIDRS = Resource(
 )
 
 INGRESS_CLASS = kind("IngressClass", spec=struct("IngressClassSpec", controller=STRING, parameters=OPAQUE))
+
+
+def check_ingress_class(item: Object, before: Object | None) -> Iterable[FieldError]:
+    controller = spec_of(item).get("controller", "")
+    if not controller:
+        yield required("spec.controller")
+    else:
+        yield from check_domain_prefixed_path(controller, "spec.controller")
+    if before is not None and spec_of(before).get("controller") != controller:
+        yield invalid_value("spec.controller", controller, "field is immutable")
+
+
 INGRESS_CLASSES = Resource(
     group="networking.k8s.io",
     kind="IngressClass",
     plural="ingressclasses",
     is_namespaced=False,
     schema=INGRESS_CLASS,
+    has_generation=True,
+    validate=check_ingress_class,
     columns=(
         NAME,
         Column(name="Controller", cell=lambda item, _: spec_of(item).get("controller", "")),

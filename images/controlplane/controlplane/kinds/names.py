@@ -51,7 +51,16 @@ _VALUE_TEXT = _described(
     "'MyValue',  or 'my_value',  or '12345'",
     _VALUE,
 )
+_WILDCARD = rf"\*\.{_SUBDOMAIN}"
+_WILDCARD_TEXT = _described(
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case "
+    "alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+    "'*.example.com'",
+    _WILDCARD,
+)
+_HTTP_PATH = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+"
 _RULES = {
+    "wildcard": (re.compile(_WILDCARD), SUBDOMAIN_LIMIT, _WILDCARD_TEXT),
     "subdomain": (re.compile(_SUBDOMAIN), SUBDOMAIN_LIMIT, _SUBDOMAIN_TEXT),
     "label": (re.compile(_LABEL), LABEL_LIMIT, _LABEL_TEXT),
     "dns1035": (re.compile(_DNS1035), LABEL_LIMIT, _DNS1035_TEXT),
@@ -59,7 +68,7 @@ _RULES = {
 
 
 def check_name(rule: str, text: str, field: str) -> Iterator[FieldError]:
-    """A name by rule `subdomain`, `label` or `dns1035`."""
+    """A name by rule `subdomain`, `wildcard`, `label` or `dns1035`."""
     pattern, limit, message = _RULES[rule]
     if len(text) > limit:
         yield invalid_value(field, text, f"must be no more than {limit} characters")
@@ -91,6 +100,17 @@ def check_labels(labels: Mapping[str, str] | None, field: str) -> Iterator[Field
     for key, value in (labels or {}).items():
         yield from check_qualified_key(key, field)
         yield from check_label_value(value, field)
+
+
+def check_domain_prefixed_path(text: str, field: str) -> Iterator[FieldError]:
+    """Such as `example.com/name`."""
+    domain, _, path = text.partition("/")
+    if not domain or not path:
+        yield invalid_value(field, text, 'must be a domain-prefixed path (such as "acme.io/foo")')
+        return
+    yield from check_name("subdomain", domain, field)
+    if not re.fullmatch(_HTTP_PATH, path):
+        yield invalid_value(field, path, f"Invalid path (regex used for validation is '{_HTTP_PATH}')")
 
 
 ANNOTATIONS_LIMIT = 256 * 1024
