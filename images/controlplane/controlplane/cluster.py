@@ -22,7 +22,7 @@ from controlplane.errors import (
     not_found,
 )
 from controlplane.identity import Identities
-from controlplane.kinds.names import check_metadata
+from controlplane.kinds.metadata import check_metadata
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Key, Object, is_pod_finished, is_terminating, key_of, spec_of
 from controlplane.store.store import ExistsError, Store
@@ -177,7 +177,8 @@ class Cluster:
         return merged
 
     def _validate(self, resource: Resource, item: Object, before: Object | None) -> None:
-        errors: list[FieldError] = list(check_metadata(item["metadata"], resource.name_rule if before is None else ""))
+        old = None if before is None else before["metadata"]
+        errors: list[FieldError] = list(check_metadata(item["metadata"], old, resource.name_rule))
         errors += resource.validate(item, before)
         if errors:
             raise invalid(resource.kind, resource.group, item["metadata"].get("name", ""), errors)

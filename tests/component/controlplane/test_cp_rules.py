@@ -234,3 +234,58 @@ def test_controller_of_an_ingress_class_stays() -> None:
     assert change_causes(world, "ingressclasses", "c", {"spec": {"controller": "example.com/b"}}) == [
         'spec.controller: Invalid value: "example.com/b": field is immutable'
     ]
+
+
+def config_map(**metadata: Any) -> Object:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"} | metadata}
+
+
+def owner(name: str, **fields: Any) -> Object:
+    return {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": f"uid-{name}"} | fields
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (config_map(finalizers=["example.com/hold", "kubernetes"]), []),
+        (
+            config_map(finalizers=["hold"]),
+            [
+                'metadata.finalizers[0]: Invalid value: "hold": name is neither a standard finalizer name nor is it fully qualified'
+            ],
+        ),
+        (config_map(finalizers=["a/-"]), ['metadata.finalizers: Invalid value: "a/-": name part must consist of alphanumeric']),
+        (
+            config_map(finalizers=["orphan", "foregroundDeletion"]),
+            [
+                'metadata.finalizers: Invalid value: ["orphan","foregroundDeletion"]: finalizer orphan and foregroundDeletion cannot'
+            ],
+        ),
+        (config_map(ownerReferences=[owner("a", controller=True), owner("b", controller=False)]), []),
+        (
+            config_map(ownerReferences=[owner("a", uid="")]),
+            ['metadata.ownerReferences.uid: Invalid value: "": uid must not be empty'],
+        ),
+        (config_map(ownerReferences=[owner("a", kind="Event")]), ["metadata.ownerReferences: Invalid value: {"]),
+    ],
+)
+def test_metadata_names_finalizers_and_owners_as_they_are_named(raw: Object, expected: list[str]) -> None:
+    found = causes(World(), raw)
+    assert [text[: len(start)] for text, start in zip(found, expected, strict=True)] == expected
+
+
+def test_object_has_one_controller() -> None:
+    (found,) = causes(World(), config_map(ownerReferences=[owner("a", controller=True), owner("b", controller=True)]))
+    assert found.endswith('Only one reference can have Controller set to true. Found "true" in references for Pod/a and Pod/b')
+
+
+def test_object_that_is_being_deleted_gets_no_new_finalizers() -> None:
+    world = World()
+    world.create(config_map(finalizers=["a/b"]))
+    world.delete("configmaps", "c")
+    assert change_causes(world, "configmaps", "c", {"metadata": {"finalizers": ["a/b", "a/c"]}}) == [
+        "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, "
+        'found new finalizers []string{"a/c"}'
+    ]
+    world.change("configmaps", "c", {"metadata": {"finalizers": None}})
+    assert not world.exists("configmaps", "c")

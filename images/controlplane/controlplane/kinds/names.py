@@ -173,16 +173,3 @@ def check_selector(selector: Mapping[str, Any] | None, field: str) -> Iterator[F
         else:
             yield invalid_value(f"{place}.operator", operator, "not a valid selector operator")
         yield from check_qualified_key(entry.get("key", ""), f"{place}.key")
-
-
-def check_metadata(metadata: Mapping[str, Any], rule: str) -> Iterator[FieldError]:
-    """Name (unless `rule` is empty), labels and annotations of any object."""
-    name = metadata.get("name", "")
-    if not rule:
-        pass
-    elif not name:
-        yield required("metadata.name", "name or generateName is required")
-    else:
-        yield from check_name(rule, name, "metadata.name")
-    yield from check_labels(metadata.get("labels"), "metadata.labels")
-    yield from check_annotations(metadata.get("annotations"), "metadata.annotations")
