@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from orchestrator.contracts import Kinds
 from orchestrator.errors import InterruptedRunError, TestbedError, UsageError
 from orchestrator.loadgen.locust import LocustLoad, fetch_samples, start_load
 from orchestrator.loadgen.probe import probe_paths
@@ -51,11 +52,11 @@ class Loaded:
     seed: int | None
     kube_proxy: ProgramPlan | None = None
 
-    def plan(self, *, slot: int = 0, trial: int = 1) -> Plan:
+    def plan(self, *, slot: int = 0, trial: int = 1, kinds: Kinds = KINDS) -> Plan:
         return plan_run(
             self.scenario,
             self.manifests,
-            KINDS,
+            kinds,
             file=self.file,
             slot=slot,
             trial=trial,

@@ -15,6 +15,7 @@ from orchestrator.experiment import Host, Loaded, Observer, load_saved, stop_on_
 from orchestrator.faults.arming import TTL_MARGIN_S
 from orchestrator.loadgen.locust import START_FILE, fetch_samples, start_load
 from orchestrator.model.plan import Plan, Role, StepPlan
+from orchestrator.present import PLACE, plan_present
 from orchestrator.registry import ACTIONS
 from orchestrator.runner.telling import tell
 from orchestrator.scenario.entries import Entry
@@ -41,22 +42,13 @@ class Session:
     world: Testbed
     loaded: Loaded
     directory: RunDirectory
-    nodes: int
+    nodes: tuple[str, ...]
+    """Those that are there, whatever was brought up."""
     require_features: Callable[[tuple[str, ...]], None]
 
     def plan(self, entry: Entry | None = None, *, lasts_s: float) -> Plan:
         """The plan of this testbed as it is now, with one entry in its timeline. Raises ScenarioError."""
-        scenario = self.loaded.scenario
-        changed = scenario.model_copy(
-            update={
-                "cluster": scenario.cluster.model_copy(update={"nodes": self.nodes}),
-                "timeline": () if entry is None else (entry,),
-                "duration": lasts_s,
-                "slo": {},
-                "stop_when": (),
-            }
-        )
-        return replace(self.loaded, scenario=changed).plan(slot=self.world.plan.slot)
+        return plan_present(self.loaded, self.nodes, entry, lasts_s=lasts_s, slot=self.world.plan.slot)
 
     def steps(self) -> tuple[StepPlan, ...]:
         """What was injected by hand and not healed by hand, in order."""
@@ -143,7 +135,7 @@ class Session:
         except ValidationError as error:
             raise UsageError(error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")) from None
         except ScenarioError as error:
-            raise UsageError("; ".join(str(problem) for problem in error.problems).replace("timeline[0].", "")) from None
+            raise UsageError("; ".join(str(problem) for problem in error.problems).replace(f"timeline[{PLACE}].", "")) from None
 
     def _remember(self, *steps: StepPlan) -> None:
         self.directory.save_json(STEPS, _STEPS.dump_python(steps, mode="json"))
@@ -171,7 +163,7 @@ def open_session(host: Host, directory: RunDirectory, *, observer: Observer | No
         ) as world,
     ):
         yield Session(
-            world=world, loaded=loaded, directory=directory, nodes=len(nodes_of(found)), require_features=host.require_features
+            world=world, loaded=loaded, directory=directory, nodes=nodes_of(found), require_features=host.require_features
         )
 
 

@@ -38,8 +38,9 @@ def find_kept(engine: Engine, run_id: str) -> FoundRun:
 
 
 def nodes_of(found: FoundRun) -> tuple[str, ...]:
-    """Names of the run's node containers, running or not."""
-    return tuple(sorted(item.labels[CONTAINER] for item in found.containers if item.labels.get(ROLE) == Role.NODE))
+    """Names of the run's node containers, running or not, in the order of their numbers."""
+    names = (item.labels[CONTAINER] for item in found.containers if item.labels.get(ROLE) == Role.NODE)
+    return tuple(sorted(names, key=lambda name: int(name.rpartition("-")[2])))
 
 
 @contextmanager

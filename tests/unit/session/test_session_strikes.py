@@ -53,7 +53,7 @@ def session(world: KeptWorld, tmp_path: Path) -> Session:
         world=cast(Testbed, world),
         loaded=load_request(NODE_KILL, {}, None),
         directory=create_run_directory(tmp_path, "node-kill", "r1"),
-        nodes=3,
+        nodes=("node-1", "node-2", "node-3"),
         require_features=lambda names: None,
     )
 
