@@ -31,6 +31,8 @@ class ChaosRequest:
     base: Loaded
     seed: int
     cells: tuple[Cell, ...]
+    kernel_features: tuple[str, ...] = ()
+    """What any of the cells needs, each once, sorted."""
 
     def load(self, cell: Cell) -> Loaded:
         return replace(self.base, scenario=cell.scenario, seed=self.seed)
@@ -54,36 +56,49 @@ def load_chaos_request(file: Path, *, seed: int | None = None, trials: int | Non
     base = load_request(file.parent / chaos.scenario, {}, seed)
     seed = chaos.seed if seed is None else seed
     request = ChaosRequest(chaos=chaos, base=base, seed=seed, cells=plan_matrix(chaos, base.scenario, seed=seed))
+    features: set[str] = set()
     for cell in request.cells:
         try:
-            request.load(cell).plan(trial=cell.trial)
+            features.update(request.load(cell).plan(trial=cell.trial).kernel_features)
         except ScenarioError as error:
             problems = [
                 replace(item, key=item.key.replace("timeline[0]", f"faults[{cell.number - 1}]")) for item in error.problems
             ]
             raise ScenarioError(file, problems) from None
-    return request
+    return replace(request, kernel_features=tuple(sorted(features)))
 
 
 def run_matrix(
-    request: ChaosRequest, host: Host, *, results: Path, observe: Callable[[Cell], Observer], told: Callable[[Finished], None]
+    request: ChaosRequest,
+    host: Host,
+    *,
+    results: Path,
+    observe: Callable[[Cell], Observer],
+    told: Callable[[Finished], None],
+    run: Callable[..., RunDirectory] = run_trial,
 ) -> tuple[Finished, ...]:
     """Every cell in its order; one that fails by our own fault is noted and does not keep the others.
 
+    What the kernel lacks for any of them is refused before the first: the last cell may be hours away.
+    `run`: runs one trial, as `run_trial` does.
+
     Raises InterruptedRunError, EnvironmentUnmetError.
     """
+    host.require_features(request.kernel_features)
     finished = []
     for cell in request.cells:
-        finished.append(_run_cell(request, cell, host, results, observe(cell)))
+        finished.append(_run_cell(request, cell, host, results, observe(cell), run))
         told(finished[-1])
     return tuple(finished)
 
 
-def _run_cell(request: ChaosRequest, cell: Cell, host: Host, results: Path, observer: Observer) -> Finished:
+def _run_cell(
+    request: ChaosRequest, cell: Cell, host: Host, results: Path, observer: Observer, run: Callable[..., RunDirectory]
+) -> Finished:
     from orchestrator.errors import EnvironmentUnmetError, InterruptedRunError
 
     try:
-        directory = run_trial(request.load(cell), host, results=results, trial=cell.trial, observer=observer)
+        directory = run(request.load(cell), host, results=results, trial=cell.trial, observer=observer)
         outcome = assess(directory)
         write_reports(directory, outcome)
     except (InterruptedRunError, EnvironmentUnmetError):
