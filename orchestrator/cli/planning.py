@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.cli.blast_radius import BlastRadius, blast_radii
 from orchestrator.cli.entry import (
     OutputOption,
     ScenarioArgument,
@@ -22,7 +23,6 @@ from orchestrator.cli.entry import (
 )
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.model.plan import Plan, Role, StepPlan
-from orchestrator.planner.timeline import nodes_at
 
 
 @app.command()
@@ -72,7 +72,8 @@ def schema() -> None:
 
 def print_plan(planned: Plan, *, as_json: bool) -> None:
     if as_json:
-        print_json(TypeAdapter(Plan).dump_python(planned, mode="json"))
+        radii = TypeAdapter(tuple[BlastRadius, ...]).dump_python(blast_radii(planned), mode="json")
+        print_json({**TypeAdapter(Plan).dump_python(planned, mode="json"), "blast_radius": radii})
         return
     console = Console(highlight=False)
     console.print(f"[bold]{planned.scenario}[/]: {planned.question}")
@@ -95,16 +96,16 @@ def print_plan(planned: Plan, *, as_json: bool) -> None:
             _when(step),
             "-" if step.for_s is None else f"{step.for_s:g} s",
             ", ".join(step.targets),
-            _blast_radius(planned, step),
             _told(step.parameters),
         )
         for step in planned.timeline
     ]
-    console.print(_table(("step", "at", "for", "strikes", "of the nodes", "with"), steps))
+    console.print(_table(("step", "at", "for", "strikes", "with"), steps))
+    if planned.timeline:
+        headings = ("step", "group", "nodes at once", "whole paths", "paths in part", "needs of the kernel")
+        console.print(_table(headings, map(_radius_row, blast_radii(planned))))
     if planned.stops:
         console.print(_table(("ends early with", "failed requests"), ((stop.text, str(stop.failed)) for stop in planned.stops)))
-    if planned.kernel_features:
-        console.print(f"needs of the kernel: {', '.join(planned.kernel_features)}\n")
     console.print(_table(("objective", "of", "must be"), ((slo.kind, slo.subject, slo.text) for slo in planned.slos)))
 
 
@@ -126,14 +127,10 @@ def _when(step: StepPlan) -> str:
     return f"{step.after.event}{of}{delay}" + (f", from {step.at_s:g} s on" if step.at_s else "")
 
 
-def _blast_radius(planned: Plan, step: StepPlan) -> str:
-    """How many of the nodes that are there at the instant the step strikes, with all that strike together with it."""
-    names = {
-        name for item in planned.timeline if item == step or (step.group and item.group == step.group) for name in item.targets
-    }
-    nodes = {item.name for item in planned.of_role(Role.NODE)}
-    struck = len(names & nodes)
-    return f"{struck} of {len(nodes_at(planned, step.at_s) | (names & nodes))}" if struck else "-"
+def _radius_row(radius: BlastRadius) -> tuple[str, ...]:
+    struck = f"{len(radius.nodes)} of {radius.nodes_there}: {', '.join(radius.nodes)}" if radius.nodes else "-"
+    whole, part = ", ".join(radius.whole_paths), ", ".join(radius.part_paths)
+    return radius.step, radius.group or "-", struck, whole or "-", part or "-", ", ".join(radius.kernel_features) or "-"
 
 
 def _told(parameters: Mapping[str, object]) -> str:
@@ -143,7 +140,7 @@ def _told(parameters: Mapping[str, object]) -> str:
 def _table(headings: tuple[str, ...], rows: Any) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in headings:
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table
