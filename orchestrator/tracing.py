@@ -159,8 +159,19 @@ def _node_port(world: World, path: PathPlan) -> int:
     namespace, name = path.service.split("/")
     service = world.kube.get("services", name, namespace=namespace)
     spec = service.get("spec") if service is not None else None
-    ports = spec.get("ports") if isinstance(spec, dict) else None
-    return int(ports[0]["nodePort"]) if ports else 0
+    ports = (spec.get("ports") if isinstance(spec, dict) else None) or []
+    wanted = _service_port(world, path)
+    return next((int(item["nodePort"]) for item in ports if wanted in (item.get("name"), str(item["port"]))), 0)
+
+
+def _service_port(world: World, path: PathPlan) -> str:
+    """The Service's port that HAProxy leads to, by name or number: the frontend's, or behind an Ingress the backend name's."""
+    settings = world.plan.of_role(Role.LOADBALANCER)[0].config["settings"]
+    frontends = settings["frontends"] if isinstance(settings, dict) else ()
+    for frontend in frontends:
+        if frontend["name"] == path.frontend:
+            return str(frontend["port"])
+    return str(path.frontend).rpartition(":")[2]
 
 
 def _address(world: World, path: PathPlan, pod: str) -> str | None:

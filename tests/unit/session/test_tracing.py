@@ -2,6 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
 
 from orchestrator.errors import CommandError
 from orchestrator.testbed.fake_world import FakeWorld
@@ -90,3 +93,40 @@ def test_rule_of_a_host_port_is_told_where_kube_proxy_has_none() -> None:
     world.on_execute = answer
     rules = [hop.found for hop in trace_path(world, world.plan.path("static-route")) if hop.what == "rule"]
     assert rules == ['tcp dport 80 dnat to 10.0.3.2:8080 comment "a"']
+
+
+class TwoPorts(OnePod):
+    """A Service whose second port is the one that HAProxy leads to."""
+
+    def get(self, resource: str, name: str, *, namespace: str | None = None) -> dict[str, object] | None:
+        if resource != "services":
+            return super().get(resource, name, namespace=namespace)
+        ports = [{"name": "admin", "port": 81, "nodePort": 30081}, {"name": "http", "port": 80, "nodePort": 30080}]
+        return {"spec": {"ports": ports}}
+
+
+@pytest.mark.parametrize("frontend", ["nodeport", "edge:default:service-test:80"], ids=["tcp", "ingress"])
+def test_node_port_is_that_of_the_port_that_the_path_leads_to(frontend: str) -> None:
+    plan = node_kill_plan()
+    path = replace(plan.path("nodeport"), frontend=frontend)
+    world = FakeWorld(plan, kube=TwoPorts())
+    node = str(plan.container("node-2").address)
+
+    def answer(container: str, argv: Sequence[str]) -> str:
+        if "loadtests.probe" in argv:
+            return json.dumps({"local_port": 24586, "outcome": "ok", "pod": "web-1", "node": "node-3", "client": "10.0.1.1"})
+        if argv[:3] == ["ip", "route", "get"]:
+            return f"{argv[3]} via 10.100.0.1 dev eth1\n"
+        if "haproxy-connections" in argv[-1]:
+            return json.dumps({"client_port": 24586, "backend": frontend, "server": "node-2"})
+        if "conntrack" in argv[-1]:
+            found = f"src=198.18.0.3 dst={node} sport=40000 dport=30080 src=10.0.3.2 dst={node} sport=8080 dport=5555"
+            return f"tcp 6 119 ESTABLISHED {found} use=1\n" if f"{node} --orig-port-dst 30080 " in argv[-1] else ""
+        if argv[:2] == ["nft", "get"] and argv[5] == "service-nodeports":
+            return "elements = { tcp . 30080 : goto external-X }"
+        raise CommandError(argv, 1, "no such element", where=container)
+
+    world.on_execute = answer
+    found = {hop.what: hop.found for hop in trace_path(world, path)}
+    assert found["rule"] == "map service-nodeports: tcp . 30080 : goto external-X"
+    assert found["connection tracking"] == f"198.18.0.3:40000 to {node}:30080 is answered by 10.0.3.2:8080"
