@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from orchestrator.contracts import World
 from orchestrator.errors import ScenarioError, TestbedError, UsageError
 from orchestrator.experiment import Host, Loaded, Observer, load_saved, stop_on_signals
 from orchestrator.faults.arming import TTL_MARGIN_S
@@ -32,6 +33,10 @@ STRIKE_AHEAD_S, ARMING_S = 0.6, 0.2
 STEPS = "interactive.json"
 SCALE = "scale"
 """No fault: there is nothing to heal."""
+_ENDING = ("node-kill", "node-stop")
+_CORDONING = ("node-drain", "node-stop")
+_OVER = ("healed", "expired")
+"""States of a fault that has no effect any more (docs/contracts.md section 3)."""
 _STEPS = TypeAdapter(tuple[StepPlan, ...])
 
 
@@ -83,7 +88,13 @@ class Session:
             # Half a strike is none: whatever of it is in place is taken back.
             self.heal(faults)
             raise
+        self._remember(*(step for step in self.steps() if step not in steps or not step.is_momentary))
         return steps
+
+    def in_place(self) -> tuple[tuple[StepPlan, str], ...]:
+        """Of the steps, those that are in effect now, each with what tells so."""
+        told = [(step, find_effect(step, self.world)) for step in self.steps()]
+        return tuple((step, effect) for step, effect in told if effect is not None)
 
     def heal(self, steps: tuple[StepPlan, ...]) -> None:
         """The last one first. Idempotent. An interrupt does not end it, and one that cannot be healed does not keep the others.
@@ -165,6 +176,33 @@ def open_session(host: Host, directory: RunDirectory, *, observer: Observer | No
         yield Session(
             world=world, loaded=loaded, directory=directory, nodes=nodes_of(found), require_features=host.require_features
         )
+
+
+def find_effect(step: StepPlan, world: World) -> str | None:
+    """What shows now that a step is in effect: its container is down, its init says so, or its node takes no pods; None: nothing.
+
+    Whoever cannot be asked tells nothing of the contrary: that is in effect, too.
+    """
+    if step.is_momentary:
+        return None
+    target = step.targets[0]
+    if not world.is_running(target):
+        return "down" if step.kind in _ENDING else None
+    try:
+        states = _states(world.control(target, {"op": "status"}))
+        if step.step in states:
+            return states[step.step] if states[step.step] not in _OVER else None
+        node = world.kube.get("nodes", target) if step.kind in _CORDONING else None
+    except TestbedError as error:
+        return f"not known: {str(error).splitlines()[0]}"
+    spec = node.get("spec") if node is not None else None
+    return "cordoned" if isinstance(spec, dict) and spec.get("unschedulable") else None
+
+
+def _states(answer: Mapping[str, object]) -> Mapping[str, str]:
+    """Id -> state of the faults that init knows: those of its container's present life."""
+    faults = answer.get("faults")
+    return {str(item["id"]): str(item["state"]) for item in faults} if isinstance(faults, list) else {}
 
 
 def _token() -> str:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from orchestrator.model.plan import Expectation, PathPlan, Plan, Role, StepPlan
 from orchestrator.planner.timeline import nodes_at
 
-MOMENTARY = frozenset({"gateway-reboot", "lb-reload", "node-reboot", "node-replace", "pod-kill", "rolling-restart", "scale"})
-"""Kinds that take no `for`: what they strike comes back, or is gone for good, by itself."""
 _ENDPOINTS_ONLY = frozenset({"pod-kill", "pod-not-ready"})
 """They strike pods of a node and leave the way through it."""
 
@@ -53,7 +51,7 @@ def _radius(plan: Plan, step: StepPlan) -> BlastRadius:
 
 def _end_s(plan: Plan, step: StepPlan) -> float:
     """Until when it may strike. One that waits for an event may do so at any time."""
-    if step.after is not None or (step.for_s is None and step.kind not in MOMENTARY):
+    if step.after is not None or (step.for_s is None and not step.is_momentary):
         return plan.load.duration_s
     return step.until_s
 

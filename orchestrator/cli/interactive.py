@@ -68,14 +68,14 @@ def list_faults(
         Console(highlight=False).print(table)
         return
     with _session(run, results) as session:
-        steps = session.steps()
+        found = session.in_place()
     if wants_json(output):
-        print_json([{"step": step.step, "kind": step.kind, "targets": step.targets} for step in steps])
+        print_json([{"step": step.step, "kind": step.kind, "targets": step.targets, "state": state} for step, state in found])
         return
-    table = _table("step", "kind", "strikes")
-    for step in steps:
-        table.add_row(step.step, step.kind, ", ".join(step.targets))
-    Console(highlight=False).print(table if steps else "no fault is in place")
+    table = _table("step", "kind", "strikes", "state")
+    for step, state in found:
+        table.add_row(step.step, step.kind, ", ".join(step.targets), state)
+    Console(highlight=False).print(table if found else "no fault is in place")
 
 
 @fault.command()

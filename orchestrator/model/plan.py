@@ -166,6 +166,10 @@ class StopPlan:
     """Beyond it the path's availability objective cannot be met any more, whatever follows."""
 
 
+MOMENTARY = frozenset({"gateway-reboot", "lb-reload", "node-reboot", "node-replace", "pod-kill", "rolling-restart", "scale"})
+"""Kinds of steps that take no `for`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPlan:
     """One strike of the timeline: a fault, or a rescale. Times are seconds from the start of the load."""
@@ -193,6 +197,11 @@ class StepPlan:
     @property
     def until_s(self) -> float:
         return self.at_s + (self.for_s or 0.0)
+
+    @property
+    def is_momentary(self) -> bool:
+        """What it strikes comes back, or is gone for good, by itself: nothing of it is in place afterwards."""
+        return self.kind in MOMENTARY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

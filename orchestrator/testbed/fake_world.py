@@ -54,6 +54,8 @@ class FakeWorld:
         self.events: list[Event] = []
         self.running = {item.name for item in plan.containers if item.at_bring_up}
         self.armed: dict[str, Mapping[str, object]] = {}
+        self.states: dict[str, dict[str, str]] = {}
+        """Container -> id -> state of the faults that its init knows."""
         self.armed_in: dict[str, str] = {}
         self.calls: list[tuple[str, ...]] = []
         self.unarmable: set[str] = set()
@@ -99,6 +101,7 @@ class FakeWorld:
         identity = str(request.get("id", ""))
         if request["op"] == "arm":
             self.armed[identity] = request
+            self.states.setdefault(container, {})[identity] = "armed"
             self.armed_in[identity] = container
             at_ns = request["at_mono_ns"]
             assert isinstance(at_ns, int)
@@ -106,14 +109,19 @@ class FakeWorld:
         elif request["op"] == "heal":
             known = self.armed.pop(identity, None)
             if known is not None:
+                self.states[container][identity] = "healed"
                 self.told(f"{container}/init", "fault-healed", id=identity, evidence="as before")
             return {"ok": True, "state": "healed" if known is not None else "unknown"}
+        elif request["op"] == "status":
+            faults = [{"id": identity, "state": state} for identity, state in self.states.get(container, {}).items()]
+            return {"ok": True, "processes": [], "faults": faults}
         return {"ok": True}
 
     def _fire(self, container: str, identity: str) -> None:
         request = self.armed.get(identity)
         if request is None or request["fault"] in self.without_effect:
             return
+        self.states[container][identity] = "effective"
         self.told(f"{container}/init", "fault-effective", id=identity, evidence="eth0 down")
         status = EXIT_STATUS.get(str(request["fault"]))
         if status is not None:
@@ -146,6 +154,7 @@ class FakeWorld:
     def start(self, container: str) -> None:
         self.calls.append(("start", container))
         self.running.add(container)
+        self.states.pop(container, None)
         self.told(f"{container}/init", "booted", expires_in_s=1800)
 
     def create(self, *containers: str) -> None:

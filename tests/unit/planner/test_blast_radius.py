@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.blast_radius import MOMENTARY, BlastRadius, blast_radii
+from orchestrator.cli.blast_radius import BlastRadius, blast_radii
 from orchestrator.cli.planning import print_plan
 from orchestrator.errors import ScenarioError
 from orchestrator.experiment import load_request
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import MOMENTARY, Plan
 from orchestrator.registry import ACTIONS
 
 SCENARIO = Path(__file__).resolve().parents[3] / "loadtests" / "scenarios" / "node-kill.yaml"

@@ -93,3 +93,14 @@ def test_one_that_resists_does_not_keep_the_others_and_is_told(session: Session,
         session.heal(steps)
     assert world.healed == ["node-2", "node-1"]
     assert [step.targets for step in session.steps()] == [("node-2",)]
+
+
+def test_a_reboot_leaves_nothing_to_be_healed(session: Session, world: KeptWorld) -> None:
+    session.strike({"fault": "node-reboot", "target": "node-1"}, for_s=None, lasts_s=60)
+    assert session.steps() == ()
+
+
+def test_what_is_in_place_is_told_with_what_shows_it(session: Session, world: KeptWorld) -> None:
+    first, second = session.strike(PAIR, for_s=None, lasts_s=60)
+    world.states["node-2"][second.step] = "expired"
+    assert session.in_place() == ((first, "effective"),)
