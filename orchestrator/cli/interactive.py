@@ -1,8 +1,9 @@
 """`testbed fault`, `scale`, `load`, `watch`, `exec`, `trace`: work by hand on a testbed that `up` or `run --keep` left."""
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -205,6 +206,7 @@ def watch(
             return
 
 
+A_YEAR_S = 365 * 86_400.0
 A_DAY_NS = 86_400_000_000_000
 """Waits for ever are made of pieces that every clock can wait."""
 
@@ -214,14 +216,20 @@ def execute(
     run: UpArgument,
     container: Annotated[str, typer.Argument(help="node-1, gateway, loadbalancer, client, controlplane")],
     command: Annotated[list[str], typer.Argument(help="the command and its arguments")],
+    timeout: Annotated[str | None, typer.Option("--timeout", help="give up after this: 30s; default: never")] = None,
     results: ResultsOption = RESULTS,
-) -> None:
-    """Run a command in a container of the testbed and print its output."""
+) -> int:
+    """Run a command in a container of the testbed: its output as it comes, and its exit status."""
     argv = command[1:] if command[0] == "--" else command
+    deadline_s = A_YEAR_S if timeout is None else _seconds("--timeout", timeout)
     with _session(run, results) as session:
-        Console(highlight=False).print(
-            session.world.execute(container, argv, deadline_s=60), end="", markup=False, soft_wrap=True
-        )
+        return session.world.run(container, argv, pass_on, deadline_s=deadline_s)
+
+
+def pass_on(stream: str, chunk: bytes) -> None:
+    """To our own output of that name, byte for byte. Who has stopped reading, as `head` does, wants no more."""
+    with suppress(BrokenPipeError):
+        os.write(2 if stream == "stderr" else 1, chunk)
 
 
 @app.command()

@@ -33,6 +33,16 @@ class Capture:
         return b"".join(self._parts[OutputStream.STDOUT]).decode("utf-8", "replace")
 
 
+def passing_on(on_output: Callable[[OutputStream, bytes], None]) -> Callable[[Output], None]:
+    """Hands each piece on as it comes, in the command's own thread."""
+
+    def take(output: Output) -> None:
+        for stream, chunk in output:
+            on_output(stream, chunk)
+
+    return take
+
+
 class RunningCommand:
     """Implements contracts.Spawned."""
 
@@ -78,6 +88,14 @@ class RunningCommand:
         status = self._status()
         if status != 0:
             raise CommandError(self._argv, status, self._output(), where=self._container)
+
+    def wait_status(self, deadline_s: float) -> int:
+        """Until it has ended; the exit status, whatever it is. Raises DeadlineError, InterruptedRunError, EngineError."""
+        try:
+            self.wait(deadline_s)
+        except CommandError as error:
+            return error.status
+        return 0
 
     def _status(self) -> int:
         deadline_ns = self._clock.now_mono_ns() + round(STATUS_DEADLINE_S * 1e9)

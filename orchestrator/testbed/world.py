@@ -15,8 +15,8 @@ from orchestrator.model.plan import Plan, Role
 from orchestrator.testbed.archive import pack, unpack
 from orchestrator.testbed.claim import Claim
 from orchestrator.testbed.clock import EngineClock
-from orchestrator.testbed.commands import Capture, RunningCommand
-from orchestrator.testbed.engine import Attachment
+from orchestrator.testbed.commands import Capture, RunningCommand, passing_on
+from orchestrator.testbed.engine import Attachment, OutputStream
 from orchestrator.testbed.output import follow_output
 from orchestrator.testbed.pki import Secrets
 from orchestrator.testbed.programs import read_programs
@@ -170,6 +170,14 @@ class Testbed:
         capture, command = self._captured(container, argv)
         command.wait(deadline_s)
         return capture.stdout
+
+    def run(
+        self, container: str, argv: Sequence[str], on_output: Callable[[OutputStream, bytes], None], *, deadline_s: float
+    ) -> int:
+        """Run a command in a container, hand its output on as it comes, and return its exit status. Raises DeadlineError."""
+        execution = self._engine.execute(self._id(container), argv)
+        take = passing_on(on_output)
+        return RunningCommand(container, argv, execution, take, clock=self._clock, stop=self._stop).wait_status(deadline_s)
 
     def _captured(self, container: str, argv: Sequence[str]) -> tuple[Capture, RunningCommand]:
         capture = Capture()

@@ -33,6 +33,8 @@ def test_a_testbed_is_worked_on_by_hand_and_removed(testbed: Testbed, left_of: L
         assert "no node 'node-9' at that instant" in run("fault", "inject", run_id, "link-down", "target=node-9", status=64)
         assert ": effective on node-3" in run("scale", run_id, "nodes=3")
         assert "node-3" in testbed("exec", "--results", str(testbed.results), run_id, "node-3", "hostname").output
+        failed = testbed("exec", "--results", str(testbed.results), run_id, "node-3", "--", "sh", "-c", "echo so far >&2; exit 3")
+        assert (failed.status, failed.output) == (3, "so far\n")
         traced = run("trace", run_id, "nodeport")
         assert "connection tracking" in traced
         assert "endpoint" in traced
