@@ -155,23 +155,51 @@ def _run(item: Finished, root: Path) -> ChaosRun:
 
 def _result(number: int, fault: str, path: str, expect: Expectation, finished: Sequence[Finished], seed: int) -> ChaosResult:
     outcomes = [item.outcome for item in finished if item.outcome is not None and item.outcome.verdict is not Verdict.INVALID]
-    worst = [_outages(outcome, path) for outcome in outcomes]
-    bounds = [outage.bound_s for outages in worst for outage in outages if outage.bound_s is not None]
+    damages = [_damages(outcome, path) for outcome in outcomes]
+    lasted = [[lasts_s for _, lasts_s in classes if lasts_s is not None] for classes in damages]
+    bounds = [bound_s for outcome in outcomes for bound_s in _bounds_s(outcome, path)]
     return ChaosResult(
         number=number,
         fault=fault,
         path=path,
         is_negative_control=expect is Expectation.REFUSED,
         valid_trials=len(outcomes),
-        lost=estimate([float(max((item.failed for item in outages), default=0)) for outages in worst], seed=seed),
-        convergence=estimate([max((_convergence_s(item) for item in outages), default=0.0) for outages in worst], seed=seed),
+        lost=estimate([float(max((lost for lost, _ in classes), default=0)) for classes in damages], seed=seed),
+        convergence=estimate([max(durations) for durations in lasted if durations], seed=seed),
         bound_s=max(bounds, default=None),
     )
 
 
-def _outages(outcome: Outcome, path: str) -> tuple[Outage, ...]:
-    return tuple(item for item in outcome.measurements.outages if item.path == path)
+def _damages(outcome: Outcome, path: str) -> list[tuple[int, float | None]]:
+    """Of each connection class: requests lost to all steps, and for how long, None for a rescale, which has no such time."""
+    measured = outcome.measurements
+    outages = [item for item in measured.outages if item.path == path]
+    rescales = [item for item in measured.rescales if item.path == path]
+    damages = []
+    classes = [*(item.connection_class for item in outages), *(item.connection_class for item in rescales)]
+    for name in dict.fromkeys(classes):
+        own = sorted((item for item in outages if item.connection_class == name), key=lambda item: item.effective_s)
+        lost = sum(item.failed for item in own) + sum(item.lost for item in rescales if item.connection_class == name)
+        damages.append((lost, _convergence_s(own) if own else None))
+    return damages
 
 
-def _convergence_s(outage: Outage) -> float:
-    return float("inf") if outage.convergence_s is None else outage.convergence_s
+def _bounds_s(outcome: Outcome, path: str) -> list[float]:
+    """From the first strike on, as the convergence is."""
+    outages = [item for item in outcome.measurements.outages if item.path == path]
+    first_s = min((item.effective_s for item in outages), default=0.0)
+    return [item.effective_s - first_s + item.bound_s for item in outages if item.bound_s is not None]
+
+
+def _convergence_s(outages: Sequence[Outage]) -> float:
+    """From the first strike until the path has recovered from the last: what flaps need not recover in between."""
+    if outages[-1].convergence_s is None:
+        return float("inf")
+    ends = [
+        item.effective_s - outages[0].effective_s + item.convergence_s
+        if item.convergence_s is not None
+        else item.window_end_s - outages[0].effective_s
+        for item in outages
+        if item.failed
+    ]
+    return max(ends, default=0.0)

@@ -27,9 +27,13 @@ def chaos(
     console = Console(highlight=False, stderr=as_json)
     if dry_run:
         for cell in request.cells:
-            (step, *others) = request.load(cell).plan(trial=cell.trial).timeline
-            struck = ", ".join(name for item in (step, *others) for name in item.targets)
-            console.print(f"{cell.fault}, trial {cell.trial}: {struck or '-'} at {step.at_s:g} s", markup=False)
+            timeline = request.load(cell).plan(trial=cell.trial).timeline
+            struck = ", ".join(dict.fromkeys(name for step in timeline for name in step.targets))
+            told = f"{cell.fault}, trial {cell.trial}: {struck or '-'} at {timeline[0].at_s:g} s"
+            console.print(told, markup=False, soft_wrap=True)
+        load_s = sum(cell.scenario.duration for cell in request.cells)
+        console.print(f"{len(request.cells)} runs with {load_s / 60:.0f} minutes of load in all", soft_wrap=True)
+        console.print(f"needs of the kernel: {', '.join(request.kernel_features) or 'nothing more'}", soft_wrap=True)
         return ExitCode.PASS
     from orchestrator.cli.environment import prepare_host
     from orchestrator.cli.progress import RunDisplay

@@ -31,9 +31,9 @@ class ChaosResult:
     is_negative_control: bool
     valid_trials: int
     lost: Estimate
-    """Requests, count."""
+    """Requests, count; of a fault that strikes several times, all of them."""
     convergence: Estimate
-    """Seconds; infinite where a trial did not converge."""
+    """Seconds from the first strike on; infinite where a trial did not converge; of a rescale none."""
     bound_s: float | None
     """Until when the settings let a loss happen, of the trials the latest; None: no bound is known."""
 

@@ -45,6 +45,8 @@ def write_result(result: ChaosResult) -> tuple[str, str]:
         return ("refused always", "") if result.lost.median == 0 else (f"{_count(result.lost)} not refused", "")
     if result.lost.median == 0 and not result.convergence.unbounded:
         return "nothing", ""
+    if result.convergence.median is None:
+        return f"{_count(result.lost)} lost", ""
     bound = "" if result.bound_s is None else f" (bound {result.bound_s:.3g} s)"
     return f"{_count(result.lost)} lost", f"{_seconds(result.convergence)}{bound}"
 

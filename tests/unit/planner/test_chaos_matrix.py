@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.chaos import load_chaos_request
 from orchestrator.errors import ScenarioError
+from orchestrator.registry import ACTIONS
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT = ROOT / "loadtests" / "chaos" / "default.yaml"
@@ -72,5 +73,9 @@ def test_what_cannot_run_is_refused_before_anything_starts(tmp_path: Path, old: 
     assert expected in str(caught.value)
 
 
-def test_the_shipped_experiment_can_be_planned() -> None:
-    assert len(load_chaos_request(DEFAULT, trials=1).cells) > 8
+def test_shipped_experiment_strikes_every_kind_of_fault_flaps_and_rescales() -> None:
+    request = load_chaos_request(DEFAULT)
+    entries = [cell.scenario.timeline[0] for cell in request.cells]
+    # A rolling restart takes longer than a cell, and has a scenario of its own.
+    assert {entry.kind for entry in entries} == set(ACTIONS) - {"rolling-restart"}
+    assert [entry.times for entry in entries if entry.times is not None] == [4]

@@ -13,6 +13,7 @@ from orchestrator.model.chaos import ChaosMatrix, ChaosResult
 from orchestrator.model.measurements import Outage
 from orchestrator.model.outcome import Outcome, Verdict
 from orchestrator.planner.matrix import Cell
+from orchestrator.report.chaos import write_result
 from orchestrator.store import RunDirectory, create_run_directory
 from orchestrator.testbed.compose import load_compose
 from orchestrator.testbed.fake import FakeEngine
@@ -164,3 +165,36 @@ def test_runs_stand_in_the_order_of_the_file_with_their_directories_beside_the_m
     matrix = assessed(request_, calm_outcome(), tmp_path)
     assert [(run.number, run.directory) for run in matrix.runs] == [(1, "../r1"), (2, "../r2"), (3, "../r3")]
     assert [run.verdict for run in assessed(request_, None, tmp_path, "no address left").runs] == ["error"] * 3
+
+
+def flapped(*strikes: tuple[float, int, float | None]) -> Outcome:
+    """(effective, failed, convergence) of each strike, one window after the other."""
+    ends = [*(at_s for at_s, _, _ in strikes[1:]), 20.0]
+    base = lossy(*((str(number), "new", failed, lasted) for number, (_, failed, lasted) in enumerate(strikes)))
+    outages = tuple(
+        replace(item, effective_s=at_s, window_end_s=end_s)
+        for item, (at_s, _, _), end_s in zip(base.measurements.outages, strikes, ends, strict=True)
+    )
+    return replace(base, measurements=replace(base.measurements, outages=outages))
+
+
+def test_losses_of_a_fault_that_strikes_several_times_are_summed(request_: ChaosRequest, tmp_path: Path) -> None:
+    result = of_path(assessed(request_, flapped((3.0, 10, 1.2), (5.0, 12, 1.1)), tmp_path), "nodeport")
+    assert result.lost.median == 22
+    assert result.convergence.median == pytest.approx(3.1)
+
+
+def test_flap_converges_when_it_has_recovered_from_the_last_strike(request_: ChaosRequest, tmp_path: Path) -> None:
+    between = of_path(assessed(request_, flapped((3.0, 10, None), (5.0, 0, 0.0)), tmp_path), "nodeport")
+    assert between.convergence.median == pytest.approx(2.0)
+    never = of_path(assessed(request_, flapped((3.0, 10, 1.0), (5.0, 9, None)), tmp_path), "nodeport")
+    assert never.convergence.unbounded == 1
+
+
+def test_what_a_rescale_lost_is_told_without_a_time(request_: ChaosRequest, tmp_path: Path) -> None:
+    base = failing_outcome()
+    rescale = next(item for item in base.measurements.rescales if item.path == "nodeport")
+    measured = replace(base.measurements, outages=(), rescales=(replace(rescale, lost=7),))
+    result = of_path(assessed(request_, replace(base, measurements=measured), tmp_path), "nodeport")
+    assert (result.lost.median, result.convergence.median) == (7, None)
+    assert write_result(result) == ("7 lost", "")
