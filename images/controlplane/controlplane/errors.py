@@ -77,6 +77,10 @@ def duplicate(field: str, value: Any) -> FieldError:
     return FieldError(reason="FieldValueDuplicate", field=field, message=f"Duplicate value: {_quote(value)}")
 
 
+def not_found_value(field: str, value: Any) -> FieldError:
+    return FieldError(reason="FieldValueNotFound", field=field, message=f"Not found: {_quote(value)}")
+
+
 def too_long(field: str, limit: int) -> FieldError:
     return FieldError(reason="FieldValueTooLong", field=field, message=f"Too long: may not be more than {limit} bytes")
 

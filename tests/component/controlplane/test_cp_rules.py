@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from cp_world import World, container, pod
+from cp_world import World, container, deployment, pod, service
 
 from controlplane.errors import StatusError
 from controlplane.objects import Object
@@ -289,3 +289,127 @@ def test_object_that_is_being_deleted_gets_no_new_finalizers() -> None:
     ]
     world.change("configmaps", "c", {"metadata": {"finalizers": None}})
     assert not world.exists("configmaps", "c")
+
+
+PLACE = "spec.containers[0]"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (
+            pod_with(hostNetwork=True, containers=[container(ports=[{"containerPort": 80, "hostPort": 81}])]),
+            [f"{PLACE}.ports[0].containerPort: Invalid value: 80: must match `hostPort` when `hostNetwork` is true"],
+        ),
+        (pod_with(hostNetwork=True, containers=[container(ports=[{"containerPort": 80}])]), []),
+        (
+            pod_with(containers=[container(livenessProbe={"tcpSocket": {"port": 80}, "successThreshold": 2})]),
+            [f"{PLACE}.livenessProbe.successThreshold: Invalid value: 2: must be 1"],
+        ),
+        (
+            pod_with(dnsPolicy="Foo"),
+            ['spec.dnsPolicy: Unsupported value: "Foo": supported values: "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"'],
+        ),
+        (
+            pod_with(containers=[container(imagePullPolicy="Foo")]),
+            [f'{PLACE}.imagePullPolicy: Unsupported value: "Foo": supported values: "Always", "IfNotPresent", "Never"'],
+        ),
+        (
+            pod_with(volumes=[{"name": "a"}], containers=[container(volumeMounts=[{"name": "a", "mountPath": "/a"}])]),
+            [],
+        ),
+        (
+            pod_with(containers=[container(volumeMounts=[{"name": "a", "mountPath": "/a"}, {"name": "a", "mountPath": "/a"}])]),
+            [
+                f'{PLACE}.volumeMounts[0].name: Not found: "a"',
+                f'{PLACE}.volumeMounts[1].name: Not found: "a"',
+                f'{PLACE}.volumeMounts[1].mountPath: Invalid value: "/a": must be unique',
+            ],
+        ),
+        (pod_with(volumes=[{"name": "a"}, {"name": "a"}]), ['spec.volumes[1].name: Duplicate value: "a"']),
+        (
+            pod_with(volumes=[{"name": "a", "emptyDir": {}, "secret": {}}]),
+            ["spec.volumes[0].secret: Forbidden: may not specify more than 1 volume type"],
+        ),
+        (
+            pod_with(containers=[container(env=[{"name": "a=b"}, {}])]),
+            [
+                f'{PLACE}.env[0].name: Invalid value: "a=b": a valid environment variable name must consist only of printable '
+                "ASCII characters other than '='",
+                f"{PLACE}.env[1].name: Required value",
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_pod_is_one_that_could_run(raw: Object, expected: list[str]) -> None:
+    assert causes(World(), raw) == expected
+
+
+def test_zeros_of_a_probe_are_its_defaults() -> None:
+    zeros = dict.fromkeys(("timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"), 0)
+    made = World().create(pod_with(containers=[container(readinessProbe={"tcpSocket": {"port": 80}} | zeros)]))
+    probe = made["spec"]["containers"][0]["readinessProbe"]
+    assert [probe[name] for name in zeros] == [1, 10, 1, 3]
+
+
+def test_volume_without_a_source_is_an_empty_directory() -> None:
+    made = World().create(pod_with(volumes=[{"name": "a"}, {"name": "b", "configMap": {"name": "c"}}]))
+    assert made["spec"]["volumes"] == [{"name": "a", "emptyDir": {}}, {"name": "b", "configMap": {"name": "c"}}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (
+            {"ipFamilyPolicy": "Foo"},
+            'spec.ipFamilyPolicy: Unsupported value: "Foo": supported values: "PreferDualStack", "RequireDualStack", "SingleStack"',
+        ),
+        (
+            {"ipFamilyPolicy": "RequireDualStack"},
+            'spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services',
+        ),
+        (
+            {"trafficDistribution": "Foo"},
+            'spec.trafficDistribution: Unsupported value: "Foo": supported values: "PreferClose", "PreferSameNode", "PreferSameZone"',
+        ),
+    ],
+)
+def test_service_asks_for_what_there_is(spec: Object, expected: str) -> None:
+    assert causes(World(), service(**spec)) == [expected]
+
+
+def test_deployment_without_selector_has_both_causes() -> None:
+    raw = deployment()
+    del raw["spec"]["selector"]
+    assert causes(World(), raw) == [
+        "spec.selector: Required value",
+        'spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`',
+    ]
+
+
+KEY = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name'"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "expected"),
+    [
+        ("Secret", {"data": {"a.b-c_D": "YQ=="}}, []),
+        ("Secret", {"data": {"a b": "YQ=="}}, [f'data[a b]: Invalid value: "a b": {KEY}']),
+        ("ConfigMap", {"data": {"..": ""}}, ["data[..]: Invalid value: \"..\": must not be '..'"]),
+        ("ConfigMap", {"data": {"..a": ""}}, ["data[..a]: Invalid value: \"..a\": must not start with '..'"]),
+        ("ConfigMap", {"data": {"k" * 254: ""}}, [f"data[{'k' * 254}]: Invalid value: "]),
+        ("ConfigMap", {"binaryData": {"a/b": ""}}, [f'binaryData[a/b]: Invalid value: "a/b": {KEY}']),
+        (
+            "ConfigMap",
+            {"data": {"a": "b"}, "binaryData": {"a": "YQ=="}},
+            ['data[a]: Invalid value: "a": duplicate of key present in binaryData'],
+        ),
+        ("ConfigMap", {"data": {"a": "x" * 1024 * 1025}}, ["[]: Too long: may not be more than 1048576 bytes"]),
+        ("Secret", {"stringData": {"a": "x" * 1024 * 1025}}, ["data: Too long: may not be more than 1048576 bytes"]),
+    ],
+)
+def test_keys_of_data_can_be_names_of_files(kind: str, content: Object, expected: list[str]) -> None:
+    found = causes(World(), {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x"}} | content)
+    assert [text[: len(start)] for text, start in zip(found, expected, strict=True)] == expected

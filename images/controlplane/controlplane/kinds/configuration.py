@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 
-from controlplane.errors import FieldError, invalid_value, required
+from controlplane.errors import FieldError, invalid_value, required, too_long
 from controlplane.kinds.columns import AGE, NAME
+from controlplane.kinds.names import check_config_key
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, status_of
 from controlplane.schema.meta import CONDITIONS, kind
 from controlplane.schema.types import BOOL, BYTES_MAP, STRING, STRING_MAP, STRING_SET, struct
 
 SECRET = kind("Secret", data=BYTES_MAP, stringData=STRING_MAP, type=STRING, immutable=BOOL)
+SIZE_LIMIT_BYTES = 1024 * 1024
+"""core/v1 MaxSecretSize."""
 TLS_KEYS = ("tls.crt", "tls.key")
 
 
@@ -26,6 +29,10 @@ def default_secret(secret: Object) -> None:
 
 def check_secret(secret: Object, before: Object | None) -> Iterable[FieldError]:
     content = secret.get("data") or {}
+    for key in content:
+        yield from check_config_key(key, f"data[{key}]")
+    if sum(len(base64.b64decode(value)) for value in content.values()) > SIZE_LIMIT_BYTES:
+        yield too_long("data", SIZE_LIMIT_BYTES)
     if secret["type"] == "kubernetes.io/tls":
         for key in TLS_KEYS:
             if key not in content:
@@ -44,6 +51,16 @@ def _check_immutable(item: Object, before: Object) -> Iterable[FieldError]:
 
 
 def check_config_map(item: Object, before: Object | None) -> Iterable[FieldError]:
+    binary = item.get("binaryData") or {}
+    for key in item.get("data") or {}:
+        yield from check_config_key(key, f"data[{key}]")
+        if key in binary:
+            yield invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData")
+    for key in binary:
+        yield from check_config_key(key, f"binaryData[{key}]")
+    texts = sum(len(text.encode()) for text in (item.get("data") or {}).values())
+    if texts + sum(len(base64.b64decode(value)) for value in binary.values()) > SIZE_LIMIT_BYTES:
+        yield too_long("[]", SIZE_LIMIT_BYTES)
     if before is not None:
         yield from _check_immutable(item, before)
 

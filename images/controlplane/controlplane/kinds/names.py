@@ -113,6 +113,26 @@ def check_domain_prefixed_path(text: str, field: str) -> Iterator[FieldError]:
         yield invalid_value(field, path, f"Invalid path (regex used for validation is '{_HTTP_PATH}')")
 
 
+_CONFIG_KEY = "[-._a-zA-Z0-9]+"
+_CONFIG_KEY_TEXT = _described(
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+    "'key.name',  or 'KEY_NAME',  or 'key-name'",
+    _CONFIG_KEY,
+)
+
+
+def check_config_key(key: str, field: str) -> Iterator[FieldError]:
+    """The key of a ConfigMap's or a Secret's data: a file's name when it is mounted."""
+    if len(key) > SUBDOMAIN_LIMIT:
+        yield invalid_value(field, key, f"must be no more than {SUBDOMAIN_LIMIT} characters")
+    if not re.fullmatch(_CONFIG_KEY, key):
+        yield invalid_value(field, key, _CONFIG_KEY_TEXT)
+    if key in (".", ".."):
+        yield invalid_value(field, key, f"must not be '{key}'")
+    elif key.startswith(".."):
+        yield invalid_value(field, key, "must not start with '..'")
+
+
 ANNOTATIONS_LIMIT = 256 * 1024
 
 

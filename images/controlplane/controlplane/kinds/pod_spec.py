@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from controlplane.errors import FieldError, duplicate, invalid_value, required
+from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, required
 from controlplane.kinds.affinity import AFFINITY, check_affinity
-from controlplane.kinds.names import check_choice, check_label_value, check_name, check_port_name, check_port_number
+from controlplane.kinds.container import CONTAINER, check_container, default_container
+from controlplane.kinds.names import check_choice, check_label_value, check_name
 from controlplane.objects import Object
 from controlplane.schema.meta import LABEL_SELECTOR, OBJECT_META
 from controlplane.schema.types import (
     BOOL,
     INT32,
     INT64,
-    INT_OR_STRING,
     OPAQUE,
     OPAQUES,
     QUANTITIES,
@@ -30,45 +29,6 @@ from controlplane.schema.types import (
     struct,
 )
 
-_HTTP_GET = struct("HTTPGetAction", **strings("path host scheme"), port=INT_OR_STRING, httpHeaders=ListOf(item=OPAQUE))
-_SOCKET = struct("TCPSocketAction", port=INT_OR_STRING, host=STRING)
-_EXEC = struct("ExecAction", command=STRINGS)
-_PROBE = struct(
-    "Probe",
-    exec=_EXEC,
-    httpGet=_HTTP_GET,
-    tcpSocket=_SOCKET,
-    grpc=OPAQUE,
-    initialDelaySeconds=INT32,
-    timeoutSeconds=INT32,
-    periodSeconds=INT32,
-    successThreshold=INT32,
-    failureThreshold=INT32,
-    terminationGracePeriodSeconds=INT64,
-)
-_HOOK = struct("LifecycleHandler", exec=_EXEC, httpGet=_HTTP_GET, tcpSocket=_SOCKET, sleep=struct("SleepAction", seconds=INT64))
-_CONTAINER_PORT = struct("ContainerPort", **strings("name protocol hostIP"), containerPort=INT32, hostPort=INT32)
-CONTAINER = struct(
-    "Container",
-    **strings("name image workingDir terminationMessagePath terminationMessagePolicy imagePullPolicy restartPolicy"),
-    command=STRINGS,
-    args=STRINGS,
-    ports=keyed(_CONTAINER_PORT, "containerPort", "containerPort", "protocol"),
-    envFrom=ListOf(item=OPAQUE),
-    env=keyed(struct("EnvVar", name=STRING, value=STRING, valueFrom=OPAQUE), "name"),
-    resources=struct("ResourceRequirements", limits=QUANTITIES, requests=QUANTITIES, claims=OPAQUES),
-    resizePolicy=OPAQUES,
-    volumeMounts=keyed(OPAQUE, "mountPath"),
-    volumeDevices=keyed(OPAQUE, "devicePath"),
-    livenessProbe=_PROBE,
-    readinessProbe=_PROBE,
-    startupProbe=_PROBE,
-    lifecycle=struct("Lifecycle", postStart=_HOOK, preStop=_HOOK, stopSignal=STRING),
-    securityContext=OPAQUE,
-    stdin=BOOL,
-    stdinOnce=BOOL,
-    tty=BOOL,
-)
 TOLERATION = struct("Toleration", **strings("key operator value effect"), tolerationSeconds=INT64)
 _SPREAD = struct(
     "TopologySpreadConstraint",
@@ -78,13 +38,22 @@ _SPREAD = struct(
     minDomains=INT32,
     matchLabelKeys=STRINGS,
 )
+_VOLUME = struct(
+    "Volume",
+    name=STRING,
+    **opaques(
+        "hostPath emptyDir gcePersistentDisk awsElasticBlockStore gitRepo secret nfs iscsi glusterfs persistentVolumeClaim rbd "
+        "flexVolume cinder cephfs flocker downwardAPI fc azureFile configMap vsphereVolume quobyte azureDisk "
+        "photonPersistentDisk projected portworxVolume scaleIO storageos csi ephemeral image"
+    ),
+)
 POD_SPEC = struct(
     "PodSpec",
     **strings(
         "restartPolicy dnsPolicy serviceAccountName serviceAccount nodeName hostname subdomain schedulerName priorityClassName "
         "runtimeClassName preemptionPolicy hostnameOverride"
     ),
-    volumes=keyed(OPAQUE, "name"),
+    volumes=keyed(_VOLUME, "name"),
     initContainers=keyed(CONTAINER, "name"),
     containers=keyed(CONTAINER, "name"),
     ephemeralContainers=keyed(OPAQUE, "name"),
@@ -115,6 +84,7 @@ POD_TEMPLATE = struct("PodTemplateSpec", metadata=OBJECT_META, spec=POD_SPEC)
 POD_IPS: Type = applied(struct("PodIP", ip=STRING), "ip")
 
 DEFAULT_GRACE_S = 30
+DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 
 
 def default_pod_spec(spec: Object) -> None:
@@ -123,53 +93,30 @@ def default_pod_spec(spec: Object) -> None:
     spec.setdefault("dnsPolicy", "ClusterFirst")
     spec.setdefault("schedulerName", "default-scheduler")
     spec.setdefault("securityContext", {})
+    for volume in spec.get("volumes") or ():
+        if not volume.keys() - {"name"}:
+            volume["emptyDir"] = {}
     for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
-        _default_container(container, is_host_network=bool(spec.get("hostNetwork")))
-
-
-def _default_container(container: Object, *, is_host_network: bool) -> None:
-    image = str(container.get("image", ""))
-    _, _, tag = image.rpartition("/")[2].partition(":")
-    container.setdefault("imagePullPolicy", "Always" if tag in ("", "latest") and "@" not in image else "IfNotPresent")
-    container.setdefault("resources", {})
-    container.setdefault("terminationMessagePath", "/dev/termination-log")
-    container.setdefault("terminationMessagePolicy", "File")
-    for port in container.get("ports") or ():
-        port.setdefault("protocol", "TCP")
-        if is_host_network and port.get("containerPort"):
-            port.setdefault("hostPort", port["containerPort"])
-    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if (probe := container.get(name)) is not None:
-            _default_probe(probe)
-    for hook in (container.get("lifecycle") or {}).values():
-        if isinstance(hook, dict) and (get := hook.get("httpGet")) is not None:
-            get.setdefault("scheme", "HTTP")
-
-
-def _default_probe(probe: Object) -> None:
-    probe.setdefault("timeoutSeconds", 1)
-    probe.setdefault("periodSeconds", 10)
-    probe.setdefault("successThreshold", 1)
-    probe.setdefault("failureThreshold", 3)
-    if (get := probe.get("httpGet")) is not None:
-        get.setdefault("path", "/")
-        get.setdefault("scheme", "HTTP")
+        default_container(container, is_host_network=bool(spec.get("hostNetwork")))
 
 
 def check_pod_spec(spec: Object, field: str) -> Iterator[FieldError]:
     containers = spec.get("containers") or []
     if not containers:
         yield required(f"{field}.containers")
+    yield from _check_volumes(spec.get("volumes") or [], f"{field}.volumes")
+    volumes = {volume.get("name", "") for volume in spec.get("volumes") or ()}
     seen: set[str] = set()
     for group in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(group) or ()):
             place = f"{field}.{group}[{index}]"
-            yield from _check_container(container, place)
+            yield from check_container(container, place, volumes=volumes, is_host_network=bool(spec.get("hostNetwork")))
             name = container.get("name", "")
             if name and name in seen:
                 yield duplicate(f"{place}.name", name)
             seen.add(name)
     yield from check_choice(spec.get("restartPolicy"), ("Always", "OnFailure", "Never"), f"{field}.restartPolicy")
+    yield from check_choice(spec.get("dnsPolicy"), DNS_POLICIES, f"{field}.dnsPolicy")
     grace = spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE_S)
     if grace < 0:
         yield invalid_value(f"{field}.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0")
@@ -184,56 +131,19 @@ def check_pod_spec(spec: Object, field: str) -> Iterator[FieldError]:
     yield from _check_host_ports(containers, field)
 
 
-def _check_container(container: Object, field: str) -> Iterator[FieldError]:
-    name = container.get("name", "")
-    if not name:
-        yield required(f"{field}.name")
-    else:
-        yield from check_name("label", name, f"{field}.name")
-    if not container.get("image"):
-        yield required(f"{field}.image")
-    names: set[str] = set()
-    for index, port in enumerate(container.get("ports") or ()):
-        place = f"{field}.ports[{index}]"
-        if text := port.get("name"):
-            yield from check_port_name(text, f"{place}.name")
-            if text in names:
-                yield duplicate(f"{place}.name", text)
-            names.add(text)
-        if not port.get("containerPort"):
-            yield required(f"{place}.containerPort")
+def _check_volumes(volumes: list[Object], field: str) -> Iterator[FieldError]:
+    seen: set[str] = set()
+    for index, volume in enumerate(volumes):
+        name = volume.get("name", "")
+        if not name:
+            yield required(f"{field}[{index}].name")
         else:
-            yield from check_port_number(port["containerPort"], f"{place}.containerPort")
-        if port.get("hostPort"):
-            yield from check_port_number(port["hostPort"], f"{place}.hostPort")
-        yield from check_choice(port.get("protocol"), ("TCP", "UDP", "SCTP"), f"{place}.protocol")
-    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if (found := container.get(probe)) is not None:
-            yield from _check_probe(found, f"{field}.{probe}")
-
-
-def _check_probe(probe: Object, field: str) -> Iterator[FieldError]:
-    kinds = [name for name in ("exec", "httpGet", "tcpSocket", "grpc") if probe.get(name) is not None]
-    if not kinds:
-        yield required(field, "must specify a handler type")
-    for name in kinds[1:]:
-        yield FieldError(
-            reason="FieldValueForbidden", field=f"{field}.{name}", message="Forbidden: may not specify more than 1 handler type"
-        )
-    for name in ("httpGet", "tcpSocket"):
-        if (action := probe.get(name)) is not None:
-            yield from check_target_port(action.get("port", 0), f"{field}.{name}.port")
-    for name in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
-        if (value := probe.get(name, 1)) < 0:
-            yield invalid_value(f"{field}.{name}", value, "must be greater than or equal to 0")
-
-
-def check_target_port(port: Any, field: str) -> Iterator[FieldError]:
-    """A number, or the name of a container's port."""
-    if isinstance(port, int):
-        yield from check_port_number(port, field)
-    else:
-        yield from check_port_name(port, field)
+            yield from check_name("label", name, f"{field}[{index}].name")
+        if name in seen:
+            yield duplicate(f"{field}[{index}].name", name)
+        seen.add(name)
+        for source in sorted(volume.keys() - {"name"})[1:]:
+            yield forbidden_field(f"{field}[{index}].{source}", "may not specify more than 1 volume type")
 
 
 def _check_toleration(toleration: Object, field: str) -> Iterator[FieldError]:

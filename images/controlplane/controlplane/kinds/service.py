@@ -9,8 +9,8 @@ from ipaddress import IPv4Address, ip_network
 from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, required
 from controlplane.kinds.addresses import check_load_balancer_status
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none, show_labels
+from controlplane.kinds.container import check_target_port
 from controlplane.kinds.names import check_choice, check_labels, check_name, check_port_number, check_qualified_key
-from controlplane.kinds.pod_spec import check_target_port
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, spec_of, status_of
 from controlplane.schema.meta import LOAD_BALANCER_STATUS, conditions, kind
@@ -53,6 +53,8 @@ SERVICE = kind(
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 POLICIES = ("Cluster", "Local")
+FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
+DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
 AFFINITY_DEFAULT_S = 10_800
 AFFINITY_LIMIT_S = 86_400
 
@@ -258,6 +260,10 @@ def _check_addresses(service: Object, before: Object | None) -> Iterator[FieldEr
             )
     if len(addresses) > 1:
         yield invalid_value("spec.clusterIPs", addresses, "may only hold one address: the testbed's cluster is IPv4 only")
+    if spec.get("ipFamilyPolicy") == "RequireDualStack":
+        why = "this cluster is not configured for dual-stack services"
+        yield invalid_value("spec.ipFamilyPolicy", "RequireDualStack", why)
+    yield from check_choice(spec.get("ipFamilyPolicy"), FAMILY_POLICIES, "spec.ipFamilyPolicy")
     if spec.get("ipFamilies", ["IPv4"]) != ["IPv4"]:
         yield invalid_value("spec.ipFamilies[0]", spec["ipFamilies"][0], "not configured on this cluster")
     for index, text in enumerate(spec.get("externalIPs") or ()):
@@ -313,6 +319,8 @@ def _check_policies(service: Object) -> Iterator[FieldError]:
         yield required("spec.externalTrafficPolicy")
     if spec.get("internalTrafficPolicy") is not None:
         yield from check_choice(spec["internalTrafficPolicy"], POLICIES, "spec.internalTrafficPolicy")
+    if spec.get("trafficDistribution") is not None:
+        yield from check_choice(spec["trafficDistribution"], DISTRIBUTIONS, "spec.trafficDistribution")
     port = spec.get("healthCheckNodePort") or 0
     if port and not needs_health_check_port(service):
         yield invalid_value(

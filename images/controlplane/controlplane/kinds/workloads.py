@@ -117,6 +117,7 @@ def _check_common(spec: Object, before: Object | None) -> Iterator[FieldError]:
     labels = (spec["template"].get("metadata") or {}).get("labels")
     if selector is None:
         yield required("spec.selector")
+        yield invalid_value("spec.template.metadata.labels", labels or {}, "`selector` does not match template `labels`")
     else:
         errors = list(check_selector(selector, "spec.selector"))
         yield from errors
