@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +29,8 @@ from orchestrator.testbed.run import Run
 from orchestrator.testbed.world import Testbed
 
 STRIKE_AHEAD_S, ARMING_S = 0.6, 0.2
+ORDERS_AHEAD = 4
+"""A strike is at least as many orders away as that, of the length of one just given."""
 """From the command to the strike: time to arm what fires on the clock; and for each fault more that strikes with it."""
 STEPS = "interactive.json"
 SCALE = "scale"
@@ -72,9 +74,11 @@ class Session:
         world = self.world.planned(plan)
         faults = tuple(step for step in steps if step.kind != SCALE)
         self._remember(*self.steps(), *faults)
-        ahead_s = STRIKE_AHEAD_S + ARMING_S * (len(steps) - 1)
+        targets = sorted({target for step in faults for target in step.targets})
+        order_s = self._time_an_order_s(targets)
+        ahead_s = max(STRIKE_AHEAD_S, ORDERS_AHEAD * order_s) + max(ARMING_S, order_s) * (len(steps) - 1)
         # What a fault does inside a container expires there; a container that has ended needs somebody who starts it.
-        if targets := sorted({target for step in faults for target in step.targets}):
+        if targets:
             world.revive_later(targets, ahead_s + (lasts_s if for_s is None else for_s) + TTL_MARGIN_S)
         at_ns = world.clock.now_mono_ns() + round(ahead_s * 1e9)
         try:
@@ -90,6 +94,15 @@ class Session:
             raise
         self._remember(*(step for step in self.steps() if step not in steps or not step.is_momentary))
         return steps
+
+    def _time_an_order_s(self, targets: Sequence[str]) -> float:
+        """How long init takes to answer on this machine now: a strike must be armed before its instant, however busy it is."""
+        target = next((name for name in targets if self.world.is_running(name)), None)
+        if target is None:
+            return 0.0
+        began_ns = self.world.clock.now_mono_ns()
+        self.world.control(target, {"op": "status"})
+        return (self.world.clock.now_mono_ns() - began_ns) / 1e9
 
     def in_place(self) -> tuple[tuple[StepPlan, str], ...]:
         """Of the steps, those that are in effect now, each with what tells so."""

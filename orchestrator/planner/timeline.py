@@ -145,13 +145,16 @@ def _check_overlaps(steps: list[tuple[Strike, StepPlan]], duration_s: float, com
             shared = ", ".join(sorted(set(step.targets) & set(earlier.targets)))
             if not shared:
                 continue
-            lasts_s = duration_s if earlier.after is not None else earlier.until_s
+            lasts_on = earlier.after is not None or (earlier.for_s is None and not earlier.is_momentary)
+            lasts_s = duration_s if lasts_on else earlier.until_s
             end_s = min(duration_s, lasts_s + (BOOT_S if earlier.takes_down else 0.0))
             together = strike.group == other.group
             if step.at_s < end_s or together:
                 still = "still does" if step.at_s < lasts_s or together else f"has it start again ({BOOT_S:g}s)"
                 message = f"strikes {shared} while timeline[{_place(other)}] {still}"
                 allowed = "another target" if together else f"from {end_s:g}s on"
+                if earlier.after is None and lasts_on and not together:
+                    allowed = f"another target, or a `for` that ends timeline[{_place(other)}] before"
                 key = "target" if together else "at"
                 complaints.add("timeline", _place(strike), key, message=message, found=f"{step.at_s:g}s", allowed=allowed)
 

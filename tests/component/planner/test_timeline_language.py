@@ -187,6 +187,14 @@ def test_a_trigger_stands_in_the_plan_with_its_earliest_instant(tmp_path: Path) 
             "{after: {event: node-ready}, fault: no-op, target: node-1, for: 1s}, {at: 9s, for: 1s, fault: no-op, target: node-1}",
             "timeline[1].at: strikes node-1 while timeline[0] still does; found 9s; allowed: from 60s on",
         ),
+        (
+            "{at: 5s, fault: link-down, target: node-1}, {at: 9s, for: 1s, fault: no-op, target: node-1}",
+            "strikes node-1 while timeline[0] still does; found 9s; allowed: another target, or a `for` that ends timeline[0] before",
+        ),
+        (
+            "{at: 5s, fault: lb-kill}, {at: 9s, fault: lb-reload}",
+            "strikes loadbalancer while timeline[0] still does; found 9s; allowed: another target, or a `for` that ends timeline[0]",
+        ),
     ],
 )
 def test_a_timeline_that_cannot_be_is_refused(tmp_path: Path, entry: str, expected: str) -> None:
