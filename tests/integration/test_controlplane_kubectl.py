@@ -218,6 +218,7 @@ def test_ingress_of_either_version_is_the_same_object(server: Server) -> None:
     # Not `unchanged`, as on any cluster: a path's type was filled in, which the manifest does not have.
     assert kubectl("apply", "-f", "-", text=LEGACY_INGRESS) == "ingress.extensions/test-ingress configured\n"
     assert kubectl("get", "ingress", "test-ingress", "-o", "jsonpath={.metadata.generation}") == "1"
+    assert "test-ingress" in kubectl("get", "ing", "--warnings-as-errors")
     backend = "{.spec.rules[0].http.paths[0].backend.service.port.number}"
     assert kubectl("get", "ingress", "test-ingress", "-o", f"jsonpath={backend}") == "80"
     old = kubectl("get", "ingresses.v1beta1.extensions", "test-ingress", "-o", "jsonpath={.spec.rules[0].http.paths[0].backend}")
@@ -242,6 +243,12 @@ def test_refusals_read_as_those_of_a_real_cluster(server: Server) -> None:
     )
     assert kubectl("get", "pod", "nope", status=1) == 'Error from server (NotFound): pods "nope" not found\n'
     assert kubectl("get", "foo", status=1) == 'error: the server doesn\'t have a resource type "foo"\n'
+    unknown = DEPLOYMENT.replace("Deployment", "StatefulSet")
+    assert 'no matches for kind "StatefulSet" in version "apps/v1"' in kubectl("apply", "-f", "-", text=unknown, status=1)
+    patch = '[{"op": "test", "path": "/spec/type", "value": "NodePort"}]'
+    refused = kubectl("patch", "svc", "service-test", "--type=json", "-p", patch, status=1)
+    told = ": the server rejected our request due to an error in our request" if is_newest(server) else ""
+    assert refused.startswith(f"The request is invalid{told}")
     misspelt = "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: x}, foo: 1}"
     if is_newest(server):  # which asks for it; an older one is only warned
         assert 'strict decoding error: unknown field "foo"' in kubectl("create", "-f", "-", text=misspelt, status=1)
@@ -257,6 +264,9 @@ def test_deployment_is_scaled_rolled_out_and_rolled_back(server: Server) -> None
     assert kubectl("scale", "deploy/service-test", "--replicas=6") == "deployment.apps/service-test scaled\n"
     await_field(server, "{.status.readyReplicas}", 6, "deploy/service-test")
     assert columns(kubectl("get", "deploy"))[1][:4] == ["service-test", "6/6", "6", "6"]
+    if is_newest(server):  # 1.20 gets no subresources
+        scale = columns(kubectl("get", "deploy", "service-test", "--subresource=scale"))
+        assert (scale[0][:3], scale[1][:3]) == (["NAME", "DESIRED", "AVAILABLE"], ["service-test", "6", "6"])
     kubectl("set", "image", "deploy/service-test", "web=nginx:1.27")
     kubectl("rollout", "status", "deploy/service-test", "--timeout=10s")
     assert set(kubectl("get", "pods", "-o", "jsonpath={.items[*].spec.containers[0].image}").split()) == {"nginx:1.27"}

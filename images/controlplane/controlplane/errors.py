@@ -141,6 +141,12 @@ def bad_request(message: str) -> StatusError:
     return StatusError(400, "BadRequest", message)
 
 
+def unusable_patch(why: str) -> StatusError:
+    """422. Kubernetes keeps `why` to itself."""
+    # Without name and kind, kubectl prints `The request is invalid` and this.
+    return StatusError(422, "Invalid", f"the server rejected our request due to an error in our request: {why}", {})
+
+
 def unauthorized() -> StatusError:
     # RFC 6750 section 3: a 401 names the scheme.
     return StatusError(401, "Unauthorized", "Unauthorized", headers=(("WWW-Authenticate", "Bearer"),))

@@ -310,3 +310,54 @@ async def test_openapi_names_the_kind_of_every_resource_that_is_written_in_both_
     patch = second["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"]
     assert patch["x-kubernetes-group-version-kind"] == {"group": "apps", "kind": "Deployment", "version": "v1"}
     assert "dryRun" in [parameter["name"] for parameter in patch["parameters"]]
+
+
+async def test_root_tells_the_paths_that_there_are() -> None:
+    async with serve(World()) as api:
+        _, answer = await api.ask("GET", "/")
+        assert {"/api/v1", "/apis/apps", "/apis/apps/v1", "/readyz", "/version"} <= set(answer["paths"])
+        for path in answer["paths"]:
+            assert (await api.ask("GET", path))[0] == 200, path
+
+
+async def test_health_is_told_in_detail_to_who_asks_for_it() -> None:
+    async with serve(World()) as api:
+        assert await api.ask("GET", "/readyz?verbose") == (200, "[+]ping ok\nreadyz check passed\n")
+
+
+async def test_there_are_no_custom_resources() -> None:
+    async with serve(World()) as api:
+        status, answer = await api.ask("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+    assert (status, answer["kind"], answer["items"]) == (200, "CustomResourceDefinitionList", [])
+
+
+async def test_scale_is_printed_with_what_is_wanted_and_what_there_is() -> None:
+    world = World()
+    world.create(deployment(replicas=2))
+    async with serve(world) as api:
+        headers = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
+        _, table = await api.ask("GET", "/apis/apps/v1/namespaces/default/deployments/web/scale", headers=headers)
+    assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
+    assert table["rows"][0]["cells"][:3] == ["web", 2, 2]
+
+
+async def test_json_patch_that_fails_is_an_invalid_request_of_nothing_in_particular() -> None:
+    world = World()
+    world.create(deployment(replicas=2))
+    async with serve(world) as api:
+        headers = {"Content-Type": "application/json-patch+json"}
+        for path in ("", "/scale"):
+            url = f"/apis/apps/v1/namespaces/default/deployments/web{path}"
+            status, answer = await api.ask("PATCH", url, [{"op": "remove", "path": "/spec/nope"}], headers=headers)
+            assert (status, answer["reason"], answer["details"]) == (422, "Invalid", {})
+            assert answer["message"].startswith("the server rejected our request due to an error in our request: operation 0: ")
+            assert answer["message"].endswith("doc is missing path: /spec/nope: missing value")
+
+
+def test_namespace_is_held_by_its_finalizer_whatever_a_client_writes() -> None:
+    world = World()
+    made = world.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
+    assert made["spec"] == {"finalizers": ["kubernetes"]}
+    assert world.change("namespaces", "other", {"spec": None, "metadata": {"labels": {"a": "b"}}})["spec"] == made["spec"]
+    world.delete("namespaces", "other")
+    assert not world.exists("namespaces", "other")

@@ -10,14 +10,15 @@ from controlplane.kinds.resource import Resource
 from controlplane.objects import Object
 
 AGGREGATED = ("APIGroupDiscoveryList;v2", "APIGroupDiscoveryList;v2beta1")
-GIT_VERSION = "v1.32.4+testbed"
+HEALTH = ("/healthz", "/livez", "/readyz")
+GIT_VERSION = "v1.36.0+testbed"
 VERSION: Object = {
     "major": "1",
-    "minor": "32",
+    "minor": "36",
     "gitVersion": GIT_VERSION,
     "gitCommit": "",
     "gitTreeState": "clean",
-    "buildDate": "2025-01-01T00:00:00Z",
+    "buildDate": "2026-01-01T00:00:00Z",
     "goVersion": "",
     "compiler": "",
     "platform": "linux/amd64",
@@ -54,6 +55,27 @@ def _group(group: str) -> Object:
 @cache
 def render_groups() -> Object:
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(group) for group in GROUP_ORDER if group]}
+
+
+@cache
+def render_paths() -> Object:
+    """What `/` tells."""
+    groups = {f"/apis/{group}": [f"/apis/{group}/{version}" for version in _versions(group)] for group in GROUP_ORDER if group}
+    listed = [path for group, versions in sorted(groups.items()) for path in (group, *versions)]
+    others = [*HEALTH, "/openapi/v2", "/openapi/v3", "/version"]
+    return {"paths": ["/api", "/api/v1", "/apis", "/apis/", *listed, *sorted(others)]}
+
+
+def render_health(path: str) -> str:
+    """What a health endpoint answers to `verbose`."""
+    return f"[+]ping ok\n{path.removeprefix('/')} check passed\n"
+
+
+@cache
+def render_definitions() -> Object:
+    """No custom resources. kubectl asks whether a kind that it does not find is one before it says that there is no such kind."""
+    kind = "CustomResourceDefinitionList"
+    return {"kind": kind, "apiVersion": "apiextensions.k8s.io/v1", "metadata": {"resourceVersion": "1"}, "items": []}
 
 
 def render_group(group: str) -> Object:

@@ -18,8 +18,6 @@ from controlplane.cluster import Cluster
 from controlplane.errors import StatusError, internal, method_not_allowed, unauthorized, unknown_resource
 from controlplane.kinds.registry import by_stored
 
-HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
-
 
 class ApiServer:
     """Answers requests of one listener; `token` None lets everybody in."""
@@ -31,8 +29,9 @@ class ApiServer:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The handler for `aiohttp.web.Server`."""
         try:
-            if request.path in HEALTH:
-                return web.Response(text="ok")
+            if request.path in discovery.HEALTH:
+                verbose = "verbose" in request.query
+                return web.Response(text=discovery.render_health(request.path) if verbose else "ok")
             self._authenticate(request)
             return await self._route(request)
         except StatusError as error:
@@ -65,6 +64,10 @@ class ApiServer:
 
     def _answer_about_api(self, request: web.BaseRequest, parts: list[str]) -> web.Response | None:
         match parts:
+            case []:
+                return answer_json(discovery.render_paths())
+            case ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] if not read_flag(request.query, "watch"):
+                return answer_json(discovery.render_definitions())
             case ["version"]:
                 return answer_json(discovery.VERSION)
             case ["api" | "apis"]:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from controlplane.api.bodies import check_dry_run, decode_schema, media_type_of, read_body, read_object, read_value
 from controlplane.api.paths import Target
-from controlplane.api.reading import answer_json
+from controlplane.api.reading import answer_json, answer_object
 from controlplane.api.writing import JSON_PATCH, MERGE, PATCHES, decode_delete_options
 from controlplane.binding import bind_pod
 from controlplane.cluster import Cluster
@@ -20,11 +20,12 @@ from controlplane.errors import (
     method_not_allowed,
     required,
     unsupported_media_type,
+    unusable_patch,
 )
 from controlplane.eviction import evict_pod
 from controlplane.kinds.columns import show_selector
 from controlplane.kinds.pod import BINDING, EVICTION
-from controlplane.kinds.workloads import SCALE
+from controlplane.kinds.workloads import SCALE, SCALES
 from controlplane.objects import Object, spec_of, status_of, with_spec
 from controlplane.patching.json_patch import PatchError, apply_json_patch
 from controlplane.patching.merge import apply_merge_patch
@@ -51,7 +52,7 @@ def render_scale(item: Object) -> Object:
 async def scale(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
     resource = target.resource
     if request.method == "GET":
-        return answer_json(render_scale(cluster.get(resource, target.key)))
+        return _answer_scale(cluster, request, cluster.get(resource, target.key))
     if request.method not in ("PUT", "PATCH"):
         raise method_not_allowed()
     is_patch = request.method == "PATCH"
@@ -73,7 +74,12 @@ async def scale(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
             raise invalid("Scale", "autoscaling", target.name, [error])
         return with_spec({**before, "metadata": dict(before["metadata"])}, replicas=replicas)
 
-    return answer_json(render_scale(cluster.update(resource, target.key, change, is_dry_run=is_dry_run)))
+    return _answer_scale(cluster, request, cluster.update(resource, target.key, change, is_dry_run=is_dry_run))
+
+
+def _answer_scale(cluster: Cluster, request: web.BaseRequest, item: Object) -> web.Response:
+    accept = request.headers.get("Accept", "")
+    return answer_object(cluster, SCALES, render_scale(item), accept=accept, query=request.query)
 
 
 def _patched(media_type: str, scale_: Object, body: Any) -> Any:
@@ -83,7 +89,7 @@ def _patched(media_type: str, scale_: Object, body: Any) -> Any:
         try:
             return apply_json_patch(scale_, body)
         except PatchError as error:
-            raise bad_request(str(error)) from error
+            raise unusable_patch(str(error)) from error
     if not isinstance(body, dict):
         raise bad_request(f"{MERGE}: the patch must be an object")
     # A Scale has no lists: a strategic merge is a merge.

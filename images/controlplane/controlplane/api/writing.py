@@ -22,7 +22,15 @@ from controlplane.api.paths import Target
 from controlplane.api.queries import read_flag, read_number, read_predicate
 from controlplane.api.reading import answer_json, answer_object, present
 from controlplane.cluster import Cluster, DeleteOptions
-from controlplane.errors import StatusError, bad_request, invalid, invalid_value, not_found, unsupported_media_type
+from controlplane.errors import (
+    StatusError,
+    bad_request,
+    invalid,
+    invalid_value,
+    not_found,
+    unsupported_media_type,
+    unusable_patch,
+)
 from controlplane.kinds.registry import by_stored
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object, key_of
@@ -103,7 +111,6 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
 
 
 def _patched(resource: Resource, media_type: str, before: Object, body: Any) -> Any:
-    name = before["metadata"]["name"]
     try:
         if media_type == JSON_PATCH:
             return apply_json_patch(before, body)
@@ -113,8 +120,7 @@ def _patched(resource: Resource, media_type: str, before: Object, body: Any) -> 
             return apply_merge_patch(before, body)
         return apply_strategic_patch(resource.schema, before, body)
     except PatchError as error:
-        message = f"the server rejected our request due to an error in our request: {error}"
-        raise StatusError(422, "Invalid", message, {"name": name, "kind": resource.plural}) from error
+        raise unusable_patch(str(error)) from error
     except StrategicPatchError as error:
         raise bad_request(str(error)) from error
 

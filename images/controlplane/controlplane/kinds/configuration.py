@@ -107,7 +107,14 @@ def default_namespace(namespace: Object) -> None:
 
 
 def prepare_namespace(namespace: Object) -> None:
+    namespace["spec"] = {"finalizers": ["kubernetes"]}
     namespace["status"] = {"phase": "Active"}
+
+
+def keep_finalizers(namespace: Object, before: Object) -> None:
+    """Of its spec: only the namespace controller lets go of a namespace (registry/core/namespace, PrepareForUpdate)."""
+    if "spec" in before:
+        namespace["spec"] = before["spec"]
 
 
 NAMESPACES = Resource(
@@ -120,6 +127,7 @@ NAMESPACES = Resource(
     selectable={"status.phase": ""},
     default=default_namespace,
     prepare_create=prepare_namespace,
+    prepare_update=keep_finalizers,
     name_rule="label",
     columns=(NAME, Column(name="Status", cell=lambda item, _: status_of(item).get("phase", "")), AGE),
 )

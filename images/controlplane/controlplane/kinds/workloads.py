@@ -170,6 +170,19 @@ def _of_status(title: str, field: str) -> Column:
     return Column(name=title, cell=lambda item, _: status_of(item).get(field) or 0, type="integer")
 
 
+SCALES = Resource(
+    group="autoscaling",
+    kind="Scale",
+    plural="scales",
+    schema=SCALE,
+    columns=(
+        NAME,
+        Column(name="Desired", cell=lambda item, _: spec_of(item).get("replicas", 0), type="integer"),
+        Column(name="Available", cell=lambda item, _: status_of(item).get("replicas", 0), type="integer"),
+        AGE,
+    ),
+)
+"""A subresource: it is in no registry."""
 DEPLOYMENTS = Resource(
     group="apps",
     kind="Deployment",

@@ -103,8 +103,8 @@ def _add(document: Any, path: list[str], value: Any, index: int) -> Any:
 def _remove(document: Any, path: list[str], index: int) -> Any:
     if not path:
         return None
+    _get(document, path, index)
     parent = _get(document, path[:-1], index)
-    _get(parent, path[-1:], index)
     if isinstance(parent, list):
         del parent[int(path[-1])]
     else:
