@@ -363,6 +363,8 @@ class Slo(Protocol):
     about: ClassVar[About]
     unit: ClassVar[str]
     """`ratio`, `s`, `ms`, `count` or `bool`: how its text is read."""
+    unbounded: ClassVar[str]
+    """What is said of an infinite measurement."""
     meaning: ClassVar[str]
 
     def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:

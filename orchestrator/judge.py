@@ -206,7 +206,9 @@ def _describe_outage(outage: Outage) -> str:
     lost = f"lost {outage.failed}{_describe_causes(outage)}"
     if outage.convergence_s is None:
         return f"{lost} and had not converged after {outage.window_end_s - outage.effective_s:.1f} s"
-    return f"{lost} and converged after {outage.convergence_s:.2f} s ± {outage.resolution_s * 1000:.3g} ms"
+    converged = f"{lost} and converged after {outage.convergence_s:.2f} s ± {outage.resolution_s * 1000:.3g} ms"
+    last_s = None if outage.last_loss_s is None else outage.last_loss_s - outage.effective_s
+    return converged if last_s is None or last_s <= outage.convergence_s else f"{converged}, the last loss at {last_s:.2f} s"
 
 
 def _describe_causes(outage: Outage) -> str:

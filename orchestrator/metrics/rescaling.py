@@ -45,7 +45,7 @@ def measure_rescale(
     latency_before, latency_during = measure_latency(before), measure_latency(during)
     return Rescale(
         step=step.step,
-        direction="down" if step.parameters.get("remove") else "up",
+        direction=_direction(plan, step),
         drained=bool(step.parameters.get("drain")),
         path=path.name,
         connection_class=load.connection_class,
@@ -56,6 +56,29 @@ def measure_rescale(
         p99_before_ms=None if latency_before is None else latency_before.p99_ms,
         p99_during_ms=None if latency_during is None else latency_during.p99_ms,
     )
+
+
+def _direction(plan: Plan, step: StepPlan) -> str:
+    """Down when nodes leave, or when only pods do: requests are lost to what is taken away."""
+    if step.parameters.get("remove") or step.parameters.get("add"):
+        return "down" if step.parameters.get("remove") else "up"
+    before, after = _pods_before(plan, step), step.parameters.get("pods")
+    return "down" if isinstance(after, int) and before is not None and after < before else "up"
+
+
+def _pods_before(plan: Plan, step: StepPlan) -> int | None:
+    """Replicas of the step's Deployment when it is issued: those of the rescale before it, else of the manifest."""
+    wanted = step.parameters.get("deployment")
+    for earlier in reversed([item for item in plan.timeline if item.kind == SCALE and item.at_s < step.at_s]):
+        pods = earlier.parameters.get("pods")
+        if isinstance(pods, int) and earlier.parameters.get("deployment") == wanted:
+            return pods
+    for body in plan.objects:
+        metadata, spec = body.get("metadata"), body.get("spec")
+        if body.get("kind") == "Deployment" and isinstance(metadata, dict) and wanted in (None, metadata.get("name")):
+            replicas = spec.get("replicas", 1) if isinstance(spec, dict) else 1
+            return replicas if isinstance(replicas, int) else None
+    return None
 
 
 def measure_served(plan: Plan, history: History, samples: Samples) -> tuple[Served, ...]:

@@ -95,10 +95,13 @@ class Outage:
 
     @property
     def is_within_bound(self) -> bool | None:
-        """Whether it converged when the plan lets expect it, to its resolution; None where the plan says nothing."""
+        """Whether it converged, and lost nothing more, when the plan lets expect it, to its resolution; None where the plan says
+        nothing. What is lost after it was sustained counts as well: the bound is one of the last loss."""
         if self.bound_s is None:
             return None
-        return self.convergence_s is not None and self.convergence_s <= self.bound_s + self.resolution_s + TOLERANCE_S
+        last_s = 0.0 if self.last_loss_s is None else self.last_loss_s - self.effective_s
+        latest_s = self.bound_s + self.resolution_s + TOLERANCE_S
+        return self.convergence_s is not None and max(self.convergence_s, last_s) <= latest_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,8 @@ class PathFacts:
 
     path: str
     kind: str
+    is_control: bool
+    """A negative control: what it must be is refused."""
     is_reachable: bool | None
     """Whether any request got what the path must answer."""
     source_kept: bool | None
@@ -46,6 +48,7 @@ def _facts(path: PathPlan, plan: Plan, measured: Measurements, fault: StepMeasur
     return PathFacts(
         path=path.name,
         kind=path.kind,
+        is_control=path.expect is Expectation.REFUSED,
         is_reachable=any(item.ok for item in classes) if any(item.sent for item in classes) else None,
         source_kept=source.source_kept if source is not None and path.expect is Expectation.OK else None,
         survives=None if worst is None or fault is None else _survives(worst, fault),
@@ -68,9 +71,9 @@ def comparison_rows(facts: Sequence[PathFacts]) -> list[tuple[str, ...]]:
     return [
         (
             item.path,
-            _word(item.is_reachable),
+            ("refused, as it must be" if item.is_reachable else "no") if item.is_control else _word(item.is_reachable),
             _word(item.source_kept),
-            _word(item.survives),
+            NOTHING if item.is_control else _word(item.survives),
             NOTHING if item.outage is None else format_convergence(item.outage),
             NOTHING if item.outage is None else format_bound(item.outage),
             f"{item.nodes_used} of {item.nodes}" if item.nodes_used else NOTHING,
@@ -79,7 +82,7 @@ def comparison_rows(facts: Sequence[PathFacts]) -> list[tuple[str, ...]]:
     ]
 
 
-TITLES = ("path", "reachable", "client's address kept", "survives the fault", "outage", "bound", "nodes used")
+TITLES = ("path", "reachable", "client's address kept", "survives the fault", "converged after", "bound", "nodes used")
 
 
 def _word(value: bool | None) -> str:

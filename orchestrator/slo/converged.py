@@ -12,6 +12,7 @@ class Converged:
     kind: ClassVar[str] = "converged"
     about: ClassVar[About] = About.FAULT
     unit: ClassVar[str] = "bool"
+    unbounded: ClassVar[str] = "not converged"
     meaning: ClassVar[str] = "every request ok again for the validation time, inside every fault's window"
 
     def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:

@@ -12,6 +12,7 @@ class Convergence:
     kind: ClassVar[str] = "convergence"
     about: ClassVar[About] = About.FAULT
     unit: ClassVar[str] = "s"
+    unbounded: ClassVar[str] = "not converged"
     meaning: ClassVar[str] = "from the fault's effective instant to the first sustained good span, of the worst fault and class"
 
     def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:

@@ -11,6 +11,7 @@ class LostRequests:
     kind: ClassVar[str] = "lost_requests"
     about: ClassVar[About] = About.LOAD
     unit: ClassVar[str] = "count"
+    unbounded: ClassVar[str] = "not converged"
     meaning: ClassVar[str] = "requests that did not get what the path must answer, over the whole load"
 
     def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:
@@ -22,6 +23,7 @@ class LostScalingUp:
     kind: ClassVar[str] = "lost_scaling_up"
     about: ClassVar[About] = About.RESCALE
     unit: ClassVar[str] = "count"
+    unbounded: ClassVar[str] = "not converged"
     meaning: ClassVar[str] = "requests lost while nodes or pods are added"
 
     def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:
@@ -32,6 +34,7 @@ class LostDraining:
     kind: ClassVar[str] = "lost_draining"
     about: ClassVar[About] = About.RESCALE
     unit: ClassVar[str] = "count"
+    unbounded: ClassVar[str] = "not converged"
     meaning: ClassVar[str] = "requests lost while drained nodes leave"
 
     def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:

@@ -103,7 +103,7 @@ def judge_objective(slo: SloPlan, measurements: Measurements) -> SloResult:
         subject=slo.subject,
         kind=slo.kind,
         objective=slo.text,
-        measured=_show(kind.unit, measured),
+        measured=kind.unbounded if measured == math.inf else _show(kind.unit, measured),
         met=met,
         budget_used_ratio=_budget_used(slo, kind.unit, measured),
     )
@@ -125,4 +125,4 @@ def _show(unit: str, value: float) -> str:
             return "true" if value else "false"
         case "count":
             return f"{value:.0f}"
-    return "not converged" if value == float("inf") else format_duration(round(value, 3))
+    return format_duration(round(value, 3))

@@ -12,6 +12,7 @@ class OutageObjective:
     kind: ClassVar[str] = "outage"
     about: ClassVar[About] = About.FAULT
     unit: ClassVar[str] = "s"
+    unbounded: ClassVar[str] = "not converged"
     meaning: ClassVar[str] = "from the first failed request to the first sustained good span, of the worst fault and class"
 
     def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:

@@ -12,6 +12,7 @@ class Refused:
     kind: ClassVar[str] = "refused"
     about: ClassVar[About] = About.LOAD
     unit: ClassVar[str] = "ratio"
+    unbounded: ClassVar[str] = "not converged"
     meaning: ClassVar[str] = "requests refused / requests sent, of the worst class"
 
     def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:

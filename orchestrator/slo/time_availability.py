@@ -12,6 +12,7 @@ class TimeAvailability:
     kind: ClassVar[str] = "time_availability"
     about: ClassVar[About] = About.LOAD
     unit: ClassVar[str] = "ratio"
+    unbounded: ClassVar[str] = "not converged"
     meaning: ClassVar[str] = "share of 0.1 s bins with every request ok, of the worst class"
 
     def measure(self, slo: SloPlan, measurements: Measurements) -> float | None:

@@ -205,3 +205,11 @@ def test_run_that_was_stopped_because_an_objective_is_missed_for_good_fails() ->
 
 def test_run_that_was_stopped_for_another_reason_is_invalid() -> None:
     assert judged(plan_of(MISSED), stopped_at(31.2, is_objective=False)).verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize(("last_loss_s", "within"), [(None, True), (14.9, True), (18.0, False)])
+def test_what_is_lost_after_a_path_was_sustained_counts_against_its_bound(last_loss_s: float | None, within: bool) -> None:
+    found = replace(outage(convergence_s=4.0), bound_s=5.0, last_loss_s=last_loss_s)
+    assert found.is_within_bound is within
+    assert replace(found, convergence_s=None).is_within_bound is False
+    assert replace(found, bound_s=None).is_within_bound is None

@@ -1,5 +1,7 @@
 """What a rescale cost, and how soon an added node served."""
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.metrics.rescaling import SETTLE_S, measure_rescale, measure_served
@@ -21,6 +23,16 @@ def rescale(*requests: Request, step: StepPlan = UP, done_s: float | None = 39.0
 def test_directions_of_the_scenarios_rescales() -> None:
     assert (rescale().direction, rescale().drained) == ("up", False)
     assert (rescale(step=DOWN).direction, rescale(step=DOWN).drained) == ("down", True)
+
+
+@pytest.mark.parametrize(
+    ("pods", "nodes", "direction"),
+    [(2, {}, "down"), (9, {}, "up"), (2, {"add": ["node-4"]}, "up"), (9, {"remove": ["node-3"]}, "down"), (None, {}, "up")],
+)
+def test_taking_pods_away_is_a_way_down_too(pods: int | None, nodes: dict[str, object], direction: str) -> None:
+    """The manifest has six pods."""
+    parameters = {"pods": pods, "deployment": None, "add": [], "remove": [], **nodes}
+    assert rescale(step=replace(UP, parameters=parameters)).direction == direction
 
 
 def test_losses_count_from_the_step_until_it_has_settled() -> None:

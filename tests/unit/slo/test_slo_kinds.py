@@ -13,6 +13,8 @@ NEW, KEPT = class_measured("nodeport", "new", ok=990), class_measured("nodeport"
 BOTH = measured(NEW, KEPT)
 OUTAGES = measured(NEW, outages=(outage("new"), outage("keepalive", convergence_s=9.0, outage_s=8.5)))
 NOT_CONVERGED = measured(NEW, outages=(outage("new"), outage("keepalive", convergence_s=None)))
+CENSORED = measured(replace(NEW, latency=replace(NEW.latency, censored=11) if NEW.latency else None))
+"""More than one in a hundred timed out."""
 UNSENT = measured(replace(class_measured(sent=0, ok=0), time_availability_ratio=None, latency=None))
 
 
@@ -46,6 +48,7 @@ def result(kind: str, value: object, measurements: Measurements, subject: str = 
         ("lost_draining", "<= 0", measured(rescales=(rescale("down", drained=True, lost=5),)), "5", False),
         ("latency_p99", "<= 40ms", BOTH, "40ms", True),
         ("latency_p99", "< 40ms", BOTH, "40ms", False),
+        ("latency_p99", "<= 1h", CENSORED, "longer than was waited", False),
     ],
 )
 def test_kind_judges_the_worst_of_what_it_measures(
