@@ -13,7 +13,7 @@ from orchestrator.metrics.trials import estimate
 from orchestrator.model.chaos import ChaosMatrix, ChaosResult, ChaosRun
 from orchestrator.model.measurements import Outage
 from orchestrator.model.outcome import Outcome, Verdict
-from orchestrator.model.plan import Expectation
+from orchestrator.model.plan import Expectation, Plan
 from orchestrator.planner.matrix import Cell, plan_matrix
 from orchestrator.report.chaos import render_chaos_html, render_chaos_markdown
 from orchestrator.scenario.chaos import Chaos, load_chaos
@@ -112,12 +112,15 @@ def _run_cell(
 def assess_matrix(request: ChaosRequest, finished: Sequence[Finished], *, root: Path) -> ChaosMatrix:
     """`root`: the directory that the matrix is written to."""
     ordered = sorted(finished, key=lambda item: (item.cell.number, item.cell.trial))
-    expectations = {path.name: path.expect for path in request.load(request.cells[0]).plan().paths}
+    plan = request.load(request.cells[0]).plan()
+    expectations = {path.name: path.expect for path in plan.paths}
     return ChaosMatrix(
         name=request.chaos.name,
         question=request.chaos.question,
         seed=request.seed,
         trials=request.chaos.trials,
+        planned=len(request.cells),
+        method=describe_method(request.chaos, plan),
         runs=tuple(_run(item, root) for item in ordered),
         results=tuple(
             _result(number, fault, path, expect, [item for item in ordered if item.cell.number == number], request.seed)
@@ -150,6 +153,17 @@ def _run(item: Finished, root: Path) -> ChaosRun:
         verdict=str(item.outcome.verdict) if item.outcome is not None else "error",
         targets=tuple(dict.fromkeys(name for step in steps for name in step.targets)),
         problem=item.problem,
+    )
+
+
+def describe_method(chaos: Chaos, plan: Plan) -> str:
+    """One sentence for those who read the numbers."""
+    begin = f"{chaos.at:g} s" if chaos.phase == 0 else f"{chaos.at:g} to {chaos.at + chaos.phase:g} s"
+    rates = sorted({item.rate_rps for item in plan.load.classes if item.path != plan.control_path})
+    rate = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
+    return (
+        f"Each fault strikes after {begin} of undisturbed load and, unless it says otherwise or has no end, is healed after "
+        f"{chaos.for_s:g} s; {chaos.recovery:g} s follow. {rate} requests/s of each connection class on each path."
     )
 
 

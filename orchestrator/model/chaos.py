@@ -44,5 +44,9 @@ class ChaosMatrix:
     question: str
     seed: int
     trials: int
+    planned: int
+    """Runs that the experiment has; fewer have run when it was interrupted."""
+    method: str
+    """When each fault strikes and is healed, and under what load, in words."""
     runs: tuple[ChaosRun, ...]
     results: tuple[ChaosResult, ...]

@@ -37,8 +37,27 @@ def invalid_runs(matrix: ChaosMatrix) -> tuple[ChaosRun, ...]:
     return tuple(run for run in matrix.runs if run.problem)
 
 
-def write_result(result: ChaosResult) -> tuple[str, str]:
-    """What was lost, and how long it lasted."""
+def describe_numbers(matrix: ChaosMatrix) -> str:
+    return (
+        f"One run each, seed {matrix.seed}." if matrix.trials == 1 else f"Medians of {matrix.trials} trials, seed {matrix.seed}."
+    )
+
+
+def describe_missing(matrix: ChaosMatrix) -> str:
+    """Empty when every run was made."""
+    done = len(matrix.runs)
+    return f"Interrupted: {done} of {matrix.planned} runs were made." if done < matrix.planned else ""
+
+
+def write_result(result: ChaosResult, *, trials: int = 1) -> tuple[str, str]:
+    """What was lost, and how long it lasted. `trials`: how many there were to be; fewer that are valid are told."""
+    lost, lasted = _write_whole(result)
+    if 0 < result.valid_trials < trials:
+        return lost, f"{lasted}{'; ' if lasted else ''}{result.valid_trials} of {trials} trials"
+    return lost, lasted
+
+
+def _write_whole(result: ChaosResult) -> tuple[str, str]:
     if not result.valid_trials:
         return "not measured", ""
     if result.is_negative_control:
@@ -53,10 +72,12 @@ def write_result(result: ChaosResult) -> tuple[str, str]:
 
 def render_chaos_markdown(matrix: ChaosMatrix) -> str:
     paths = paths_of(matrix)
-    lines = [f"# {matrix.name}: {matrix.question}", "", f"Medians of {matrix.trials} trials, seed {matrix.seed}.", ""]
+    lines = [f"# {matrix.name}: {matrix.question}", "", f"{matrix.method} {describe_numbers(matrix)}", ""]
+    if missing := describe_missing(matrix):
+        lines += [f"**{missing}**", ""]
     lines += [_line(["fault", "struck", *paths]), _line(["---"] * (len(paths) + 2))]
     lines += [
-        _line([row.fault, row.targets, *(" ".join(filter(None, write_result(cell))) for cell in row.cells)])
+        _line([row.fault, row.targets, *(" ".join(filter(None, write_result(cell, trials=matrix.trials))) for cell in row.cells)])
         for row in rows_of(matrix)
     ]
     if broken := invalid_runs(matrix):
@@ -77,7 +98,14 @@ def render_chaos_html(matrix: ChaosMatrix) -> str:
     )
     environment.globals["write_result"] = write_result
     template = environment.get_template(TEMPLATE)
-    return template.render(matrix=matrix, rows=rows_of(matrix), paths=paths_of(matrix), broken=invalid_runs(matrix))
+    return template.render(
+        matrix=matrix,
+        rows=rows_of(matrix),
+        paths=paths_of(matrix),
+        broken=invalid_runs(matrix),
+        numbers=describe_numbers(matrix),
+        missing=describe_missing(matrix),
+    )
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -85,12 +113,19 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _count(estimate: Estimate) -> str:
-    return NOTHING if estimate.median is None else f"{estimate.median:,.0f}"
+    return NOTHING if estimate.median is None else f"{estimate.median:,.0f}{_interval(estimate, ',.0f')}"
 
 
 def _seconds(estimate: Estimate) -> str:
     if estimate.median is None:
         return NOTHING
+    if estimate.unbounded == estimate.count:
+        return "not converged"
     if estimate.unbounded:
         return f"not converged in {estimate.unbounded} of {estimate.count}"
-    return f"{estimate.median:.2f} s"
+    return f"{estimate.median:.2f} s{_interval(estimate, '.2f')}"
+
+
+def _interval(estimate: Estimate, form: str) -> str:
+    """Empty where there are too few trials for one."""
+    return "" if estimate.low is None or estimate.high is None else f" [{estimate.low:{form}}, {estimate.high:{form}}]"

@@ -198,3 +198,12 @@ def test_what_a_rescale_lost_is_told_without_a_time(request_: ChaosRequest, tmp_
     result = of_path(assessed(request_, replace(base, measurements=measured), tmp_path), "nodeport")
     assert (result.lost.median, result.convergence.median) == (7, None)
     assert write_result(result) == ("7 lost", "")
+
+
+def test_result_says_how_it_was_measured_and_how_many_runs_were_planned(request_: ChaosRequest, tmp_path: Path) -> None:
+    matrix = assess_matrix(request_, [finished(request_.cells[0], calm_outcome(), tmp_path)], root=tmp_path / "chaos")
+    assert (matrix.planned, len(matrix.runs)) == (3, 1)
+    assert matrix.method == (
+        "Each fault strikes after 3 to 4 s of undisturbed load and, unless it says otherwise or has no end, is healed after 5 s; "
+        "4 s follow. 200 requests/s of each connection class on each path."
+    )
