@@ -57,6 +57,10 @@ class Session:
         """The plan of this testbed as it is now, with one entry in its timeline. Raises ScenarioError."""
         return plan_present(self.loaded, self.nodes, entry, lasts_s=lasts_s, slot=self.world.plan.slot)
 
+    def present(self) -> Testbed:
+        """With the nodes that are there now in its plan: those that joined by hand are not in that of the bring-up."""
+        return self.world.planned(self.plan(lasts_s=self.loaded.scenario.duration))
+
     def steps(self) -> tuple[StepPlan, ...]:
         """What was injected by hand and not healed by hand, in order."""
         found = self.directory.load_json(STEPS)

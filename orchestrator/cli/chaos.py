@@ -42,7 +42,7 @@ def chaos(
 
     def tell(finished: Finished) -> None:
         done.append(finished)
-        state = finished.problem or (str(finished.outcome.verdict) if finished.outcome is not None else "error")
+        state = f"not measured: {finished.problem}" if finished.problem else "valid"
         console.print(
             f"{len(done)}/{len(request.cells)}  {finished.cell.fault}, trial {finished.cell.trial}: {state}", markup=False
         )

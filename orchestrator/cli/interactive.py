@@ -243,10 +243,11 @@ def trace(
     from orchestrator.tracing import trace_path
 
     with _session(run, results) as session:
-        names = [item.name for item in session.world.plan.paths]
+        world = session.present()
+        names = [item.name for item in world.plan.paths]
         if path not in names:
             raise UsageError(f"no path {path!r}; allowed: {', '.join(names)}")
-        hops = trace_path(session.world, session.world.plan.path(path))
+        hops = trace_path(world, world.plan.path(path))
     if wants_json(output):
         print_json([{"where": hop.where, "what": hop.what, "found": hop.found} for hop in hops])
         return

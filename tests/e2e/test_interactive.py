@@ -35,6 +35,10 @@ def test_a_testbed_is_worked_on_by_hand_and_removed(testbed: Testbed, left_of: L
         assert "node-3" in testbed("exec", "--results", str(testbed.results), run_id, "node-3", "hostname").output
         failed = testbed("exec", "--results", str(testbed.results), run_id, "node-3", "--", "sh", "-c", "echo so far >&2; exit 3")
         assert (failed.status, failed.output) == (3, "so far\n")
+        assert ": effective on node-2" in run("fault", "inject", run_id, "node-replace", "target=node-2")
+        assert "no fault is in place" in run("fault", "list", run_id)
+        assert ": effective on node-4" in run("fault", "inject", run_id, "link-down", "target=node-4", "--for", "1s")
+        assert "allowed: node-1, node-3, node-4" in run("fault", "inject", run_id, "link-down", "target=node-2", status=64)
         traced = run("trace", run_id, "nodeport")
         assert "connection tracking" in traced
         assert "endpoint" in traced

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -104,3 +105,8 @@ def test_what_is_in_place_is_told_with_what_shows_it(session: Session, world: Ke
     first, second = session.strike(PAIR, for_s=None, lasts_s=60)
     world.states["node-2"][second.step] = "expired"
     assert session.in_place() == ((first, "effective"),)
+
+
+def test_node_that_joined_by_hand_is_in_the_plan_of_the_testbed_as_it_is(session: Session) -> None:
+    with_new = replace(session, nodes=("node-1", "node-3", "node-4"))
+    assert with_new.present().plan.container("node-4").at_bring_up
