@@ -15,10 +15,29 @@ _NEEDS_AN_ENDPOINT = ("tcp", "agent", HEALTH_CHECK_NODE_PORT)
 """Checks that fail on a node without endpoints of its own where the policy is Local."""
 
 
+RetryOn = Literal[
+    "all-retryable-errors",
+    "conn-failure",
+    "empty-response",
+    "junk-response",
+    "response-timeout",
+    "401",
+    "403",
+    "404",
+    "408",
+    "425",
+    "500",
+    "501",
+    "502",
+    "503",
+    "504",
+]
+
+
 class HaproxyOptions(BaseModel):
     """HAProxy's settings, under the names of its configuration manual (2.6); the defaults are HAProxy's own where it has one.
 
-    `retry-on` is not among them: HAProxy reads it in mode http only (manual section 4.2), and these paths forward TCP.
+    What HAProxy has in mode http only, for it must read requests for it, is in `HttpHaproxyOptions`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,6 +104,20 @@ class HaproxyOptions(BaseModel):
             "send_proxy_v2": self.send_proxy_v2,
             **{key: round(value * 1000) for key, value in durations.items() if value is not None},
         }
+
+
+class HttpHaproxyOptions(HaproxyOptions):
+    """The same where HAProxy reads HTTP."""
+
+    observe: Literal["none", "layer4", "layer7"] = Field(  # type: ignore[assignment]
+        default="none", description="layer4: errors of real connections count as checks; layer7: bad answers too"
+    )
+    retry_on: tuple[RetryOn, ...] = Field(
+        default=(), description="what is tried again besides a connection that failed (section 4.2, retry-on)"
+    )
+
+    def to_settings(self) -> dict[str, object]:
+        return {**super().to_settings(), **({"retry_on": " ".join(self.retry_on)} if self.retry_on else {})}
 
 
 def check_service(options: HaproxyOptions, service: ServiceFacts) -> None:

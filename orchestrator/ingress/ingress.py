@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from orchestrator.contracts import IngressFacts, IngressRuleFacts, PathParts, PlanContext, ServiceFacts
-from orchestrator.ingress.haproxy import HEALTH_CHECK_NODE_PORT, HaproxyOptions, check_service, plan_settings
+from orchestrator.ingress.haproxy import HEALTH_CHECK_NODE_PORT, HttpHaproxyOptions, check_service, plan_settings
 from orchestrator.model.plan import Expectation, PathPlan
 
 HTTP_PORT, HTTPS_PORT = 80, 443
@@ -24,7 +24,7 @@ class IngressOptions(BaseModel):
     path: str | None = Field(default=None, pattern=r"^/[!-~]*$", description="by default the path of its first rule")
     tls: StrictBool | None = Field(default=None, description="https; by default where the Ingress has a certificate for the host")
     http_port: StrictInt | None = Field(default=None, ge=1, le=65535, description="80, or beside TLS none")
-    haproxy: HaproxyOptions = HaproxyOptions()
+    haproxy: HttpHaproxyOptions = HttpHaproxyOptions()
 
 
 class Ingress:

@@ -281,6 +281,30 @@ def test_address_stays_when_a_client_replaces_the_object_whole() -> None:
     assert shown(world, "b") == [{"ip": "198.18.0.129", "ipMode": "VIP"}]
 
 
+@pytest.mark.parametrize("copied", ["198.18.0.128", "198.18.0.1", "foo"])
+def test_an_address_in_a_copied_or_made_up_annotation_is_not_given(copied: str) -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer"))
+    world.clock.advance(1)
+    made = service("b", type="LoadBalancer")
+    made["metadata"]["annotations"] = {EXTERNAL_IP: copied, SERVED_IP: copied}
+    world.create(made)
+    assert [assigned(world, name) for name in "ab"] == ["198.18.0.128", "198.18.0.129"]
+    assert shown(world, "b") == []
+    world.create(service("c", type="LoadBalancer"))
+    assert assigned(world, "c") == "198.18.0.130"
+
+
+def test_the_address_is_pending_again_once_a_port_cannot_be_served() -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer"))
+    serve(world, "a")
+    udp = {"name": "dns", "port": 53, "protocol": "UDP"}
+    ports = world.get("services", "a")["spec"]["ports"]
+    world.change("services", "a", {"spec": {"ports": [{**ports[0], "name": "http"}, udp]}})
+    assert (assigned(world, "a"), shown(world, "a")) == ("198.18.0.128", [])
+
+
 def test_load_balancer_keeps_to_the_address_that_was_asked_for() -> None:
     world = World()
     world.create(service("a", type="LoadBalancer", loadBalancerIP="198.18.0.140"))

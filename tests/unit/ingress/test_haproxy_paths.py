@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from lbagent.frontends.tcp import TcpOptions
 from orchestrator.contracts import IngressPath, PlanContext, ServiceFacts, ServicePortFacts
-from orchestrator.ingress.haproxy import HaproxyOptions
+from orchestrator.ingress.haproxy import HaproxyOptions, HttpHaproxyOptions
 from orchestrator.ingress.loadbalancer import LoadBalancer
 from orchestrator.ingress.nodeport import NodePort
 from orchestrator.model.plan import PathPlan
@@ -133,7 +133,19 @@ def test_settings_that_haproxy_would_ignore_or_refuse_are_refused(options: dict[
 def test_every_setting_reaches_the_agent_under_the_name_it_knows() -> None:
     options = HaproxyOptions.model_validate({"fastinter": "100ms", "downinter": "200ms", "check_timeout": "300ms"})
     known = set(TcpOptions.__dataclass_fields__)
-    assert set(options.to_settings()) == known - {"starts_down", "agent_port"}
+    assert set(options.to_settings()) == known - {"starts_down", "agent_port", "retry_on"}
+
+
+def test_what_haproxy_does_with_requests_alone_can_be_set_where_it_reads_them() -> None:
+    options = HttpHaproxyOptions.model_validate({"observe": "layer7", "retry_on": ["conn-failure", "503"]})
+    assert options.to_settings()["retry_on"] == "conn-failure 503"
+    assert options.to_settings()["observe"] == "layer7"
+    assert HttpHaproxyOptions().to_settings() == HaproxyOptions().to_settings()
+    for wrong in ({"retry_on": ["often"]}, {"retry_on": "503"}):
+        with pytest.raises(ValidationError):
+            HttpHaproxyOptions.model_validate(wrong)
+    with pytest.raises(ValidationError):
+        HaproxyOptions.model_validate({"observe": "layer7"})
 
 
 def test_defaults_are_the_agent_s() -> None:

@@ -177,6 +177,38 @@ def frontend(authority_pem: tuple[bytes, bytes], **options: object) -> IngressFr
     return IngressFrontend(entry=entry, view=view, directory=PATHS.ingress, checks={})
 
 
+def test_what_only_a_proxy_of_requests_can_do_reaches_the_configuration(authority: Authority) -> None:
+    options = {"observe": "layer7", "retry_on": "conn-failure empty-response 503", "retries": 2}
+    text = frontend(authority.issue("good.example.org"), **options).render({})
+    assert "    retries 2\n    retry-on conn-failure empty-response 503\n" in text
+    (backend,) = frontend(authority.issue("good.example.org"), **options).backends()
+    assert " observe layer7 error-limit 10 on-error fail-check" in " ".join(backend.server_options)
+
+
+def test_a_working_rule_is_not_taken_down_by_an_older_one_that_does_not_work() -> None:
+    older = ingress("older", rule("a.org", path("/", "absent")), age=9)
+    view = read(older, ingress("newer", rule("a.org", path("/", "shop")), age=1))
+    assert find_target(view.table, "a.org", "/") == Target(service="default/shop", port=80)
+    assert [(item.ingress, item.reason) for item in view.complaints] == [("default/older", "ServiceNotFound")]
+
+
+def test_a_rule_without_paths_goes_to_the_default_backend_whosever_it_is() -> None:
+    everything = {**ingress("everything", age=9)}
+    everything["spec"] = {"defaultBackend": {"service": {"name": "shop", "port": {"number": 80}}}}
+    view = read(everything, ingress("bare", {"host": "a.org"}, age=1))
+    assert find_target(view.table, "a.org", "/") == Target(service="default/shop", port=80)
+    assert view.complaints == ()
+
+
+def test_a_default_backend_that_cannot_be_served_is_nobodys_who_has_one_that_can() -> None:
+    broken, working = ingress("broken", age=9), ingress("working", age=1)
+    broken["spec"] = {"defaultBackend": {"service": {"name": "absent", "port": {"number": 80}}}}
+    working["spec"] = {"defaultBackend": {"service": {"name": "shop", "port": {"number": 80}}}}
+    view = read(broken, working)
+    assert find_target(view.table, "any.org", "/") == Target(service="default/shop", port=80)
+    assert [(item.ingress, item.reason) for item in view.complaints] == [("default/broken", "ServiceNotFound")]
+
+
 def test_haproxy_cfg_maps_and_certificate_list_are_as_in_the_golden_file(authority: Authority) -> None:
     served = frontend(authority.issue("good.example.org"), inter_ms=500, fall=2)
     settings = Settings(container="lb", api_url="", token="", public_ip=IPv4Address("198.18.0.3"), frontends=())

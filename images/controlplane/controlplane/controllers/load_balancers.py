@@ -62,16 +62,27 @@ class LoadBalancerController:
         if spec_of(service).get("loadBalancerClass") or self._pool is None:
             return
         wanted, held = spec_of(service).get("loadBalancerIP", ""), assigned_ip(service)
+        if held and not self._may_hold(service, held, self._pool):
+            held = ""
+            self._write(service, address="", served="")
+            service = self._cluster.store.find("services", *key) or service
         if why := _why_not_served(service):
             self._complain(service, why)
         if held and (not wanted or wanted == held):
-            self._write(service, address=held, served=annotations_of(service).get(SERVED_IP, ""))
+            self._write(service, address=held, served="" if why else annotations_of(service).get(SERVED_IP, ""))
         elif not why:
             self._assign(service, self._pool, wanted)
 
+    def _may_hold(self, service: Object, address: str, pool: IPv4Network) -> bool:
+        """Whether the address is one of the pool that no older Service has: an annotation may have been copied, or made up."""
+        if (found := _address(address)) is None or found not in pool:
+            return False
+        others = (item for item in self._cluster.store.items("services") if key_of(item) != key_of(service))
+        return not any(assigned_ip(other) == address and _age(other) < _age(service) for other in others)
+
     def _assign(self, service: Object, pool: IPv4Network, wanted: str) -> None:
         others = (item for item in self._cluster.store.items("services") if key_of(item) != key_of(service))
-        used = {IPv4Address(text) for item in others if (text := assigned_ip(item))}
+        used = {address for item in others if (address := _address(assigned_ip(item))) is not None}
         try:
             address = pick_external_ip(pool, used=used, wanted=wanted)
         except PoolError as error:
@@ -107,6 +118,18 @@ def assigned_ip(service: Object) -> str:
     if text := annotations_of(service).get(EXTERNAL_IP):
         return text
     return next((entry["ip"] for entry in _load_balancer_of(service).get("ingress") or () if entry.get("ip")), "")
+
+
+def _address(text: str) -> IPv4Address | None:
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        return None
+
+
+def _age(service: Object) -> tuple[str, Key]:
+    """Of two, the older is the smaller."""
+    return str(service["metadata"].get("creationTimestamp") or ""), key_of(service)
 
 
 def _load_balancer_of(service: Object) -> Mapping[str, list[Object]]:

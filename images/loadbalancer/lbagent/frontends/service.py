@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lbagent.decoding import SettingsError, decode_flat, expect_object
-from lbagent.frontends.tcp import NAME, TcpOptions
+from lbagent.decoding import SettingsError, expect_object
+from lbagent.frontends.tcp import NAME, TcpOptions, decode_tcp_options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,5 +43,5 @@ def decode(raw: object, where: str) -> ServiceFrontend:
         raise SettingsError(f"{where}.service: must be namespace/name, got {service!r}")
     if port is not None and (isinstance(port, bool) or not isinstance(port, str | int)):
         raise SettingsError(f"{where}.port: must be the name or number of a service port or null, got {port!r}")
-    options = decode_flat(TcpOptions, given.get("haproxy", {}), f"{where}.haproxy")
+    options = decode_tcp_options(given.get("haproxy", {}), f"{where}.haproxy")
     return ServiceFrontend(name=name, service=service, port=port, options=options)

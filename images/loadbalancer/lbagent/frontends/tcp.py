@@ -32,6 +32,7 @@ class Observe(StrEnum):
 
     NONE = "none"
     LAYER4 = "layer4"
+    LAYER7 = "layer7"
 
 
 class OnError(StrEnum):
@@ -82,6 +83,8 @@ class TcpOptions:
     retries: int = 3
     redispatch: int = 1
     """0: off; N: another server at every Nth retry; -1: at the last one."""
+    retry_on: str = ""
+    """Words of `retry-on`, which proxies that read HTTP have; empty: HAProxy's own, a connection that failed."""
     balance: Balance = Balance.ROUNDROBIN
     shutdown_sessions_on_down: bool = False
     """`on-marked-down shutdown-sessions`: connections to a server that is marked down are cut."""
@@ -95,6 +98,31 @@ class TcpOptions:
                 raise ValueError(f"{name} must be at least {lowest}, got {value}")
         if self.observe is not Observe.NONE and not self.checks:
             raise ValueError("observe needs checks: what it observes is added to their verdict")
+        if unknown := set(self.retry_on.split()) - RETRY_ON:
+            raise ValueError(f"retry_on: {', '.join(sorted(unknown))}; allowed: {', '.join(sorted(RETRY_ON))}")
+
+
+RETRY_ON = frozenset(
+    {
+        "all-retryable-errors",
+        "conn-failure",
+        "empty-response",
+        "junk-response",
+        "response-timeout",
+        *("401", "403", "404", "408", "425", "500", "501", "502", "503", "504"),
+    }
+)
+"""HAProxy 2.6 configuration manual, section 4.2, `retry-on`."""
+
+
+def decode_tcp_options(raw: object, where: str) -> TcpOptions:
+    """Of a proxy that forwards TCP. Raises SettingsError, also for what only one that reads HTTP has."""
+    options = decode_flat(TcpOptions, raw, where)
+    if options.observe is Observe.LAYER7:
+        raise SettingsError(f"{where}.observe: layer7 is for mode ingress; allowed: none, layer4")
+    if options.retry_on:
+        raise SettingsError(f"{where}.retry_on: is for mode ingress, which reads HTTP")
+    return options
 
 
 LOWEST: Mapping[str, int] = {
@@ -183,6 +211,7 @@ def render_backend(backend: Backend, options: TcpOptions, servers: Sequence[Serv
         *([f"    timeout check {options.check_timeout_ms}ms"] if options.check_timeout_ms is not None else []),
         *HTTP_CHECKS.get(backend.check if options.checks else Check.TCP, ()),
         f"    retries {options.retries}",
+        *([f"    retry-on {options.retry_on}"] if options.retry_on and mode == "http" else []),
         f"    option redispatch {options.redispatch}" if options.redispatch else "    no option redispatch",
         *(f"    server {render_server(server, backend.server_options)}" for server in servers),
     )
@@ -235,7 +264,7 @@ def decode(raw: object, where: str) -> Frontend:
         bind=parse_socket_address(bind, f"{where}.bind"),
         service=service,
         port=port,
-        options=decode_flat(TcpOptions, given.get("haproxy", {}), f"{where}.haproxy"),
+        options=decode_tcp_options(given.get("haproxy", {}), f"{where}.haproxy"),
     )
 
 

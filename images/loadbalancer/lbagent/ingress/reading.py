@@ -58,7 +58,8 @@ class _Reading:
         self.defaults: list[Target | None] = []
         self.complaints: list[Complaint] = []
         self.certificates: dict[str, Certificate] = {}
-        self._owners: dict[tuple[PathType, str], str] = {}
+        self._owners: dict[tuple[PathType, str], tuple[str, bool]] = {}
+        """Who has a place of the table, and whether it is served."""
         self._named: dict[str, str] = {}
 
     def read(self, key: str, ingress: Object) -> None:
@@ -66,19 +67,21 @@ class _Reading:
         spec = ingress.get("spec") or {}
         default = None if spec.get("defaultBackend") is None else self._resolve(key, spec["defaultBackend"], "defaultBackend")
         if spec.get("defaultBackend") is not None:
-            if self.defaults:
+            if any(self.defaults):
                 self._complain(key, "DefaultBackendTaken", "an older Ingress has the default backend")
             self.defaults.append(default)
         for place, rule in enumerate(spec.get("rules") or ()):
-            self._read_rule(key, rule, f"rules[{place}]", default)
+            self._read_rule(key, rule, f"rules[{place}]", default, has_default=spec.get("defaultBackend") is not None)
         for place, tls in enumerate(spec.get("tls") or ()):
             self._read_tls(key, tls, f"tls[{place}]")
 
-    def _read_rule(self, key: str, rule: Object, where: str, default: Target | None) -> None:
+    def _read_rule(self, key: str, rule: Object, where: str, default: Target | None, *, has_default: bool) -> None:
         host = (rule.get("host") or "").lower()
         if not rule.get("http"):
-            # A rule without paths sends its host's requests to the default backend (IngressRule, `http`).
-            self._add(key, Route(host=host, path="/", path_type=PathType.PREFIX, target=default), where)
+            # A rule without paths sends its host's requests to the default backend (IngressRule, `http`): its own, else the one
+            # that everything goes to which no rule names.
+            if has_default:
+                self._add(key, Route(host=host, path="/", path_type=PathType.PREFIX, target=default), where)
             return
         for place, path in enumerate(rule["http"].get("paths") or ()):
             at = f"{where}.http.paths[{place}]"
@@ -92,7 +95,12 @@ class _Reading:
             self._add(key, Route(host=host, path=text, path_type=path_type, target=target), at)
 
     def _add(self, key: str, route: Route, where: str) -> None:
-        owner = self._owners.setdefault((route.path_type, key_of(route)), key)
+        place = (route.path_type, key_of(route))
+        owner, is_served = self._owners.get(place, (key, False))
+        if not is_served and route.target is not None:
+            # What works is not taken down by an older one that does not, which has a complaint of its own.
+            owner = key
+        self._owners[place] = (owner, is_served or route.target is not None)
         if owner != key:
             message = f"{where}: {owner}, which is older, has {route.path_type} {route.path} of host {route.host or '*'}"
             self._complain(key, "PathTaken", message)

@@ -74,11 +74,12 @@ def key_of(route: Route) -> str:
 
 
 def make_table(routes: Iterable[Route], default: Target | None = None) -> RoutingTable:
-    """The first of two routes with the same key stays."""
+    """The first of two routes with the same key stays, unless it cannot be served and the other can."""
     exact: dict[str, Target | None] = {}
     prefix: dict[str, Target | None] = {}
     for route in routes:
-        (exact if route.path_type is PathType.EXACT else prefix).setdefault(key_of(route), route.target)
+        table, key = (exact if route.path_type is PathType.EXACT else prefix), key_of(route)
+        table[key] = table.get(key) or route.target
     return RoutingTable(exact=exact, prefix=prefix, default=default)
 
 
