@@ -115,6 +115,58 @@ def test_paused_deployment_scales_but_does_not_roll() -> None:
     assert images(world) == {"nginx:2": 6}
 
 
+def test_paused_deployment_that_recreates_keeps_its_pods_when_its_image_changes() -> None:
+    world = make(strategy={"type": "Recreate"}, paused=True)
+    world.change("deployments", "web", {"spec": {"paused": None}})
+    world.change("deployments", "web", {"spec": {"paused": True}})
+    world.change("deployments", "web", image("nginx:2"))
+    assert images(world) == {"nginx": 4}
+    world.change("deployments", "web", {"spec": {"replicas": 6}})
+    assert images(world) == {"nginx": 6}
+    world.change("deployments", "web", {"spec": {"paused": None}})
+    assert images(world) == {"nginx:2": 6}
+
+
+def test_what_is_said_of_a_change_is_said_of_its_revision() -> None:
+    world = make()
+    world.change("deployments", "web", image("nginx:2"))
+    world.change("deployments", "web", {"metadata": {"annotations": {"kubernetes.io/change-cause": "v2"}}})
+    causes = {
+        item["metadata"]["annotations"]["deployment.kubernetes.io/revision"]: item["metadata"]["annotations"].get(
+            "kubernetes.io/change-cause"
+        )
+        for item in world.store.items("replicasets")
+    }
+    assert causes == {"1": None, "2": "v2"}
+
+
+def test_deployment_that_comes_back_adopts_its_replica_set_and_pods() -> None:
+    world = make()
+    before = sorted(names(world.pods()))
+    world.delete("deployments", "web", propagation="Orphan")
+    world.create(deployment(replicas=4))
+    assert sorted(names(world.pods())) == before
+    assert world.get("deployments", "web")["status"]["readyReplicas"] == 4
+    (replicaset,) = world.store.items("replicasets")
+    assert [item["uid"] for item in replicaset["metadata"]["ownerReferences"]] == [
+        world.get("deployments", "web")["metadata"]["uid"]
+    ]
+
+
+def test_pod_that_is_labelled_otherwise_is_released_and_replaced_and_adopted_when_it_is_labelled_back() -> None:
+    world = make(replicas=2)
+    name = world.pods()[0]["metadata"]["name"]
+    label = world.pods()[0]["metadata"]["labels"]["app"]
+    world.change("pods", name, {"metadata": {"labels": {"app": "quarantine"}}})
+    assert len(world.pods()) == 3
+    assert (
+        "ownerReferences" not in world.get("pods", name)["metadata"] or not world.get("pods", name)["metadata"]["ownerReferences"]
+    )
+    assert world.get("deployments", "web")["status"]["readyReplicas"] == 2
+    world.change("pods", name, {"metadata": {"labels": {"app": label}}})
+    assert len(world.pods()) == 2
+
+
 def test_lost_pod_is_replaced() -> None:
     world = make()
     world.delete("pods", world.pods()[0]["metadata"]["name"])

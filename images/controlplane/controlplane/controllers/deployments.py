@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.controllers.claiming import claim
 from controlplane.controllers.deployment_status import plan_status, seconds_until_deadline
 from controlplane.controllers.indexes import PodIndex
 from controlplane.controllers.recorder import NORMAL, Recorder
@@ -20,9 +21,9 @@ from controlplane.objects import (
     Object,
     annotations_of,
     controller_of,
-    is_controlled_by,
     is_terminating,
     key_of,
+    labels_of,
     namespace_of,
     owner_reference,
     spec_of,
@@ -31,6 +32,7 @@ from controlplane.objects import (
     with_spec,
 )
 from controlplane.schema.decoding import decode
+from controlplane.selectors import matches_selector
 from controlplane.store.history import Change, ChangeType
 
 HASH_LABEL = "pod-template-hash"
@@ -55,6 +57,10 @@ class DeploymentController:
             owner = controller_of(change.item)
             if owner is not None and owner.get("kind") == "Deployment":
                 yield namespace_of(change.item), owner["name"]
+            elif owner is None and change.type is not ChangeType.DELETED:
+                for candidate in self._cluster.store.items("deployments", namespace_of(change.item)):
+                    if matches_selector(spec_of(candidate)["selector"], labels_of(change.item)):
+                        yield key_of(candidate)
         elif change.plural == "pods" and change.type is ChangeType.DELETED:
             # A strategy Recreate waits for the last old pod, and so does the removal of old ReplicaSets.
             owner = controller_of(change.item)
@@ -85,7 +91,7 @@ class DeploymentController:
 
     def _owned(self, deployment: Object) -> list[Object]:
         found = self._cluster.store.items("replicasets", namespace_of(deployment))
-        owned = [item for item in found if is_controlled_by(item, deployment) and not is_terminating(item)]
+        owned = claim(self._cluster, "replicasets", deployment, [item for item in found if not is_terminating(item)])
         return sorted(owned, key=lambda item: (item["metadata"]["creationTimestamp"], key_of(item)))
 
     def _old_pods_remain(self, owned: Sequence[Object], current: Object | None) -> bool:
@@ -98,7 +104,7 @@ class DeploymentController:
         digest = hash_text(text)
         labels = {**((template.get("metadata") or {}).get("labels") or {}), HASH_LABEL: digest}
         selector = spec["selector"]
-        kept = {name: value for name, value in annotations_of(deployment).items() if name not in (LAST_APPLIED, REVISION)}
+        kept = _told(deployment)
         raw: Object = {
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
@@ -125,10 +131,11 @@ class DeploymentController:
 
     def _raise_revision(self, deployment: Object, current: Object, owned: Sequence[Object]) -> Object:
         """A template that comes back, as after `kubectl rollout undo`, is the newest revision again."""
-        newest = _revision_after([item for item in owned if item is not current])
-        if _revision(current) >= newest:
+        newest = max(_revision(current), _revision_after([item for item in owned if item is not current]))
+        # What people say of a Deployment, such as the cause of a change, is said of its current revision.
+        annotations = {**annotations_of(current), **_told(deployment), REVISION: str(newest)}
+        if annotations == annotations_of(current):
             return current
-        annotations = {**annotations_of(current), REVISION: str(newest)}
         return self._cluster.store.update("replicasets", with_metadata(current, annotations=annotations))
 
     def _copy_revision(self, deployment: Object, current: Object | None) -> Object:
@@ -143,12 +150,14 @@ class DeploymentController:
         surge, unavailable = shares_of(deployment)
         new = None if current is None else self._count(current)
         old = [self._count(item) for item in owned if current is None or key_of(item) != key_of(current)]
-        if spec["strategy"]["type"] == "Recreate":
-            plan = plan_recreate(wanted=spec["replicas"], new=new, old=old)
+        is_paused = bool(spec.get("paused"))
+        if spec["strategy"]["type"] == "Recreate" and not is_paused:
+            plan = dict(plan_recreate(wanted=spec["replicas"], new=new, old=old))
+            if new is not None and plan.get(new.name, 0) > new.wanted and self._old_pods_remain(owned, current):
+                del plan[new.name]  # no new pod beside an old one that still terminates
         else:
-            is_paused = bool(spec.get("paused"))
-            plan = plan_rolling(
-                wanted=spec["replicas"], surge=surge, unavailable=unavailable, new=new, old=old, is_paused=is_paused
+            plan = dict(
+                plan_rolling(wanted=spec["replicas"], surge=surge, unavailable=unavailable, new=new, old=old, is_paused=is_paused)
             )
         by_name = {item["metadata"]["name"]: item for item in owned}
         for name, replicas in plan.items():
@@ -196,6 +205,12 @@ class DeploymentController:
         status = plan_status(deployment, owned, current, now=now, unavailable=shares_of(deployment)[1])
         self._cluster.store.update("deployments", {**deployment, "status": status})
         return seconds_until_deadline(deployment, status, now)
+
+
+def _told(deployment: Object) -> dict[str, str]:
+    """Its annotations but those that are its own (deployment_util.go, annotationsToSkip)."""
+    own = (LAST_APPLIED, REVISION, DESIRED, MAXIMUM)
+    return {name: value for name, value in annotations_of(deployment).items() if name not in own}
 
 
 def shares_of(deployment: Object) -> tuple[int, int]:

@@ -10,6 +10,9 @@ from controlplane.objects import Key, Object, controller_of, key_of, namespace_o
 from controlplane.store.history import Change, ChangeType
 from controlplane.store.store import Store
 
+NOBODY = ""
+"""Stands for the uid of a controller that is not there."""
+
 
 class PodIndex:
     """Finds pods."""
@@ -33,6 +36,10 @@ class PodIndex:
     def controlled_by(self, uid: str) -> list[Object]:
         return list(self._by_controller.get(uid, {}).values())
 
+    def orphans(self, namespace: str) -> list[Object]:
+        """Pods that nobody controls."""
+        return [pod for pod in self._by_controller.get(NOBODY, {}).values() if namespace_of(pod) == namespace]
+
     def in_namespace(self, namespace: str) -> list[Object]:
         return list(self._by_namespace.get(namespace, {}).values())
 
@@ -52,8 +59,8 @@ class PodIndex:
     def _groups(self, pod: Object) -> Iterator[dict[Key, Object]]:
         yield self._by_node[spec_of(pod).get("nodeName", "")]
         yield self._by_namespace[namespace_of(pod)]
-        if (owner := controller_of(pod)) is not None:
-            yield self._by_controller[owner["uid"]]
+        owner = controller_of(pod)
+        yield self._by_controller[NOBODY if owner is None else owner["uid"]]
 
 
 class DependentIndex:

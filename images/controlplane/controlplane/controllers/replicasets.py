@@ -8,6 +8,7 @@ from datetime import datetime
 
 from controlplane.clock import parse_time
 from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.controllers.claiming import claim
 from controlplane.controllers.indexes import PodIndex
 from controlplane.controllers.recorder import NORMAL, Recorder
 from controlplane.kinds.pod import PODS
@@ -30,7 +31,7 @@ from controlplane.objects import (
 )
 from controlplane.schema.decoding import decode
 from controlplane.selectors import matches_selector
-from controlplane.store.history import Change
+from controlplane.store.history import Change, ChangeType
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
@@ -51,12 +52,18 @@ class ReplicaSetController:
             owner = controller_of(change.item)
             if owner is not None and owner.get("kind") == "ReplicaSet":
                 yield namespace_of(change.item), owner["name"]
+            elif owner is None and change.type is not ChangeType.DELETED:
+                # Somebody may want it.
+                for replicaset in self._cluster.store.items("replicasets", namespace_of(change.item)):
+                    if matches_selector(spec_of(replicaset)["selector"], labels_of(change.item)):
+                        yield key_of(replicaset)
 
     def reconcile(self, key: Key) -> float | None:
         replicaset = self._cluster.store.find("replicasets", *key)
         if replicaset is None or is_terminating(replicaset):
             return None
-        active = [pod for pod in self._pods.controlled_by(replicaset["metadata"]["uid"]) if is_pod_active(pod)]
+        near = (*self._pods.controlled_by(replicaset["metadata"]["uid"]), *self._pods.orphans(namespace_of(replicaset)))
+        active = claim(self._cluster, "pods", replicaset, [pod for pod in near if is_pod_active(pod)])
         missing = spec_of(replicaset).get("replicas", 1) - len(active)
         for _ in range(missing):
             self._create_pod(replicaset)
