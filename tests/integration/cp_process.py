@@ -98,7 +98,7 @@ async def client_of(process: Process, *, insecure: bool = False) -> AsyncIterato
         yield session
 
 
-async def await_ready(process: Process, session: aiohttp.ClientSession, deadline_s: float = 10.0) -> float:
+async def await_ready(process: Process, session: aiohttp.ClientSession, deadline_s: float = 30.0) -> float:
     """Seconds until the API answered."""
     began = time.monotonic()
     while True:

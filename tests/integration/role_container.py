@@ -74,7 +74,7 @@ class RoleContainer:
         events = [json.loads(line) for line in lines if line.startswith('{"t_mono_ns"') and line.endswith("}")]
         return [event for event in events if name in (None, event["event"])]
 
-    def wait_event(self, name: str, *, count: int = 1, deadline_s: float = 10.0, **fields: object) -> dict[str, Any]:
+    def wait_event(self, name: str, *, count: int = 1, deadline_s: float = 30.0, **fields: object) -> dict[str, Any]:
         """Wait for the `count`th event of that name with these fields and return it."""
         until_s = time.monotonic() + deadline_s
         while True:
@@ -86,7 +86,7 @@ class RoleContainer:
                 pytest.fail(f"no {name} {fields} within {deadline_s:g} s; {len(found)} of {count}; log:\n{log}")
             time.sleep(0.02)
 
-    def wait_exit(self, deadline_s: float = 10.0) -> int:
+    def wait_exit(self, deadline_s: float = 30.0) -> int:
         """The exit status of init."""
         status: int = self.container.wait(timeout=deadline_s)["StatusCode"]
         return status

@@ -127,7 +127,7 @@ class LocustRun:
 
         return self._wait(find, name, deadline_s)
 
-    def wait_end(self, *, deadline_s: float = 10.0) -> int:
+    def wait_end(self, *, deadline_s: float = 30.0) -> int:
         """The exit status."""
         words = f"{self.name} ended with status "
         find = lambda: next((line for line in self.output if line.startswith(words)), None)  # noqa: E731

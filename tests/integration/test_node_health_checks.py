@@ -50,7 +50,7 @@ def lab() -> Iterator[ClusterLab]:
     client.close()
 
 
-def until(ask: Callable[[], Seen], expected: Seen, *, deadline_s: float = 10.0) -> None:
+def until(ask: Callable[[], Seen], expected: Seen, *, deadline_s: float = 30.0) -> None:
     """Ask until it is so."""
     end_s = time.monotonic() + deadline_s
     while (seen := ask()) != expected:
