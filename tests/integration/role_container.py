@@ -145,8 +145,15 @@ def started(
     cap_add: Sequence[str] = ("NET_ADMIN", "KILL"),
     sysctls: Mapping[str, str] | None = None,
     security_opt: Sequence[str] = (),
+    outweighs: bool = False,
 ) -> Iterator[RoleContainer]:
-    """A container of the role with no more capabilities than these, started; removed at the end whatever happens."""
+    """A container of the role with no more capabilities than these, started; removed at the end whatever happens.
+
+    `outweighs`: it has the client's weight on the machine (compose/testbed.yaml), whatever else runs there.
+    """
+    weight: dict[str, Any] = {"cpu_shares": 8192} if outweighs else {}
+    if outweighs and client.info()["CgroupDriver"] == "cgroupfs":
+        weight["cgroup_parent"] = "/"
     container = client.containers.create(
         find_image(client, role),
         name=f"itb-test-{uuid.uuid4().hex[:12]}",
@@ -156,6 +163,7 @@ def started(
         sysctls=dict(sysctls or {}),
         security_opt=list(security_opt),
         labels={"ingress-testbed.test": "1"},
+        **weight,
     )
     try:
         container.put_archive("/", pack({"/etc/testbed/config.json": config, **(files or {})}))

@@ -63,8 +63,11 @@ def pair(engine) -> Iterator[tuple[RoleContainer, str]]:
             network=network,
             config=render_config(container="pods", processes=[nginx]),
             files={"/etc/testbed/nginx.conf": NGINX},
+            outweighs=True,
         ) as pods,
-        started(engine, "client", network=network, config=render_config(container="client"), sysctls=SYSCTLS) as client,
+        started(
+            engine, "client", network=network, config=render_config(container="client"), sysctls=SYSCTLS, outweighs=True
+        ) as client,
     ):
         pods.wait_event("booted")
         client.wait_event("booted")
