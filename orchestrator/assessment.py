@@ -42,7 +42,11 @@ def _measure(directory: RunDirectory, plan: Plan) -> tuple[Measurements, list[st
     connections = read_connections(directory.path / CONNECTIONS)
     measurements = measure(plan, history, _load_samples(directory.path), connections=connections, totals=totals)
     lost = history.select("output-lost", "logs-lost", "log-lines-dropped")
-    return measurements, [f"{event.event}: {dict(event.fields)}" for event in lost]
+    troubles = [f"{event.event}: {dict(event.fields)}" for event in lost]
+    balanced = {path.name for path in plan.paths if path.frontend is not None}
+    if not connections and any(item.ok for item in measurements.classes if item.path in balanced):
+        troubles.append(f"{CONNECTIONS}: tells of no connection, although requests went through the load balancer")
+    return measurements, troubles
 
 
 def write_reports(directory: RunDirectory, outcome: Outcome) -> tuple[Path, ...]:

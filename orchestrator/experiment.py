@@ -9,7 +9,7 @@ import string
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -115,6 +115,8 @@ class Host:
     images: Images
     require_features: Callable[[tuple[str, ...]], None]
     """Raises EnvironmentUnmetError when the engine's kernel lacks one of them."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of everything that a run is made with."""
 
 
 def run_trial(loaded: Loaded, host: Host, *, results: Path, trial: int, observer: Observer, keep: bool = False) -> RunDirectory:
@@ -168,7 +170,7 @@ def _started(
         directory.save_plan(draft)
         directory.save_json(SCENARIO, dump_request(loaded))
         directory.save_json(IMAGES, {str(role): tag for role, tag in host.images.tags.items()})
-        directory.save_json(VERSIONS, dict(host.images.packages))
+        directory.save_json(VERSIONS, dict(host.versions))
         lifetime_s = round(loaded.scenario.duration) + SETUP_ALLOWANCE_S
         run = Run(
             run_id=run_id,

@@ -36,16 +36,17 @@ def assess_series(directories: Sequence[RunDirectory], *, baseline: Path | None 
         summaries=summarise_trials(valid, seed=seed),
         differences=tuple(item for pair in combinations(paths, 2) for item in pair_paths(valid, *pair, seed=seed)),
         comparisons=comparisons,
+        baseline=None if baseline is None else str(baseline),
     )
 
 
 def exit_code_of(series: TrialSeries, trials: Sequence[int]) -> ExitCode:
-    """The worst trial's, or 3 for a regression and 2 where the comparison could not tell."""
+    """The worst trial's, or 3 for a regression and 2 where the comparison could not tell, or there was nothing to compare."""
     changes = {item.change for item in series.comparisons}
     found = max((ExitCode(code) for code in trials), default=ExitCode.PASS)
     if Change.REGRESSION in changes:
         return max(found, ExitCode.REGRESSION)
-    return max(found, ExitCode.INVALID) if Change.INCONCLUSIVE in changes else found
+    return max(found, ExitCode.INVALID) if series.is_incomparable or Change.INCONCLUSIVE in changes else found
 
 
 def save_series(series: TrialSeries, directory: Path) -> Path:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from orchestrator.cli.entry import RESULTS, OutputOption, ResultsOption, RunArgument, app, wants_json
+from orchestrator.cli.entry import RESULTS, OutputOption, ResultsOption, RunArgument, app, print_json, wants_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,14 +28,21 @@ def report(
     run: RunArgument = "latest",
     results: ResultsOption = RESULTS,
     quiet: Annotated[bool, typer.Option("--quiet", help="write the files and say nothing")] = False,
+    output: OutputOption = "text",
 ) -> None:
     """Write a run's reports again."""
     from orchestrator.assessment import assess, write_reports
+    from orchestrator.registry import REPORTS
     from orchestrator.store import find_run
 
-    directory = find_run(run, results)
-    for file in write_reports(directory, assess(directory)):
-        if not quiet:
+    as_json, directory = wants_json(output), find_run(run, results)
+    files = write_reports(directory, assess(directory))
+    if as_json:
+        print_json(
+            {"run": directory.run_id, "reports": {name: str(directory.path / item.file) for name, item in REPORTS.items()}}
+        )
+    elif not quiet:
+        for file in files:
             Console(highlight=False).print(str(file), soft_wrap=True)
 
 

@@ -1,13 +1,34 @@
 """`testbed chaos`: every fault of an experiment against every path, several times, in one report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from orchestrator.cli.entry import RESULTS, OutputOption, ResultsOption, SeedOption, app, wants_json
+from orchestrator.cli.entry import RESULTS, OutputOption, ResultsOption, SeedOption, app, print_json, wants_json
 from orchestrator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from orchestrator.chaos import ChaosRequest
+
+
+def _tell_matrix(request: "ChaosRequest", console: Console, *, as_json: bool) -> None:
+    """Every run that there would be: what it strikes, and when."""
+    runs: list[dict[str, object]] = []
+    for cell in request.cells:
+        timeline = request.load(cell).plan(trial=cell.trial).timeline
+        targets = tuple(dict.fromkeys(name for step in timeline for name in step.targets))
+        runs.append({"fault": cell.fault, "trial": cell.trial, "targets": targets, "at_s": timeline[0].at_s})
+        if not as_json:
+            told = f"{cell.fault}, trial {cell.trial}: {', '.join(targets) or '-'} at {timeline[0].at_s:g} s"
+            console.print(told, markup=False, soft_wrap=True)
+    load_s, needs = sum(cell.scenario.duration for cell in request.cells), request.kernel_features
+    if as_json:
+        print_json({"chaos": request.chaos.name, "runs": runs, "load_s": load_s, "kernel_features": list(needs)})
+        return
+    console.print(f"{len(request.cells)} runs with {load_s / 60:.0f} minutes of load in all", soft_wrap=True)
+    console.print(f"needs of the kernel: {', '.join(needs) or 'nothing more'}", soft_wrap=True)
 
 
 @app.command()
@@ -26,14 +47,7 @@ def chaos(
     request = load_chaos_request(experiment, seed=seed, trials=trials)
     console = Console(highlight=False, stderr=as_json)
     if dry_run:
-        for cell in request.cells:
-            timeline = request.load(cell).plan(trial=cell.trial).timeline
-            struck = ", ".join(dict.fromkeys(name for step in timeline for name in step.targets))
-            told = f"{cell.fault}, trial {cell.trial}: {struck or '-'} at {timeline[0].at_s:g} s"
-            console.print(told, markup=False, soft_wrap=True)
-        load_s = sum(cell.scenario.duration for cell in request.cells)
-        console.print(f"{len(request.cells)} runs with {load_s / 60:.0f} minutes of load in all", soft_wrap=True)
-        console.print(f"needs of the kernel: {', '.join(request.kernel_features) or 'nothing more'}", soft_wrap=True)
+        _tell_matrix(request, console, as_json=as_json)
         return ExitCode.PASS
     from orchestrator.cli.environment import prepare_host
     from orchestrator.cli.progress import RunDisplay

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
     from orchestrator.experiment import Host
+    from orchestrator.testbed.images import Images
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CACHE = REPOSITORY / ".cache"
@@ -43,7 +45,21 @@ def prepare_host(console: Console) -> Iterator["Host"]:
             compose=load_compose(COMPOSE),
             images=images,
             require_features=lambda names: require_features(client, images.tags[Role.NODE], names),
+            versions=_versions(client.version(), images),
         )
+
+
+def _versions(engine: Mapping[str, object], images: "Images") -> Mapping[str, str]:
+    """What a run is made with: ourselves, the engine and its kernel, the sender, and every Debian package of the images."""
+    from orchestrator.model.plan import Role
+
+    return {
+        "ingress-testbed": metadata.version("ingress-testbed"),
+        "docker-engine": str(engine["Version"]),
+        "kernel": str(engine["KernelVersion"]),
+        "locust": images.python_packages[Role.CLIENT]["locust"],
+        **images.packages,
+    }
 
 
 @contextmanager

@@ -79,7 +79,8 @@ def attribute_losses(
     - `established`: a kept-alive connection (second request or later) that led to the struck node, through the load balancer or
       behind a live node, and broke with it. Not where the load balancer chooses anew for each request (`settings.per_request`):
       there a request on a kept connection is as good as one of its own.
-    - `unexplained`: none of these; an answer where a refusal was due is one too.
+    - `unexplained`: none of these; an answer where a refusal was due is one too, and so is a request whose connection the load
+      balancer's log does not tell of: nobody knows which node it was given.
     """
     failed = samples.records
     direct = direct_of(path)
@@ -92,7 +93,16 @@ def attribute_losses(
     servers, per_request = _servers(connections, path), bool(path.settings.get("per_request"))
     counts: dict[str, int] = {}
     for record in failed:
-        cause = _cause(record, servers, step, start_mono_ns, detected_s, programmed_s, until_s, per_request)
+        cause = _cause(
+            record,
+            servers if path.frontend is not None else None,
+            step,
+            start_mono_ns,
+            detected_s,
+            programmed_s,
+            until_s,
+            per_request,
+        )
         counts[cause] = counts.get(cause, 0) + 1
     return counts
 
@@ -109,7 +119,7 @@ def _servers(connections: Iterable[Connection], path: PathPlan) -> Mapping[int, 
 
 def _cause(
     record: np.void,
-    servers: Mapping[int, list[tuple[int, int, str]]],
+    servers: Mapping[int, list[tuple[int, int, str]]] | None,
     step: StepPlan,
     start_mono_ns: int,
     detected_s: float | None,
@@ -117,11 +127,12 @@ def _cause(
     until_s: float,
     per_request: bool,
 ) -> str:
+    """`servers`: None where no load balancer is in the way."""
     slack_ns = round(SLACK_S * 1e9)
     begun, ended = int(record["sent_ns"]) or int(record["intended_ns"]), int(record["end_ns"])
     near = [
         (begin, end, server)
-        for begin, end, server in servers.get(int(record["local_port"]), ())
+        for begin, end, server in (servers or {}).get(int(record["local_port"]), ())
         if begin - slack_ns <= ended and end + slack_ns >= begun
     ]
     server = max(near)[2] if near else None
@@ -133,6 +144,8 @@ def _cause(
         return "established" if dead_end or server in step.targets else "unexplained"
     if server == NO_SERVER:
         return "no server"
+    if server is None and servers is not None:
+        return "unexplained"
     if server in step.targets:
         return "entry" if at_s <= (detected_s if detected_s is not None else until_s) + SLACK_S else "unexplained"
     return "endpoint" if at_s <= (programmed_s if programmed_s is not None else until_s) + SLACK_S else "unexplained"

@@ -42,7 +42,6 @@ def measure_rescale(
     during = own.where(mine & (at_s < end_of(measured, plan.load.duration_s)))
     before = own.where((at_s >= step.at_s - BEFORE_S) & (at_s < step.at_s))
     lost = during.where(~met(during, path.expect))
-    latency_before, latency_during = measure_latency(before), measure_latency(during)
     return Rescale(
         step=step.step,
         direction=_direction(plan, step),
@@ -53,8 +52,8 @@ def measure_rescale(
         done_s=measured.done_s,
         lost=len(lost),
         outcomes=count_outcomes(lost),
-        p99_before_ms=None if latency_before is None else latency_before.p99_ms,
-        p99_during_ms=None if latency_during is None else latency_during.p99_ms,
+        latency_before=measure_latency(before),
+        latency_during=measure_latency(during),
     )
 
 

@@ -42,6 +42,8 @@ def find_stages(
         found.append(Stage(name="first success", at_s=spans.first_recovery_s, source="samples"))
     if spans.sustained_s is not None:
         found.append(Stage(name="sustained", at_s=spans.sustained_s, source="samples"))
+        if spans.last_loss_s is not None and spans.last_loss_s > spans.sustained_s:
+            found.append(Stage(name="last loss", at_s=spans.last_loss_s, source="samples"))
     return tuple(sorted(found, key=lambda stage: stage.at_s))
 
 

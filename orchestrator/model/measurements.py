@@ -128,8 +128,8 @@ class Rescale:
     done_s: float | None
     lost: int
     outcomes: Mapping[str, int]
-    p99_before_ms: float | None
-    p99_during_ms: float | None
+    latency_before: Latency | None
+    latency_during: Latency | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

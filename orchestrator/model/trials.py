@@ -81,4 +81,11 @@ class TrialSeries:
     summaries: tuple[TrialSummary, ...]
     differences: tuple[PairedDifference, ...]
     comparisons: tuple[Comparison, ...]
-    """With the baseline's; empty without one."""
+    """With the baseline's; empty without one, and where it has no path and class in common with these."""
+    baseline: str | None = None
+    """The trials.json that they were compared with."""
+
+    @property
+    def is_incomparable(self) -> bool:
+        """There is a baseline, and nothing that could be held against it."""
+        return self.baseline is not None and not self.comparisons

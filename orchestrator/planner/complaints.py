@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.errors import Problem, ScenarioError
-from orchestrator.scenario.loading import describe_problems, key_path
+from orchestrator.scenario.wording import describe_problems, key_path
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -30,7 +30,7 @@ class Complaints:
             yield
         except ValueError as error:
             key, separator, rest = str(error).partition(": ")
-            below = separator and key.replace("_", "").isalnum()
+            below = separator and key.replace("_", "").replace(".", "").isalnum()
             path = (*location, key) if below else location
             self._problems.append(Problem(key=key_path(path), message=rest if below else str(error)))
 

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orchestrator.contracts import IngressFacts, IngressRuleFacts
 from orchestrator.errors import ScenarioError
 from orchestrator.model.plan import TlsSecretPlan
-from orchestrator.scenario.loading import Manifest, describe_problems
+from orchestrator.scenario.loading import Manifest
+from orchestrator.scenario.wording import describe_problems
 
 
 class _Part(BaseModel):

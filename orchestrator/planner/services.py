@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orchestrator.contracts import ServiceFacts, ServicePortFacts
 from orchestrator.errors import Problem, ScenarioError
 from orchestrator.planner.external_ips import PoolFullError, assign_external_ips
-from orchestrator.scenario.loading import Manifest, describe_problems
+from orchestrator.scenario.loading import Manifest
+from orchestrator.scenario.wording import describe_problems
 
 NODE_PORTS = (30000, 32767)  # kube-apiserver --service-node-port-range, default
 

@@ -1,13 +1,14 @@
 """Which containers a strike hits: names as they stand, or a choice among the nodes of that instant by the seed. Pure."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue, ValidationError
 
 from orchestrator.model.plan import PathPlan
 from orchestrator.planner.chance import Chance
 from orchestrator.scenario.entries import TargetSelector
+from orchestrator.scenario.wording import describe_problems
 
 _WORDS = ("any", "next-hop", "not next-hop")
 
@@ -36,12 +37,11 @@ def choose_targets(value: JsonValue, candidates: Candidates, source: Chance) -> 
     try:
         selector = TargetSelector.model_validate(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        allowed = ", ".join(TargetSelector.model_fields)
-        words = first["msg"].removeprefix("Value error, ")
-        told = f"{key}: {words[:1].lower()}{words[1:]}" if key else words
-        raise ValueError(f"target: {told}; allowed: a node, a list, or a choice by {allowed}") from None
+        problem = describe_problems(error, TargetSelector)[0]
+        if not problem.key:
+            allowed = f"a node, a list, or a choice by {', '.join(TargetSelector.model_fields)}"
+            problem = replace(problem, allowed=problem.allowed if isinstance(raw, dict) else allowed)
+        raise ValueError(f"target{'.' * bool(problem.key)}{problem}" if problem.key else f"target: {problem}") from None
     matching = [name for name in candidates.nodes if _matches(name, selector, candidates)]
     size = selector.size_of(len(matching))
     if not 0 < size <= len(matching):

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.contracts import HostPortFacts, WorkloadFacts
 from orchestrator.errors import ScenarioError
-from orchestrator.scenario.loading import Manifest, describe_problems
+from orchestrator.scenario.loading import Manifest
+from orchestrator.scenario.wording import describe_problems
 
 HOSTNAME = "kubernetes.io/hostname"
 

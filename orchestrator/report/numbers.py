@@ -51,12 +51,16 @@ def format_ms(value_ms: float | None) -> str:
     return f"{value_ms:.1f} ms" if value_ms >= 10 else f"{value_ms:.2f} ms"
 
 
-def format_p99(latency: Latency | None) -> str:
+_BEYOND = {"p50": 0.5, "p90": 0.1, "p99": 0.01, "p999": 0.001, "max": 0.0}
+"""Share of the requests that took longer than the percentile."""
+
+
+def format_percentile(latency: Latency | None, name: str = "p99") -> str:
     """`≥` where time-outs reach the percentile: they count with the time that was waited, and may have taken for ever."""
     if latency is None or not latency.count:
         return NOTHING
-    censored = latency.censored > 0.01 * latency.count
-    return ("≥ " if censored else "") + format_ms(latency.p99_ms)
+    value_ms: float = getattr(latency, f"{name}_ms")
+    return ("≥ " if latency.censored > _BEYOND[name] * latency.count else "") + format_ms(value_ms)
 
 
 def format_count(number: int) -> str:
@@ -66,6 +70,11 @@ def format_count(number: int) -> str:
 def format_bound(outage: Outage) -> str:
     """Until when the plan's settings let a loss happen."""
     return NOTHING if outage.bound_s is None else f"{outage.bound_s:.3g} s"
+
+
+def format_last_loss(outage: Outage) -> str:
+    """From the effective instant; later than the convergence where single requests failed after it."""
+    return NOTHING if outage.last_loss_s is None else f"{outage.last_loss_s - outage.effective_s:.3f} s"
 
 
 def format_convergence(outage: Outage) -> str:

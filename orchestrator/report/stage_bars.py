@@ -81,7 +81,8 @@ def _shown_s(outage: Outage) -> float:
     if not outage.converged:
         return outage.window_end_s - outage.effective_s
     last_s = max((stage.at_s - outage.effective_s for stage in outage.stages), default=0.0)
-    return 1.04 * max(last_s, outage.convergence_s or 0.0)
+    last_loss_s = 0.0 if outage.last_loss_s is None else outage.last_loss_s - outage.effective_s
+    return 1.04 * max(last_s, last_loss_s, outage.convergence_s or 0.0)
 
 
 def _bar(outage: Outage, x: Scale, length_s: float) -> StageBar:
@@ -110,16 +111,20 @@ def _bar(outage: Outage, x: Scale, length_s: float) -> StageBar:
 
 
 def _segments(outage: Outage, stages: list[Stage], x: Scale, length_s: float) -> list[Segment]:
-    """Between what the samples say: before the first loss, until the first success, until it is sustained, after."""
+    """Between what the samples say: until the first loss, the first success, the sustained instant, the last loss."""
     sustained_s = outage.effective_s + outage.convergence_s if outage.converged and outage.convergence_s is not None else None
     end_s = outage.effective_s + length_s
     first_loss_s = end_s if outage.first_loss_s is None else outage.first_loss_s
     recovery_s = sustained_s if outage.first_recovery_s is None else outage.first_recovery_s
+    settled_s = sustained_s
+    if sustained_s is not None and outage.last_loss_s is not None:
+        settled_s = max(sustained_s, outage.last_loss_s)
     edges = [
         ("good", outage.effective_s, first_loss_s, "no loss yet"),
         ("down", first_loss_s, recovery_s, "every request fails"),
         ("brownout", recovery_s, sustained_s, "some requests fail"),
-        ("good", sustained_s, end_s, "every request is answered again"),
+        ("brownout", sustained_s, settled_s, "held for the validation time, then single requests fail"),
+        ("good", settled_s, end_s, "every request is answered again"),
     ]
     found = []
     for state, begin_s, until_s, meaning in edges:

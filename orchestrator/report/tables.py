@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from orchestrator.model.measurements import ClassMeasurement, Explanation, Outage
 from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdict
 from orchestrator.model.plan import Expectation, Plan
-from orchestrator.report.numbers import NOTHING, format_bound, format_convergence, format_count, format_p99, format_ratio
+from orchestrator.report.numbers import NOTHING, format_bound, format_convergence, format_count, format_percentile, format_ratio
 
 VERDICT_MEANINGS = {
     Verdict.PASS: "every objective was met",
@@ -91,9 +91,9 @@ def _class_row(outcome: Outcome, item: ClassMeasurement, *, is_refused: bool) ->
         sent=format_count(item.sent),
         failed=format_count(item.sent - item.ok),
         outage=worst_convergence(outages),
-        p99_before=format_p99(item.latency_before),
-        p99_during=format_p99(item.latency_during),
-        p99_after=format_p99(item.latency_after),
+        p99_before=format_percentile(item.latency_before),
+        p99_during=format_percentile(item.latency_during),
+        p99_after=format_percentile(item.latency_after),
         is_whole=item.sent == item.ok,
     )
 

@@ -35,6 +35,8 @@ def render_trials(series: TrialSeries, *, minimum_trials: int) -> "RenderableTyp
         parts.append(Text(note, style="yellow"))
     if series.comparisons:
         parts.append(_comparisons(series))
+    if series.is_incomparable:
+        parts.append(Text("inconclusive: the baseline has no path and class in common with these trials", style="yellow"))
     return Group(*parts)
 
 

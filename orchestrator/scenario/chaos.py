@@ -6,9 +6,10 @@ from pydantic import Field, StrictInt, ValidationError
 
 from orchestrator.errors import Problem, ScenarioError
 from orchestrator.scenario.entries import Member
-from orchestrator.scenario.loading import describe_problems, read_yaml
+from orchestrator.scenario.loading import read_yaml
 from orchestrator.scenario.quantities import DurationS, PositiveDurationS
 from orchestrator.scenario.schema import Name, Strict
+from orchestrator.scenario.wording import describe_problems
 
 
 class Chaos(Strict):

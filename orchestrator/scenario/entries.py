@@ -46,7 +46,7 @@ class TargetSelector(BaseModel):
     of: Literal["any", "next-hop", "not next-hop"] = "any"
     labels: dict[str, str] = Field(default={}, description="labels that the node must have (cluster.node_labels)")
     count: StrictInt | None = Field(default=None, ge=1)
-    ratio: Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$")] | None = Field(
+    ratio: Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$", examples=["50%"])] | None = Field(
         default=None, description="share of the nodes that match, rounded up: `50%`"
     )
 

@@ -1,18 +1,16 @@
 """Reads a scenario and its manifests. Every mistake in them becomes one ScenarioError that names file, key, found and allowed."""
 
-import difflib
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from orchestrator.errors import Problem, ScenarioError, UsageError
 from orchestrator.scenario.schema import Scenario
+from orchestrator.scenario.wording import describe_problems
 
 if TYPE_CHECKING:
     from yaml import SafeLoader as _SafeLoader
@@ -25,10 +23,6 @@ MOST_VALUES = 100_000
 """Far more than any scenario or manifest has; a few lines of aliases can stand for millions."""
 
 MOST_LEVELS = 100
-
-_REPR = reprlib.Repr()
-_REPR.maxlevel = _REPR.maxdict = _REPR.maxlist = 12
-_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 160
 
 
 class _Loader(_SafeLoader):
@@ -105,59 +99,6 @@ def _count_values(value: object, limit: int) -> int:
             break
         count += _count_values(child, limit - count)
     return count
-
-
-def key_path(location: tuple[int | str, ...]) -> str:
-    """`("timeline", 0, "at")` as `timeline[0].at`."""
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    return path
-
-
-def describe_problems(error: ValidationError, model: type[BaseModel], prefix: tuple[int | str, ...] = ()) -> tuple[Problem, ...]:
-    """Our words for pydantic's errors: the path of the key, what was found, what is allowed."""
-    return tuple(_describe(details, model, prefix) for details in error.errors(include_url=False))
-
-
-def _describe(details: ErrorDetails, model: type[BaseModel], prefix: tuple[int | str, ...]) -> Problem:
-    location = tuple(part for part in details["loc"] if part not in ("Timings", "literal['kubernetes','fast']"))
-    key = key_path((*prefix, *location))
-    if details["type"] == "extra_forbidden":
-        allowed = _keys_at(model, location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        return Problem(key=key, message=f"unknown key{hint}", allowed=", ".join(sorted(allowed)))
-    message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "missing":
-        return Problem(key=key, message="is required")
-    return Problem(key=key, message=message[:1].lower() + message[1:], found=_shorten(details["input"]))
-
-
-def _shorten(value: object) -> str:
-    text = _REPR.repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that a model allows at a location: its fields' aliases, following nested models."""
-    current: type[BaseModel] = model
-    for part in location:
-        field = next((f for n, f in current.model_fields.items() if part in (n, f.alias)), None)
-        nested = _model_in(field.annotation) if field else None
-        if nested is None:
-            break
-        current = nested
-    return [field.alias or name for name, field in current.model_fields.items()]
-
-
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if (found := _model_in(argument)) is not None:
-            return found
-    return None
 
 
 def load_scenario(file: Path, overrides: Mapping[str, object] | None = None) -> Scenario:

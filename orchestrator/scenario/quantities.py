@@ -43,18 +43,25 @@ def format_duration(seconds: float) -> str:
     return f"{seconds * 1000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
 
 
+def write_like(value: object, example: str | None) -> str:
+    """A decoded number as a user writes it, in the form of an example of it."""
+    if example is None or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:g}/s" if example.endswith("/s") else f"{value * 100:g}%" if example.endswith("%") else format_duration(value)
+
+
 DurationS = Annotated[
     float,
     BeforeValidator(parse_duration_s, json_schema_input_type=str),
     PlainSerializer(format_duration, when_used="json"),
-    Field(ge=0),
+    Field(ge=0, examples=["500ms", "10s", "1m30s"]),
 ]
 PositiveDurationS = Annotated[DurationS, Field(gt=0)]
 RateRps = Annotated[
     float,
     BeforeValidator(parse_rate_rps, json_schema_input_type=str),
     PlainSerializer(lambda v: f"{v:g}/s", when_used="json"),
-    Field(gt=0),
+    Field(gt=0, examples=["200/s", "30/m"]),
 ]
 Ratio = Annotated[
     float,

@@ -99,7 +99,7 @@ class StopCondition(Strict):
 
     path: str = Field(description="a path, or `control` for the control probe")
     failed: StrictInt | None = Field(default=None, ge=1, description="so many failed requests of one connection class")
-    error_budget: Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$")] | None = Field(
+    error_budget: Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$", examples=["100%"])] | None = Field(
         default=None, description="this share of what the path's availability objective lets fail over the whole load"
     )
 

@@ -9,7 +9,10 @@ pytestmark = pytest.mark.e2e
 def test_static_route_loses_everything_while_its_next_hop_is_dead_and_nodeport_does_not(testbed: Testbed, left_of: Left) -> None:
     finished = testbed.run("kill.yaml")
     outcome = finished.outcome
-    assert outcome["verdict"] in ("pass", "invalid"), finished.output
+    # A machine that runs other tests beside this one may send late; nothing else may be wrong with the measurement.
+    broken = {check["name"] for check in outcome["validity"] if not check["valid"]}
+    assert broken <= {"sender lateness", "control probe"}, finished.output
+    assert outcome["verdict"] == ("invalid" if broken else "pass"), finished.output
     step = outcome["measurements"]["steps"][0]
     assert abs(step["deviation_ms"]) < 100
     assert "down" in step["evidence"]

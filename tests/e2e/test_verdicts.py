@@ -62,6 +62,7 @@ def test_old_run_is_judged_and_reported_again_without_an_engine(testbed: Testbed
     judged = testbed("judge", str(first.directory), "-o", "json", **nowhere)
     assert judged.status == 0, judged.output
     assert json.loads(judged.output) == before
-    reported = testbed("report", str(first.directory), **nowhere)
+    reported = testbed("report", str(first.directory), "-o", "json", **nowhere)
     assert reported.status == 0, reported.output
+    assert json.loads(reported.output)["reports"]["html"] == str(first.directory / "report.html")
     assert (first.directory / "report.html").stat().st_size > 0

@@ -143,16 +143,28 @@ def test_a_trigger_stands_in_the_plan_with_its_earliest_instant(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        ("{fault: node-kill, target: node-1}", "timeline[0]: needs an instant; allowed: `at: 10s`, or `after:"),
-        ("{at: 1s}", "timeline[0]: needs one kind; allowed: one of `fault: <kind>`, `together: [...]`, `scale:"),
+        (
+            "{fault: node-kill, target: node-1}",
+            "timeline[0]: needs an instant; found {'fault': 'node-kill', 'target': 'node-1'}; allowed: `at: 10s`, or `after:",
+        ),
+        (
+            "{at: 1s}",
+            "timeline[0]: needs one kind; found {'at': '1s'}; allowed: one of `fault: <kind>`, `together: [...]`, `scale:",
+        ),
         ("{at: 1s, every: 2s, fault: no-op, target: node-1}", "timeline[0]: repeats only with both `every` and `times`"),
         ("{at: 1s, every: 2s, times: 2, scale: {nodes: 6}}", "timeline[0]: repeats a rescale"),
         ("{after: {event: node-ready}, every: 2s, times: 2, fault: no-op, target: node-1}", "timeline[0]: repeats upon an event"),
-        ("{after: {event: moonrise}, fault: no-op, target: node-1}", "timeline[0].after.event: input should be 'bfd-down'"),
-        ("{at: 1s, together: [{fault: no-op, target: node-1}]}", "timeline[0].together: tuple should have at least 2 items"),
+        (
+            "{after: {event: moonrise}, fault: no-op, target: node-1}",
+            "timeline[0].after.event: is not known; found 'moonrise'; allowed: bfd-down, ",
+        ),
+        (
+            "{at: 1s, together: [{fault: no-op, target: node-1}]}",
+            "timeline[0].together: has too few; found [{'fault': 'no-op', 'target': 'node-1'}]; allowed: a list of at least 2",
+        ),
         (
             "{at: 1s, target: node-1, together: [{fault: no-op, target: node-1}, {fault: no-op, target: node-2}]}",
-            "timeline[0]: has target beside `together`; allowed: in its members",
+            "timeline[0]: has target beside `together`; found ",
         ),
         (
             "{at: 1s, for: 1s, together: [{fault: no-op, target: node-1}, {fault: link-down, target: node-1}]}",
@@ -171,7 +183,7 @@ def test_a_trigger_stands_in_the_plan_with_its_earliest_instant(tmp_path: Path) 
         ("{at: 1s, fault: no-op, target: {count: 1, ratio: 5%}}", "timeline[0].target: names both count and ratio"),
         (
             "{at: 1s, fault: no-op, target: {colour: red}}",
-            "timeline[0].target: colour: extra inputs are not permitted; allowed: a node",
+            "timeline[0].target.colour: unknown key; allowed: count, labels, of, ratio",
         ),
         ("{at: 1s, fault: no-op, target: [node-1, node-1]}", "timeline[0].target: names a node twice"),
         ("{at: 1s, fault: no-op, target: []}", "timeline[0].target: a list holds names"),
@@ -242,8 +254,8 @@ def test_the_control_probe_can_stop_the_run(tmp_path: Path) -> None:
         ("{path: nodprt, failed: 1}", "stop_when[0].path: no such path; found 'nodprt'; allowed: control, nodeport"),
         ("{path: service-port-on-node, failed: 1}", "stop_when[0].path: service-port-on-node is a negative control"),
         ('{path: control, error_budget: "9%"}', "stop_when[0].error_budget: control has no availability objective"),
-        ("{path: nodeport}", "stop_when[0]: needs one limit; allowed: either"),
-        ("{path: nodeport, failed: 0}", "stop_when[0].failed: input should be greater than or equal to 1"),
+        ("{path: nodeport}", "stop_when[0]: needs one limit; found {'path': 'nodeport'}; allowed: either"),
+        ("{path: nodeport, failed: 0}", "stop_when[0].failed: is too small; found 0; allowed: a whole number, 1 or more"),
     ],
 )
 def test_a_stop_condition_that_cannot_be_is_refused(tmp_path: Path, condition: str, expected: str) -> None:

@@ -70,6 +70,16 @@ def test_too_few_trials_are_inconclusive(tmp_path: Path) -> None:
     assert exit_code_of(series, [0, 0]) is ExitCode.INVALID
 
 
+def test_a_baseline_with_nothing_in_common_tells_nothing_and_does_not_pass(tmp_path: Path) -> None:
+    before = save_series(assess_series(trials(tmp_path, "a", *range(980, 992))), tmp_path / "node-kill")
+    other = replace(assess_series(trials(tmp_path, "b", 990), baseline=before), comparisons=())
+    assert exit_code_of(other, [0]) is ExitCode.INVALID
+    console = Console(width=140)
+    with console.capture() as shown:
+        console.print(render_trials(other, minimum_trials=MINIMUM_TRIALS))
+    assert "inconclusive: the baseline has no path and class in common" in shown.get()
+
+
 def test_the_worst_trial_decides_without_a_baseline(tmp_path: Path) -> None:
     series = assess_series(trials(tmp_path, "a", 990, 991))
     assert exit_code_of(series, [0, 1]) is ExitCode.SLO_FAILED

@@ -73,8 +73,8 @@ def rescale(direction: str = "up", *, drained: bool = False, lost: int = 0, done
         done_s=done_s,
         lost=lost,
         outcomes={},
-        p99_before_ms=None,
-        p99_during_ms=None,
+        latency_before=None,
+        latency_during=None,
     )
 
 

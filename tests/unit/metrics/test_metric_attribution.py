@@ -113,7 +113,12 @@ def test_client_port_that_comes_round_again_is_told_apart_by_time() -> None:
 
 def test_other_ports_and_backends_say_nothing_of_a_request() -> None:
     log = (connection(11.0, 12.0, NO_SERVER, port=40001), connection(11.0, 12.0, NO_SERVER, backend="ingress"))
-    assert causes(lost(11.0), log=log) == {"endpoint": 1}
+    assert causes(lost(11.0), log=log) == {"unexplained": 1}
+
+
+def test_request_that_the_log_does_not_tell_of_is_explained_by_nothing() -> None:
+    log = (connection(11.0, 12.0, "node-2", port=40001),)
+    assert causes(lost(11.0), lost(11.0, port=40001), log=log) == {"unexplained": 1, "endpoint": 1}
 
 
 def test_answer_where_a_refusal_was_due_is_a_loss_that_no_fault_explains() -> None:

@@ -48,9 +48,11 @@ def test_rescale_that_never_ended_owns_losses_to_the_end_of_the_load() -> None:
 
 def test_latency_is_compared_with_the_time_just_before() -> None:
     found = rescale(Request(at_s=20.0, took_ms=900.0), Request(at_s=34.0, took_ms=5.0), Request(at_s=36.0, took_ms=50.0))
-    assert found.p99_before_ms == pytest.approx(5.0, rel=0.001)
-    assert found.p99_during_ms == pytest.approx(50.0, rel=0.001)
-    assert rescale().p99_before_ms is None
+    assert found.latency_before is not None
+    assert found.latency_during is not None
+    assert found.latency_before.p99_ms == pytest.approx(5.0, rel=0.001)
+    assert found.latency_during.p99_ms == pytest.approx(50.0, rel=0.001)
+    assert rescale().latency_before is None
 
 
 def test_time_to_serve_counts_from_the_steps_instant() -> None:

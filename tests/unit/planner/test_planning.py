@@ -210,8 +210,16 @@ def test_every_problem_of_a_stage_is_told_at_once(tmp_path: Path) -> None:
         ("cluster.pod_network", "224.0.0.0/16", "cluster.pod_network: is not for hosts of a network"),
         ("cluster.client_pool", "192.0.2.0/24", "cluster.client_pool: is not private to this machine; found 192.0.2.0/24"),
         ("cluster.node_pool", "8.8.0.0/16", "cluster.node_pool: is not private to this machine; found 8.8.0.0/16"),
-        ("paths.nodeport.haproxy.inter", "100us", "paths.nodeport.haproxy.inter: input should be greater than or equal to 0.001"),
-        ("paths.nodeport.haproxy.fall", 10**12, "paths.nodeport.haproxy.fall: input should be less than or equal to 1000"),
+        (
+            "paths.nodeport.haproxy.inter",
+            "100us",
+            "paths.nodeport.haproxy.inter: is too small; found 100us; allowed: 1ms or more",
+        ),
+        (
+            "paths.nodeport.haproxy.fall",
+            10**12,
+            "paths.nodeport.haproxy.fall: is too large; found 1000000000000; allowed: a whole number from 1 to 1000",
+        ),
     ],
 )
 def test_values_that_no_testbed_can_have_are_refused(key: str, value: object, message: str) -> None:

@@ -351,6 +351,6 @@ def _rescale(step: str, path: str, name: str) -> Rescale:
         done_s=70.9 if down else 53.4,
         lost=lost,
         outcomes={"reset": lost} if lost else {},
-        p99_before_ms=None if path == "service-port" else 2.3,
-        p99_during_ms=None if path == "service-port" else 2.9,
+        latency_before=None if path == "service-port" else _latency(1000, 0, 2.3),
+        latency_during=None if path == "service-port" else _latency(700, 9, 1000.0),
     )

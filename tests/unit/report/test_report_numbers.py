@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.model.measurements import Latency
-from orchestrator.report.numbers import format_convergence, format_duration, format_ms, format_p99, format_ratio
+from orchestrator.report.numbers import format_convergence, format_duration, format_ms, format_percentile, format_ratio
 from orchestrator.report.tables import worst_convergence
 from tests.unit.report.sample_outcome import failing_outcome
 
@@ -39,8 +39,10 @@ def test_latency_has_three_figures() -> None:
 
 def test_percentile_that_time_outs_reach_is_a_lower_bound() -> None:
     latency = Latency(count=100, censored=2, p50_ms=1, p90_ms=2, p99_ms=1000, p999_ms=1000, max_ms=1000)
-    assert format_p99(latency) == "≥ 1,000 ms"
-    assert format_p99(replace(latency, censored=1)) == "1,000 ms"
+    assert format_percentile(latency) == "≥ 1,000 ms"
+    assert format_percentile(replace(latency, censored=1)) == "1,000 ms"
+    assert (format_percentile(latency, "p90"), format_percentile(latency, "p999")) == ("2.00 ms", "≥ 1,000 ms")
+    assert format_percentile(replace(latency, censored=0), "max") == "1,000 ms"
 
 
 def test_path_that_did_not_converge_has_no_time() -> None:

@@ -44,35 +44,41 @@ def test_durations_and_rates_are_read_with_their_units(tmp_path: Path) -> None:
     [
         ("lod: {}\n", "lod: unknown key (did you mean 'load'?); allowed: cluster, convergence_validation, duration"),
         ("cluster: {node: 3}\n", "cluster.node: unknown key (did you mean 'nodes'?); allowed: client_pool, kube_proxy"),
-        ("cluster: {nodes: three}\n", "cluster.nodes: input should be a valid integer"),
-        ("cluster: {nodes: 0}\n", "cluster.nodes: input should be greater than or equal to 1; found 0"),
+        ("cluster: {nodes: three}\n", "cluster.nodes: has the wrong type; found 'three'; allowed: a whole number, 1 or more"),
+        ("cluster: {nodes: 0}\n", "cluster.nodes: is too small; found 0; allowed: a whole number, 1 or more"),
         ("cluster: {timings: {profil: fast}}\n", "cluster.timings.profil: unknown key (did you mean 'profile'?)"),
-        ("load: {rate: 200}\n", "load.rate: is not a rate; allowed: requests per unit of time, such as 200/s, 30/m; found 200"),
+        ("load: {rate: 200}\n", "load.rate: is not a rate; found 200; allowed: requests per unit of time, such as 200/s, 30/m"),
         (
             "load: {timeout: 1}\n",
-            "load.timeout: is not a duration; allowed: a number with a unit, such as 500ms, 10s, 1m30s; found 1",
+            "load.timeout: is not a duration; found 1; allowed: a number with a unit, such as 500ms, 10s, 1m30s",
         ),
-        ("load: {classes: [new, new]}\n", "load: names a connection class twice; allowed: each once"),
+        (
+            "load: {classes: [new, new]}\n",
+            "load: names a connection class twice; found {'classes': ['new', 'new']}; allowed: each once",
+        ),
         (
             "timeline: [{at: 3s}]\n",
-            "timeline[0]: needs one kind; allowed: one of `fault: <kind>`, `together: [...]`, `scale: {nodes, pods}`",
+            "timeline[0]: needs one kind; found {'at': '3s'}; allowed: one of `fault: <kind>`, `together: [...]`, `scale: {nodes, pods}`",
         ),
         (
             "timeline: [{fault: node-kill}]\n",
-            "timeline[0]: needs an instant; allowed: `at: 10s`, or `after: {event: node-not-ready}`",
+            "timeline[0]: needs an instant; found {'fault': 'node-kill'}; allowed: `at: 10s`, or `after: {event: node-not-ready}`",
         ),
-        ("seed: -1\n", "seed: input should be greater than or equal to 0; found -1"),
+        ("seed: -1\n", "seed: is too small; found -1; allowed: a whole number, 0 or more"),
         ("name: again\n", "line 6, column 1: not valid YAML: the key 'name' stands twice in one mapping"),
         ("load: [\n", "not valid YAML"),
         ("seed: 2001-99-99\n", "not valid YAML: month must be in 1..12"),
         (f"seed: {'9' * 5000}\n", "not valid YAML: Exceeds the limit"),
-        ('cluster: {nodes: "3"}\n', "cluster.nodes: input should be a valid integer; found '3'"),
-        ("cluster: {nodes: true}\n", "cluster.nodes: input should be a valid integer; found True"),
+        ('cluster: {nodes: "3"}\n', "cluster.nodes: has the wrong type; found '3'"),
+        ("cluster: {nodes: true}\n", "cluster.nodes: has the wrong type; found True"),
         (
             'cluster: {kube_proxy: {masquerade_all: "yes"}}\n',
-            "cluster.kube_proxy.masquerade_all: input should be a valid boolean",
+            "cluster.kube_proxy.masquerade_all: has the wrong type; found 'yes'; allowed: true or false",
         ),
-        ("cluster: {pod_network: 167772160}\n", "cluster.pod_network: is not a network; allowed: text such as 10.0.0.0/16"),
+        (
+            "cluster: {pod_network: 167772160}\n",
+            "cluster.pod_network: is not a network; found 167772160; allowed: text such as 10.0.0.0/16",
+        ),
     ],
 )
 def test_mistake_is_named_with_its_key_and_what_is_allowed(tmp_path: Path, change: str, expected: str) -> None:
@@ -112,7 +118,7 @@ def test_override_below_a_value_is_refused(tmp_path: Path) -> None:
 
 
 def test_override_is_checked_like_the_file(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match=r"cluster\.nodes: input should be a valid integer"):
+    with pytest.raises(ScenarioError, match=r"cluster\.nodes: has the wrong type; found 'many'"):
         load_scenario(write(tmp_path, GOOD), {"cluster.nodes": "many"})
 
 
