@@ -51,8 +51,11 @@ INSTANTS = {
     "delay": {"delay_s": 0.01},
     "link-down": {},
     "process-pause": {"process": "echo"},
+    "process-kill": {"process": "echo"},
+    "pause": {},
+    "cpu-squeeze": {"share_ratio": 0.5},
 }
-REPEATS = 34
+REPEATS = 23
 """Of each fault: 200 strikes together."""
 
 
@@ -117,10 +120,12 @@ def round_trips_ms(lab: Lab) -> list[float]:
 def test_instants() -> None:
     """Each beside a bare sleep until the same instant: how late that wakes is the machine's share."""
     strikes: list[Strike] = []
+    known_medians_ms: dict[str, float] = {}
     client = docker.from_env()
     for fault, parameters in INSTANTS.items():
         with fault_lab(client, ground=["frames", "rate", "delay"]) as lab:
             found = [strike_beside_sleep(lab, fault, parameters) for _ in range(REPEATS)]
+        known_medians_ms[fault] = statistics.median(item.known_within_ms for item in found)
         late_ms, known_ms = [item.late_ms for item in found], [item.known_within_ms for item in found]
         tell(
             f"{fault}: {statistics.median(late_ms):.2f} ms from its instant in the median, {max(late_ms):.2f} ms at most; "
@@ -138,7 +143,8 @@ def test_instants() -> None:
         pytest.skip(f"INVALID: a bare sleep's p99 is {bare[rank]:.1f} ms on this machine now")
     assert statistics.median(late) <= MEDIAN_MS
     assert late[rank] <= P99_MS
-    assert statistics.median(known) <= KNOWN_WITHIN_MS
+    assert {fault: ms for fault, ms in known_medians_ms.items() if ms > KNOWN_WITHIN_MS} == {}
+    assert known[math.ceil(0.95 * len(known)) - 1] <= KNOWN_WITHIN_MS
 
 
 @dataclass(frozen=True, slots=True)

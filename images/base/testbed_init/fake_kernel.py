@@ -23,6 +23,7 @@ class FakeKernel:
     now_ns: int = 0
     interfaces: dict[str, bool] = field(default_factory=lambda: {"cbr0": True, "eth0": True})
     outward: tuple[str, ...] = ("eth0",)
+    link_groups: dict[str, int] = field(default_factory=dict)
     routes: dict[str, str] = field(default_factory=lambda: {"default": "eth0"})
     processes: dict[int, str] = field(default_factory=lambda: {7: "S", 8: "S"})
     parents: dict[int, int] = field(default_factory=dict)
@@ -74,6 +75,17 @@ class FakeKernel:
     def link_states(self, names: Sequence[str]) -> dict[str, str]:
         """`up` or `down` of each."""
         return {name: "up" if self.interfaces[name] else "down" for name in names}
+
+    def switch_groups(self, names: Sequence[str], bit: int, *, on: bool) -> None:
+        """Bits in memory."""
+        for name in names:
+            if name not in self.interfaces:
+                raise KernelError(f"interface {name}: cannot set its group: No such device")
+            self.link_groups[name] = self.link_groups.get(name, 0) | bit if on else self.link_groups.get(name, 0) & ~bit
+
+    def groups(self, names: Sequence[str]) -> dict[str, int]:
+        """Group of each, 0 unless set."""
+        return {name: self.link_groups.get(name, 0) for name in names}
 
     def save_routes(self) -> bytes:
         """The routes as JSON."""

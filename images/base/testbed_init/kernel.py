@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Sequence
@@ -14,16 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from testbed_init.links import are_up, read_group, set_group, set_up
 from testbed_init.packet_filter import PacketFilter
 from testbed_init.processes import Supervisor
 from testbed_init.tools import Helper, KernelError, StartedHelper, StartedTool, Tool, run_tool
 
-IFF_UP = 0x1
-SIOCGIFFLAGS = 0x8913
-SIOCSIFFLAGS = 0x8914
 CAP_NET_ADMIN = 12
-IFREQ_SIZE_BYTES = 40
-"""`struct ifreq` on 64-bit (netdevice(7)): 16 bytes of name, then a union of which the flags are the first 2 bytes."""
 
 RESOLVE_NS = 100_000_000
 """A neighbour on a bridge answers within a millisecond; one that has not by then is not there."""
@@ -54,6 +48,12 @@ class Kernel(Protocol):
 
     def link_states(self, names: Sequence[str]) -> dict[str, str]:
         """`up` or `down` of each interface, read back."""
+
+    def switch_groups(self, names: Sequence[str], bit: int, *, on: bool) -> None:
+        """Set or clear one bit of each interface's group, by which rules can tell whether they are in effect."""
+
+    def groups(self, names: Sequence[str]) -> dict[str, int]:
+        """Group of each interface, read back."""
 
     def save_routes(self) -> bytes:
         """The main routing table, in the form that `restore_routes` takes."""
@@ -108,7 +108,7 @@ class Kernel(Protocol):
 
 
 class LinuxKernel:
-    """The real one. Interfaces by ioctl (netdevice(7)): one system call each, nothing to import, nothing to fork."""
+    """The real one. What strikes is one system call for each interface or process: nothing to import, nothing to fork."""
 
     def __init__(self, *, supervisor: Supervisor, run_dir: Path) -> None:
         self._supervisor = supervisor
@@ -143,16 +143,20 @@ class LinuxKernel:
 
     def set_links(self, names: Sequence[str], *, up: bool) -> None:
         """Set the interfaces up or down, in order."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
-            for name in names:
-                flags = _link_flags(handle, name)
-                wanted = flags | IFF_UP if up else flags & ~IFF_UP
-                _link_request(handle, SIOCSIFFLAGS, name, wanted)
+        set_up(names, up=up)
 
     def link_states(self, names: Sequence[str]) -> dict[str, str]:
         """`up` or `down` of each interface, read back."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
-            return {name: "up" if _link_flags(handle, name) & IFF_UP else "down" for name in names}
+        return {name: "up" if is_up else "down" for name, is_up in are_up(names).items()}
+
+    def switch_groups(self, names: Sequence[str], bit: int, *, on: bool) -> None:
+        """Set or clear one bit of each interface's group, in order."""
+        for name, group in self.groups(names).items():
+            set_group(name, group | bit if on else group & ~bit)
+
+    def groups(self, names: Sequence[str]) -> dict[str, int]:
+        """Group of each interface, read back."""
+        return {name: read_group(name) for name in names}
 
     def save_routes(self) -> bytes:
         """The main routing table in the dump format of ip-route(8) `save`."""
@@ -294,18 +298,3 @@ def signal_number(name: str) -> int:
         return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"].value
     except KeyError:
         raise ValueError(f"unknown signal {name!r}") from None
-
-
-def _link_flags(handle: socket.socket, name: str) -> int:
-    answer = _link_request(handle, SIOCGIFFLAGS, name, 0)
-    flags: int = struct.unpack_from("H", answer, 16)[0]
-    return flags
-
-
-def _link_request(handle: socket.socket, request: int, name: str, flags: int) -> bytes:
-    ifreq = struct.pack("16sH", name.encode(), flags).ljust(IFREQ_SIZE_BYTES, b"\0")
-    try:
-        return fcntl.ioctl(handle, request, ifreq)
-    except OSError as error:
-        verb = "read" if request == SIOCGIFFLAGS else "set"
-        raise KernelError(f"interface {name}: cannot {verb} its flags: {error.strerror}") from error

@@ -1,5 +1,7 @@
 """What each fault asks of the kernel, and what it leaves behind: nothing."""
 
+import re
+
 import pytest
 
 from testbed_init.arming import FaultState
@@ -9,6 +11,7 @@ from testbed_init.packet_filter import Rule
 from tests.unit.init.test_init_arming import AT_NS, PARAMETERS, SECOND_NS, Bench
 
 FRAMES = "netdev testbed_faults"
+GATED = re.compile(r"[io]ifgroup & (0x[0-9a-f]+) == ")
 
 
 @pytest.fixture
@@ -21,7 +24,7 @@ def bench() -> Bench:
     return bench
 
 
-def state(bench: Bench) -> object:
+def state(bench: Bench) -> tuple[object, ...]:
     """Everything that a fault could leave behind."""
     kernel = bench.kernel
     tables = {table: {chain: list(rules) for chain, rules in chains.items()} for table, chains in kernel.tables.items()}
@@ -33,17 +36,33 @@ def state(bench: Bench) -> object:
         dict(kernel.bound),
         set(kernel.held),
         processes,
-        kernel.interfaces,
+        dict(kernel.interfaces),
+        kernel.groups(kernel.outward),
     )
+
+
+def matching(bench: Bench) -> dict[str, dict[str, list[str]]]:
+    """The rules that any packet of the uplink could match: those of a fault that has not struck ask for a bit that is not set."""
+    group = bench.kernel.groups(("eth0",))["eth0"]
+
+    def can_match(rule: str) -> bool:
+        gate = GATED.match(rule)
+        return gate is None or bool(int(gate[1], 16) & group)
+
+    return {
+        table: {chain: list(filter(can_match, rules)) for chain, rules in chains.items()}
+        for table, chains in bench.kernel.tables.items()
+    }
 
 
 @pytest.mark.parametrize("end", ["heal", "expiry"])
 @pytest.mark.parametrize("name", sorted(set(FAULTS) - {"power-off", "pod-kill"}))
 def test_every_fault_changes_nothing_before_its_instant_and_leaves_nothing_after_its_end(bench, name, end):
-    before = state(bench)
+    before, passed = state(bench), matching(bench)
     bench.arm(name, **PARAMETERS.get(name, {}))
     bench.advance_to(AT_NS - 1)
-    assert state(bench) == before
+    assert matching(bench) == passed
+    assert state(bench)[1:] == before[1:]
     bench.advance_to(AT_NS)
     assert bench.state() is FaultState.EFFECTIVE, bench.events.seen
     if end == "heal":
@@ -60,15 +79,15 @@ def test_every_fault_changes_nothing_before_its_instant_and_leaves_nothing_after
             "partition",
             {"neighbours": ["10.100.0.3"], "direction": "in"},
             "in",
-            ['ether saddr 02:42:0a:64:00:03 counter packets 0 bytes 0 drop comment "fault-1"'],
+            ['iifgroup & 0x1 == 0x1 ether saddr 02:42:0a:64:00:03 counter packets 0 bytes 0 drop comment "fault-1"'],
         ),
         (
             "partition",
             {"addresses": ["198.18.0.3", "198.18.0.2"]},
             "out",
             [
-                'ip daddr 198.18.0.3 counter packets 0 bytes 0 drop comment "fault-1"',
-                'ip daddr 198.18.0.2 counter packets 0 bytes 0 drop comment "fault-1"',
+                'oifgroup & 0x1 == 0x1 ip daddr 198.18.0.3 counter packets 0 bytes 0 drop comment "fault-1"',
+                'oifgroup & 0x1 == 0x1 ip daddr 198.18.0.2 counter packets 0 bytes 0 drop comment "fault-1"',
             ],
         ),
         (
@@ -76,15 +95,18 @@ def test_every_fault_changes_nothing_before_its_instant_and_leaves_nothing_after
             {"ratio": 0.1, "direction": "out"},
             "out",
             [
-                'counter packets 0 bytes 0 continue comment "fault-1"',
-                'numgen random mod 1000000 >= 900000 counter packets 0 bytes 0 drop comment "fault-1"',
+                'oifgroup & 0x1 == 0x1 counter packets 0 bytes 0 continue comment "fault-1"',
+                'oifgroup & 0x1 == 0x1 numgen random mod 1000000 >= 900000 counter packets 0 bytes 0 drop comment "fault-1"',
             ],
         ),
         (
             "loss",
             {"ratio": 1},
             "in",
-            ['counter packets 0 bytes 0 continue comment "fault-1"', 'counter packets 0 bytes 0 drop comment "fault-1"'],
+            [
+                'iifgroup & 0x1 == 0x1 counter packets 0 bytes 0 continue comment "fault-1"',
+                'iifgroup & 0x1 == 0x1 counter packets 0 bytes 0 drop comment "fault-1"',
+            ],
         ),
     ],
 )
@@ -92,6 +114,27 @@ def test_a_fault_of_the_packet_filter_is_these_rules(bench, name, parameters, ch
     bench.arm(name, **parameters)
     bench.advance_to(AT_NS)
     assert bench.kernel.tables[FRAMES][chain] == rules
+
+
+def test_faults_of_frames_at_once_have_a_switch_each_and_the_first_that_ends_leaves_the_other(bench):
+    bench.arm("loss", ratio=0.1, direction="out")
+    bench.kernel.filter.lay("other", (Rule(chain="out", match="ip daddr 192.0.2.1"),))
+    bench.kernel.filter.switch_on("other")
+    bench.advance_to(AT_NS)
+    assert bench.kernel.groups(["eth0"]) == {"eth0": 0b11}
+    bench.armoury.heal("step-1")
+    assert bench.kernel.groups(["eth0"]) == {"eth0": 0b01}
+    (left,) = bench.kernel.tables[FRAMES]["out"]
+    assert left.startswith("oifgroup & 0x1 == 0x1 ip daddr 192.0.2.1 counter")
+    bench.kernel.filter.lay("third", (Rule(chain="out", match=""),))
+    assert bench.kernel.filter.switches["third"].bit == 0b10
+
+
+def test_more_faults_of_frames_than_a_group_has_bits_are_refused(bench):
+    for number in range(31):
+        bench.kernel.filter.lay(f"owner-{number}", (Rule(chain="in", match=""),))
+    with pytest.raises(OSError, match="there are 31 faults of the uplinks' frames at once already"):
+        bench.kernel.filter.lay("one-more", (Rule(chain="in", match=""),))
 
 
 def test_one_way_faults_leave_the_other_way_alone(bench):

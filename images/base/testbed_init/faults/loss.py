@@ -9,7 +9,6 @@ from testbed_init.faults.seam import Effect, Fault, FaultError, directions_of, n
 from testbed_init.ground import Ground
 from testbed_init.kernel import Kernel
 from testbed_init.packet_filter import Rule
-from testbed_init.tools import Tool
 
 LOSS = "loss"
 STEPS = 1_000_000
@@ -24,26 +23,20 @@ class Loss:
     owner: str
     ratio: float
     directions: tuple[str, ...]
-    staged: Tool | None = None
 
     def prepare(self) -> None:
-        """Only nft(8) itself takes time."""
-        self.staged = self.kernel.filter.stage()
+        """The rules are there, and wait."""
+        self.kernel.filter.lay(self.owner, self._rules())
 
     def fire(self) -> Effect:
-        """One transaction."""
-        assert self.staged is not None
-        staged, self.staged = self.staged, None
-        self.kernel.filter.put(self.owner, self._rules(), staged)
+        """One system call for each uplink."""
+        self.kernel.filter.switch_on(self.owner)
         struck_ns = self.kernel.clock()
         self.kernel.filter.packets(self.owner)  # raises when a rule is not there
         return Effect(t_mono_ns=struck_ns, evidence=f"rules of nftables drop {self.ratio:.4%} ({' and '.join(self.directions)})")
 
     def heal(self) -> str:
         """Rules out; what they counted is the loss that there was."""
-        if self.staged is not None:
-            self.staged.abandon()
-            self.staged = None
         counted = self.kernel.filter.packets(self.owner)
         self.kernel.filter.take(self.owner)
         pairs = zip(self.directions, counted[::2], counted[1::2], strict=False)

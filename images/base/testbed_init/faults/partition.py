@@ -10,7 +10,6 @@ from testbed_init.faults.seam import Effect, Fault, FaultError, directions_of, r
 from testbed_init.ground import Ground
 from testbed_init.kernel import Kernel
 from testbed_init.packet_filter import Rule
-from testbed_init.tools import Tool
 
 PARTITION = "partition"
 
@@ -24,23 +23,18 @@ class Partition:
     neighbours: tuple[str, ...]
     addresses: tuple[str, ...]
     directions: tuple[str, ...]
-    rules: tuple[Rule, ...] = ()
-    staged: Tool | None = None
 
     def prepare(self) -> None:
-        """Find the neighbours' link-layer addresses: what they forward for others carries no address of theirs."""
+        """By the neighbours' link-layer addresses: what they forward for others carries no address of theirs. The rules wait."""
         found = self.kernel.neighbours(self.neighbours)
         missing = sorted(set(self.neighbours) - set(found))
         if missing:
             raise FaultError(f"partition: no neighbour answers at {', '.join(missing)}")
-        self.rules = render_rules(sorted(found.values()), self.addresses, self.directions)
-        self.staged = self.kernel.filter.stage()
+        self.kernel.filter.lay(self.owner, render_rules(sorted(found.values()), self.addresses, self.directions))
 
     def fire(self) -> Effect:
-        """One transaction."""
-        assert self.staged is not None
-        staged, self.staged = self.staged, None
-        self.kernel.filter.put(self.owner, self.rules, staged)
+        """One system call for each uplink."""
+        self.kernel.filter.switch_on(self.owner)
         struck_ns = self.kernel.clock()
         rules = len(self.kernel.filter.packets(self.owner))
         cut = ", ".join((*self.neighbours, *self.addresses))
@@ -48,9 +42,6 @@ class Partition:
 
     def heal(self) -> str:
         """Rules out; the count of what they dropped is the evidence that they worked."""
-        if self.staged is not None:
-            self.staged.abandon()
-            self.staged = None
         dropped = sum(self.kernel.filter.take(self.owner))
         return f"rules removed; {dropped} frames were dropped"
 
