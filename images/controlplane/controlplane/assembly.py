@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -22,18 +21,18 @@ from controlplane.controllers.indexes import DependentIndex, PodIndex
 from controlplane.controllers.load_balancers import LoadBalancerController
 from controlplane.controllers.loop import Controller, ControlLoop
 from controlplane.controllers.node_lifecycle import NodeLifecycle
-from controlplane.controllers.recorder import Recorder
+from controlplane.controllers.recorder import EventCollector, Recorder
 from controlplane.controllers.replicasets import ReplicaSetController
 from controlplane.controllers.scheduler import Scheduler
 from controlplane.controllers.taint_eviction import TaintEviction
 from controlplane.identity import Identities
 from controlplane.kinds.registry import STORED
-from controlplane.objects import Key, key_of
 from controlplane.settings import Settings
 from controlplane.store.history import Change, ChangeType
 from controlplane.store.journal import Journal
 from controlplane.store.store import Store, encode
 from testbed_init.events import EventSink
+from testbed_kube.recording import Stamps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +82,10 @@ def assemble(
 
 
 def _make_controllers(cluster: Cluster, settings: Settings, events: EventSink) -> tuple[NodeLifecycle, list[Controller]]:
-    kept: OrderedDict[Key, None] = OrderedDict.fromkeys(key_of(event) for event in cluster.store.items("events"))
+    stamps = Stamps()
 
     def recorder(component: str) -> Recorder:
-        return Recorder(cluster=cluster, component=component, kept=kept)
+        return Recorder(cluster=cluster, component=component, stamps=stamps)
 
     pods = PodIndex(cluster.store)
     lifecycle = NodeLifecycle(cluster=cluster, pods=pods, recorder=recorder("node-controller"), timings=settings.timings)
@@ -104,6 +103,7 @@ def _make_controllers(cluster: Cluster, settings: Settings, events: EventSink) -
         PodCollector(cluster=cluster, pods=pods),
         GarbageCollector(cluster=cluster, dependents=DependentIndex(cluster.store)),
         NamespaceCollector(cluster=cluster),
+        EventCollector(cluster=cluster),
     ]
 
 

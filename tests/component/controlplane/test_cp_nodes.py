@@ -232,9 +232,41 @@ def test_restarted_control_plane_gives_every_node_its_full_grace_again(tmp_path:
     for file in tmp_path.glob("db*"):
         shutil.copy(file, left / file.name)
     second = World(journal=Journal(left / "db", keep=1000), clock=first.clock)
-    assert second.store.version == first.store.version
+    assert second.store.version == first.store.version + 2, "the node controller has met two nodes, and nothing else has changed"
+    assert [item["reason"] for item in second.store.items("events")][-2:] == ["RegisteredNode", "RegisteredNode"]
     assert second.endpoints() == before
     second.advance(45)
     assert second.ready_status("node-1") == "True"
     second.advance(15)
     assert second.ready_status("node-1") == "Unknown"
+
+
+def events_about(world: World, name: str) -> list[tuple[str, str, int]]:
+    found = [item for item in world.store.items("events") if item["involvedObject"]["name"] == name]
+    return [(item["reason"], item["message"], item["count"]) for item in found]
+
+
+def test_coming_loss_and_going_of_a_node_are_told_as_the_node_controller_tells_them() -> None:
+    world = World()
+    world.add_node("a")
+    world.add_node("b")
+    world.advance(5)
+    assert events_about(world, "a") == [("RegisteredNode", "Node a event: Registered Node a in Controller", 1)]
+    world.kill_node("a")
+    world.advance(60)
+    assert events_about(world, "a")[1:] == [("NodeNotReady", "Node a status is now: NodeNotReady", 1)]
+    world.delete("nodes", "a")
+    world.advance(5)
+    assert events_about(world, "a")[2:] == [("RemovingNode", "Node a event: Removing Node a from Controller", 1)]
+    told = next(item for item in world.store.items("events") if item["involvedObject"]["name"] == "a")
+    assert told["source"] == {"component": "node-controller"}
+    assert told["metadata"]["namespace"] == "default"
+
+
+def test_node_that_never_was_ready_is_lost_without_an_event() -> None:
+    world = World()
+    world.add_node("a", ready=False)
+    world.kill_node("a")
+    world.advance(70)
+    assert world.ready_status("a") == "Unknown"
+    assert "NodeNotReady" not in [reason for reason, _, _ in events_about(world, "a")]

@@ -174,3 +174,12 @@ def test_planned_objects_exist_before_the_first_request() -> None:
     world = World(objects=[deployment(replicas=2), service(type="NodePort")])
     assert len(world.pods()) == 2
     assert world.get("services", "web")["spec"]["ports"][0]["nodePort"]
+
+
+def test_latest_thousand_events_are_kept_whoever_wrote_them() -> None:
+    world = World()
+    for index in range(1003):
+        involved = {"kind": "Pod", "name": "p", "namespace": "default"}
+        world.create({"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"e{index}"}, "involvedObject": involved})
+    left = {item["metadata"]["name"] for item in world.store.items("events")}
+    assert left == {f"e{index}" for index in range(3, 1003)}

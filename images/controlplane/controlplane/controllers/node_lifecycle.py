@@ -55,6 +55,7 @@ class NodeLifecycle:
         self._heartbeats = Heartbeats()
         self._buckets: dict[str, TokenBucket] = {}
         self._unready: set[str] = set()
+        self._registered: dict[str, Object] = {}
 
     def start(self) -> None:
         """Begin the periodic look."""
@@ -84,13 +85,29 @@ class NodeLifecycle:
         # First, so that whatever goes wrong with one node cannot end the watch over all of them.
         clock.call_later(self._timings.node_monitor_period_s, self._monitor)
         now_ns = clock.monotonic_ns()
-        for node in self._cluster.store.items("nodes"):
+        nodes = list(self._cluster.store.items("nodes"))
+        self._tell_comings_and_goings(nodes)
+        for node in nodes:
             if is_overdue(node, self._heartbeats.age_s(name_of(node), now_ns), self._timings):
                 self._mark_unknown(node)
+
+    def _tell_comings_and_goings(self, nodes: Sequence[Object]) -> None:
+        present = {node["metadata"]["uid"]: node for node in nodes}
+        for uid, node in present.items():
+            if uid not in self._registered:
+                self._tell(node, "RegisteredNode", f"Registered Node {name_of(node)} in Controller")
+        for uid, node in self._registered.items():
+            if uid not in present:
+                self._tell(node, "RemovingNode", f"Removing Node {name_of(node)} from Controller")
+        self._registered = present
+
+    def _tell(self, node: Object, reason: str, what: str) -> None:
+        self._recorder.record(node, NORMAL, reason, f"Node {name_of(node)} event: {what}")
 
     def _mark_unknown(self, node: Object) -> None:
         if all(condition_status(node, kind) == "Unknown" for kind in CONDITIONS):
             return
+        was_ready = condition_status(node, "Ready") == "True"
         now = self._cluster.now()
         conditions: Sequence[Object] = status_of(node).get("conditions") or []
         for kind in CONDITIONS:
@@ -103,7 +120,8 @@ class NodeLifecycle:
             heartbeat = (known or {}).get("lastHeartbeatTime") or node["metadata"]["creationTimestamp"]
             conditions = with_condition(conditions, {**entry, "lastHeartbeatTime": heartbeat}, now)
         changed = self._cluster.store.update("nodes", with_status(node, conditions=conditions))
-        self._recorder.record(changed, NORMAL, "NodeNotReady", f"Node {name_of(node)} status is now: NodeNotReady")
+        if was_ready:
+            self._recorder.record(changed, NORMAL, "NodeNotReady", f"Node {name_of(node)} status is now: NodeNotReady")
         # In the same breath, so that endpoints follow the node without waiting for the queue.
         self.reconcile(("", name_of(node)))
 

@@ -3,70 +3,72 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
-from controlplane.cluster import Cluster
+from controlplane.cluster import Cluster, DeleteOptions
 from controlplane.errors import StatusError
-from controlplane.identity import hash_text
 from controlplane.kinds.event import CORE_EVENTS
-from controlplane.objects import Key, Object
-from controlplane.store.store import AbsentError
+from controlplane.objects import Key, Object, key_of
+from controlplane.store.history import Change, ChangeType
+from testbed_kube.recording import NORMAL, WARNING, Correlator, Stamps, repetition_of
+
+__all__ = ["NORMAL", "WARNING", "EventCollector", "Recorder"]
 
 KEPT = 1000
 """Events live for an hour in Kubernetes; here the latest ones live as long as the run."""
 
-NORMAL = "Normal"
-WARNING = "Warning"
-
 
 class Recorder:
-    """Writes events of one component."""
+    """Writes Events of one component."""
 
-    def __init__(self, *, cluster: Cluster, component: str, kept: OrderedDict[Key, None]) -> None:
-        """`kept`: shared by all components, so that the bound holds for all of them together."""
+    def __init__(self, *, cluster: Cluster, component: str, stamps: Stamps) -> None:
+        """`stamps`: shared by all components, so that no two Events have one name."""
         self._cluster = cluster
-        self._component = component
-        self._kept = kept
+        self._correlator = Correlator(component=component, stamps=stamps)
 
     def record(self, item: Object, kind: str, reason: str, message: str) -> None:
         """Report `reason` about `item`."""
         metadata = item["metadata"]
-        namespace = metadata.get("namespace") or "default"
-        identity = hash_text(f"{metadata['uid']}/{self._component}/{kind}/{reason}/{message}")
-        key = namespace, f"{metadata['name'][:230]}.{identity}"
-        store, now = self._cluster.store, self._cluster.now()
-        if (old := store.find("events", *key)) is not None:
-            store.update("events", {**old, "count": old.get("count", 1) + 1, "lastTimestamp": now})
-            return
-        event: Object = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": key[1], "namespace": namespace},
-            "involvedObject": {
-                "kind": item["kind"],
-                "namespace": metadata.get("namespace", ""),
-                "name": metadata["name"],
-                "uid": metadata["uid"],
-                "apiVersion": item["apiVersion"],
-                "resourceVersion": metadata.get("resourceVersion", ""),
-            },
-            "reason": reason,
-            "message": message,
-            "source": {"component": self._component},
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-            "type": kind,
-            "reportingComponent": self._component,
-            "reportingInstance": "",
+        subject = {
+            "kind": item["kind"],
+            "namespace": metadata.get("namespace", ""),
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "apiVersion": item["apiVersion"],
+            "resourceVersion": metadata.get("resourceVersion", ""),
         }
+        event = self._correlator.correlate(subject, kind, reason, message, self._cluster.clock.now())
+        if event is None:
+            return
+        store = self._cluster.store
+        if event["count"] > 1 and (old := store.find("events", *key_of(dict(event)))) is not None:
+            store.update("events", {**old, **repetition_of(event)})
+            return
         try:
-            self._cluster.create(CORE_EVENTS, event)
+            self._cluster.create(CORE_EVENTS, {**event, "metadata": dict(event["metadata"])})
         except StatusError:
             return  # its namespace is on its way out: nobody will read about it
-        self._kept[key] = None
+
+
+class EventCollector:
+    """Removes the oldest Events, whoever wrote them."""
+
+    def __init__(self, *, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._kept: OrderedDict[Key, None] = OrderedDict()
+
+    def affected(self, change: Change) -> Iterable[Key]:
+        if change.plural != "events":
+            return
+        key = key_of(change.item)
+        if change.type is ChangeType.DELETED:
+            self._kept.pop(key, None)
+        elif key not in self._kept:
+            self._kept[key] = None
+            if len(self._kept) > KEPT:
+                yield next(iter(self._kept))
+
+    def reconcile(self, key: Key) -> None:
+        del key  # that there are too many is all that counts
         while len(self._kept) > KEPT:
-            oldest, _ = self._kept.popitem(last=False)
-            try:
-                store.delete("events", oldest)
-            except AbsentError:
-                continue  # deleted by a client
+            self._cluster.delete(CORE_EVENTS, next(iter(self._kept)), DeleteOptions())
