@@ -18,6 +18,7 @@ from nodeagent.kubelet.pod import Pod
 from nodeagent.kubelet.pod_spec import PodSpec, read_pod
 from nodeagent.kubelet.pods import Addresses, Pods
 from nodeagent.kubelet.port_mapper import IptablesMappings, NftablesMappings, PortMapper
+from nodeagent.kubelet.recorder import Recorder
 from nodeagent.kubelet.routes import read_route, read_routes
 from nodeagent.observer.observer import RulesObserver
 from nodeagent.proxy.duties import ProxyDuties
@@ -63,6 +64,7 @@ class Agent:
         rules: Proxy | RulesObserver | None = None
         async with open_session(api_url=settings.api_url, token=settings.token, ca_file=self._ca_file) as session:
             api = Api(session)
+            recorder = Recorder(node=settings.node, api=api, now=now)
 
             def is_ready() -> bool:
                 return rules is not None and rules.synced.is_set()
@@ -97,10 +99,13 @@ class Agent:
                     tasks.create_task(watch(slices, "endpointslices", duties.noting(rules.on_slices), read_slice).run())
                 node = node or await status.register()
                 tasks.create_task(status.keep_lease())
+                tasks.create_task(recorder.run())
                 pod_cidr = IPv4Network(node["spec"]["podCIDR"])
                 await self._network.make_bridge(pod_cidr)
                 pods = Pods(
-                    addresses=Addresses(pod_cidr), make_pod=self._pod_factory(pod_cidr, api), on_adopted=self._adopter(pod_cidr)
+                    addresses=Addresses(pod_cidr),
+                    make_pod=self._pod_factory(pod_cidr, api, recorder),
+                    on_adopted=self._adopter(pod_cidr),
                 )
 
                 def on_nodes(nodes: Collection[Object]) -> None:
@@ -159,7 +164,7 @@ class Agent:
             return IptablesRules(network, IptablesTools())
         return NftablesRules(network, Nftables())
 
-    def _pod_factory(self, pod_cidr: IPv4Network, api: Api) -> Any:
+    def _pod_factory(self, pod_cidr: IPv4Network, api: Api, recorder: Recorder) -> Any:
         def make(spec: PodSpec, address: IPv4Address) -> Pod:
             return Pod(
                 spec=spec,
@@ -170,6 +175,7 @@ class Agent:
                 network=self._network,
                 port_mapper=self._port_mapper,
                 api=api,
+                recorder=recorder,
                 events=self._events,
                 now=now,
             )

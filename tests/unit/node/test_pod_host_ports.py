@@ -320,6 +320,7 @@ def make_pod(events: RecordedEvents, mapper: PortMapper, log: Sequence[str] = ()
         network=Namespaces(log),  # type: ignore[arg-type]
         port_mapper=mapper,
         api=None,  # type: ignore[arg-type]
+        recorder=None,  # type: ignore[arg-type]
         events=events,
         now=lambda: datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
     )

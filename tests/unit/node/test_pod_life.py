@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -44,7 +45,17 @@ class StatusApi:
         return body
 
 
-def make_pod(api: StatusApi, events: RecordedEvents, *, host_network: bool = False) -> Pod:
+class ToldRecorder:
+    """Keeps the Events that a kubelet would write."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, ...]] = []
+
+    def record(self, subject: Any, kind: str, reason: str, message: str) -> None:
+        self.told.append((subject.get("fieldPath", ""), kind, reason, message))
+
+
+def make_pod(api: StatusApi, events: RecordedEvents, *, host_network: bool = False, recorder: ToldRecorder | None = None) -> Pod:
     item = pod_object("u")
     item["spec"]["hostNetwork"] = host_network
     return Pod(
@@ -56,6 +67,7 @@ def make_pod(api: StatusApi, events: RecordedEvents, *, host_network: bool = Fal
         network=None,  # type: ignore[arg-type]  it is not started
         port_mapper=None,  # type: ignore[arg-type]
         api=api,  # type: ignore[arg-type]
+        recorder=recorder or ToldRecorder(),  # type: ignore[arg-type]
         events=events,
         now=iter([datetime.datetime(2026, 1, 1, 0, 0, second, tzinfo=datetime.UTC) for second in range(9)]).__next__,
     )
@@ -235,13 +247,50 @@ async def test_each_list_compares_what_the_api_holds_with_what_is(node: Node) ->
     assert node.made["a"].compared == 2
 
 
-async def test_probe_of_a_port_that_no_container_declares_fails() -> None:
-    readiness = Readiness(
-        port=None, path="/", initial_delay_s=0, period_s=1, timeout_s=1, success_threshold=1, failure_threshold=1
-    )
-    assert not await pod_module._answers("127.0.0.1", readiness)
-
-
 async def test_conditions_without_a_type_tell_nothing_of_a_pod() -> None:
     pod = make_pod(StatusApi(), RecordedEvents())
     pod.compare({"status": {"conditions": [{}, {"type": "Ready"}]}})
+
+
+async def test_start_of_each_container_is_told_when_the_program_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nginx"
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(pod_module, "STATE", tmp_path / "pods")
+    recorder = ToldRecorder()
+    await make_pod(StatusApi(), RecordedEvents(), host_network=True, recorder=recorder)._start()
+    assert recorder.told == [
+        ("spec.containers{nginx}", "Normal", "Created", "Container created"),
+        ("spec.containers{nginx}", "Normal", "Started", "Container started"),
+        ("spec.containers{side}", "Normal", "Created", "Container created"),
+        ("spec.containers{side}", "Normal", "Started", "Container started"),
+    ]
+
+
+async def test_end_of_each_container_is_told_before_it_ends() -> None:
+    recorder = ToldRecorder()
+    pod = make_pod(StatusApi(), RecordedEvents(), recorder=recorder)
+    pod._tell_end()
+    assert recorder.told == [
+        ("spec.containers{nginx}", "Normal", "Killing", "Stopping container nginx"),
+        ("spec.containers{side}", "Normal", "Killing", "Stopping container side"),
+    ]
+
+
+async def test_each_failed_probe_is_told_of_the_container_that_has_it() -> None:
+    recorder = ToldRecorder()
+    pod = make_pod(StatusApi(), RecordedEvents(), recorder=recorder)
+    probing = asyncio.create_task(
+        pod._probe(
+            Readiness(
+                port=None, path="/", initial_delay_s=0, period_s=0, timeout_s=1, success_threshold=1, failure_threshold=3,
+                port_name="web", container="nginx",
+            )
+        )
+    )  # fmt: skip
+    while len(recorder.told) < 2:
+        await asyncio.sleep(0)
+    probing.cancel()
+    said = 'Readiness probe errored and resulted in unknown state: strconv.Atoi: parsing "web": invalid syntax'
+    assert recorder.told[0] == recorder.told[1] == ("spec.containers{nginx}", "Warning", "Unhealthy", said)

@@ -116,21 +116,28 @@ def test_host_ports_are_those_of_the_containers_in_our_address_family(
     assert pod({"name": "a", "ports": [port]}).host_ports == expected
 
 
-DEFAULTS = {"initial_delay_s": 0.0, "period_s": 10.0, "timeout_s": 1.0, "success_threshold": 1, "failure_threshold": 3}
+DEFAULTS: dict[str, Any] = {
+    "initial_delay_s": 0.0,
+    "period_s": 10.0,
+    "timeout_s": 1.0,
+    "success_threshold": 1,
+    "failure_threshold": 3,
+    "container": "b",
+}
 
 
 def test_probe_of_a_port_that_no_container_declares_has_no_port() -> None:
     probe = probed({"httpGet": {"port": "nowhere"}})
     assert probe is not None
-    assert probe.port is None
+    assert (probe.port, probe.port_name) == (None, "nowhere")
 
 
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
         ({"httpGet": {"port": 80}}, Readiness(port=80, path="/", **DEFAULTS)),
-        ({"httpGet": {"port": "http", "path": "/ready"}}, Readiness(port=8080, path="/ready", **DEFAULTS)),
-        ({"tcpSocket": {"port": "http"}}, Readiness(port=8080, path=None, **DEFAULTS)),
+        ({"httpGet": {"port": "http", "path": "/ready"}}, Readiness(port=8080, path="/ready", port_name="http", **DEFAULTS)),
+        ({"tcpSocket": {"port": "http"}}, Readiness(port=8080, path=None, port_name="http", **DEFAULTS)),
         ({"httpGet": None, "tcpSocket": {"port": 80}}, Readiness(port=80, path=None, **DEFAULTS)),
         ({"exec": {"command": ["true"]}}, None),
         (
@@ -143,7 +150,14 @@ def test_probe_of_a_port_that_no_container_declares_has_no_port() -> None:
                 "failureThreshold": 6,
             },
             Readiness(
-                port=1, path=None, initial_delay_s=2.0, period_s=3.0, timeout_s=4.0, success_threshold=5, failure_threshold=6
+                port=1,
+                path=None,
+                initial_delay_s=2.0,
+                period_s=3.0,
+                timeout_s=4.0,
+                success_threshold=5,
+                failure_threshold=6,
+                container="b",
             ),
         ),
     ],

@@ -21,8 +21,11 @@ from nodeagent.kubelet.network import NETNS, NodeNetwork
 from nodeagent.kubelet.nginx import render_nginx
 from nodeagent.kubelet.pod_spec import PodSpec, Readiness
 from nodeagent.kubelet.port_mapper import PortMapper
+from nodeagent.kubelet.probing import probe
+from nodeagent.kubelet.recorder import Recorder, refer_to_pod
 from nodeagent.proxy.rules import RulesError
 from testbed_init.events import EventSink
+from testbed_kube.recording import NORMAL, WARNING
 
 STATE = Path("/run/testbed/pods")
 ADDRESS = "address"
@@ -52,6 +55,7 @@ class Pod:
         network: NodeNetwork,
         port_mapper: PortMapper,
         api: Api,
+        recorder: Recorder,
         events: EventSink,
         now: Now,
     ) -> None:
@@ -64,6 +68,7 @@ class Pod:
         self._port_mapper = port_mapper
         self._mapped = map_pod(spec, address, pod_cidr)
         self._api = api
+        self._recorder = recorder
         self._events = events
         self._now = now
         self._started_at = now()
@@ -119,6 +124,7 @@ class Pod:
         await self._ending.wait()
         began = asyncio.get_running_loop().time()
         self._report("pod-terminating")
+        self._tell_end()
         await asyncio.sleep(min(self.spec.pre_stop_s, self._grace_s))
         await self._stop(began + self._grace_s)
         watcher.cancel()
@@ -149,6 +155,16 @@ class Pod:
         status = await asyncio.wait_for(process.wait(), START_DEADLINE_S)
         if status != 0:
             raise PodError(f"nginx of {self.spec.key} ended with status {status}")
+        for container in self.spec.containers:
+            self._tell_of(container, NORMAL, "Created", "Container created")
+            self._tell_of(container, NORMAL, "Started", "Container started")
+
+    def _tell_end(self) -> None:
+        for container in self.spec.containers:
+            self._tell_of(container, NORMAL, "Killing", f"Stopping container {container}")
+
+    def _tell_of(self, container: str, kind: str, reason: str, message: str) -> None:
+        self._recorder.record(refer_to_pod(self.spec, container), kind, reason, message)
 
     async def _map_host_ports(self) -> None:
         """Does nothing when they are there already. Tried again, as a kubelet does with a sandbox, until the pod is to end."""
@@ -183,7 +199,7 @@ class Pod:
 
     async def _watch(self) -> None:
         """Readiness, and a start again when the program has ended by itself."""
-        probe = asyncio.create_task(self._probe(self.spec.readiness)) if self.spec.readiness else None
+        probing = asyncio.create_task(self._probe(self.spec.readiness)) if self.spec.readiness else None
         try:
             while True:
                 await asyncio.sleep(ALIVE_CHECK_S)
@@ -191,15 +207,17 @@ class Pod:
                     await self._start()
                     self._report("pod-started")
         finally:
-            if probe is not None:
-                probe.cancel()
+            if probing is not None:
+                probing.cancel()
 
     async def _probe(self, readiness: Readiness) -> None:
         await asyncio.sleep(readiness.initial_delay_s)
         good = bad = 0
         while True:
-            ok = await _answers(str(self.address), readiness)
-            good, bad = (good + 1, 0) if ok else (0, bad + 1)
+            failure = await probe(str(self.address), readiness)
+            good, bad = (good + 1, 0) if failure is None else (0, bad + 1)
+            if failure is not None:
+                self._tell_of(readiness.container, WARNING, "Unhealthy", failure)
             if good >= readiness.success_threshold and not self._ready:
                 await self._set_ready(True)
             elif bad >= readiness.failure_threshold and self._ready:
@@ -309,26 +327,3 @@ def running_address(uid: str) -> IPv4Address | None:
         return IPv4Address((STATE / uid / ADDRESS).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
-
-
-async def _answers(address: str, readiness: Readiness) -> bool:
-    """HTTP status 200 to 399, or an accepted TCP connection, within the time-out (kubelet prober)."""
-    if readiness.port is None:
-        return False
-    try:
-        async with asyncio.timeout(readiness.timeout_s):
-            reader, writer = await asyncio.open_connection(address, readiness.port)
-            try:
-                if readiness.path is None:
-                    return True
-                # UNKNOWN: the connection speaks for itself, without addresses of somebody else's (PROXY protocol, section 2.1).
-                header = "PROXY UNKNOWN\r\n" if readiness.proxy_protocol else ""
-                request = f"{header}GET {readiness.path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: kube-probe/1.36\r\n\r\n"
-                writer.write(request.encode())
-                line = await reader.readline()
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return False
-    status = line.split()[1:2]
-    return bool(status) and b"200" <= status[0] < b"400"

@@ -25,6 +25,10 @@ class Readiness:
     timeout_s: float
     success_threshold: int
     failure_threshold: int
+    port_name: str = ""
+    """What it was named by, if it was."""
+    container: str = ""
+    """Whose probe it is."""
     proxy_protocol: bool = False
     """The probe says who it is like everybody else: a program that expects PROXY headers closes what has none."""
 
@@ -66,7 +70,7 @@ def read_pod(item: Object) -> PodSpec:
     containers = spec.get("containers") or ()
     listed = [port for container in containers for port in container.get("ports") or ()]
     names = {port["name"]: port["containerPort"] for port in listed if port.get("name")}
-    probe = next((container["readinessProbe"] for container in containers if container.get("readinessProbe")), None)
+    probed = next((container for container in containers if container.get("readinessProbe")), None)
     sleeps = [
         (((container.get("lifecycle") or {}).get("preStop") or {}).get("sleep") or {}).get("seconds", 0)
         for container in containers
@@ -79,7 +83,7 @@ def read_pod(item: Object) -> PodSpec:
         uid=metadata["uid"],
         ports=tuple(dict.fromkeys(port["containerPort"] for port in listed if port.get("protocol", "TCP") == "TCP")),
         host_network=bool(spec.get("hostNetwork")),
-        readiness=_read_probe(probe, names, proxy_protocol=proxy_protocol) if probe else None,
+        readiness=_read_probe(probed, names, proxy_protocol=proxy_protocol) if probed else None,
         pre_stop_s=float(max(sleeps, default=0)),
         grace_s=float(30 if grace is None else grace),
         containers=tuple(container["name"] for container in containers),
@@ -104,7 +108,8 @@ def _read_host_ports(ports: Iterable[Object]) -> Iterator[HostPort]:
         )
 
 
-def _read_probe(probe: Object, names: Mapping[str, int], *, proxy_protocol: bool) -> Readiness | None:
+def _read_probe(container: Object, names: Mapping[str, int], *, proxy_protocol: bool) -> Readiness | None:
+    probe = container["readinessProbe"]
     http = probe.get("httpGet")
     action = http or probe.get("tcpSocket")
     if action is None:
@@ -118,5 +123,7 @@ def _read_probe(probe: Object, names: Mapping[str, int], *, proxy_protocol: bool
         timeout_s=float(probe.get("timeoutSeconds") or 1),
         success_threshold=int(probe.get("successThreshold") or 1),
         failure_threshold=int(probe.get("failureThreshold") or 3),
+        port_name=port if isinstance(port, str) else "",
+        container=container["name"],
         proxy_protocol=proxy_protocol,
     )
