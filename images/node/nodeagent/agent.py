@@ -69,7 +69,7 @@ class Agent:
             def is_ready() -> bool:
                 return rules is not None and rules.synced.is_set()
 
-            status = NodeStatus(settings=settings, api=api, events=self._events, now=now, ready=is_ready)
+            status = NodeStatus(settings=settings, api=api, recorder=recorder, events=self._events, now=now, ready=is_ready)
             node: Object | None = None
             if settings.rule_writer == "agent":
                 # Rules by the node's own network wait for it; all others are written while the node registers.
@@ -113,6 +113,9 @@ class Agent:
                         duties.on_nodes(nodes)
                     if isinstance(rules, Proxy):
                         rules.on_zone(zone_of(nodes, settings.node))
+                    for found in nodes:
+                        if found["metadata"]["name"] == settings.node:
+                            status.note(found)
                     self._on_nodes(nodes)
 
                 tasks.create_task(watch("/api/v1/nodes", "nodes", on_nodes, read_route).run())

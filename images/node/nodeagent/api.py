@@ -9,6 +9,7 @@ import aiohttp
 
 REQUEST_TIMEOUT_S = 5.0
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 NODES = "/api/v1/nodes"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
@@ -27,11 +28,18 @@ class Api:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
+    async def get(self, path: str) -> Object:
+        return await self._ask("GET", path, None, "application/json")
+
     async def create(self, path: str, body: Object) -> Object:
         return await self._ask("POST", path, body, "application/json")
 
     async def patch(self, path: str, body: Object) -> Object:
         return await self._ask("PATCH", path, body, MERGE_PATCH)
+
+    async def patch_strategic(self, path: str, body: Object) -> Object:
+        """Lists that have a merge key are merged by it: conditions of others stay."""
+        return await self._ask("PATCH", path, body, STRATEGIC_PATCH)
 
     async def delete_now(self, path: str, uid: str) -> None:
         """Without grace, and only the object of this uid. Gone already is fine."""
@@ -42,7 +50,7 @@ class Api:
             if error.status not in (404, 409):
                 raise
 
-    async def _ask(self, method: str, path: str, body: Object, content_type: str) -> Object:
+    async def _ask(self, method: str, path: str, body: Object | None, content_type: str) -> Object:
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         headers = {"Content-Type": content_type}
         async with self._session.request(method, path, json=body, headers=headers, timeout=timeout) as response:

@@ -107,6 +107,15 @@ def test_lost_node_carries_both_taints_and_all_conditions_unknown() -> None:
     )
 
 
+def test_conditions_of_a_lost_node_say_that_its_kubelet_stopped_and_those_it_never_had_that_it_never_began() -> None:
+    world = running()
+    world.kill_node("node-1")
+    world.advance(60)
+    said = {entry["type"]: (entry["reason"], entry["message"]) for entry in world.get("nodes", "node-1")["status"]["conditions"]}
+    assert said["Ready"] == ("NodeStatusUnknown", "Kubelet stopped posting node status.")
+    assert said["PIDPressure"] == ("NodeStatusNeverUpdated", "Kubelet never posted node status.")
+
+
 def test_pods_of_a_lost_node_are_evicted_after_their_toleration_and_stay_until_the_node_is_deleted() -> None:
     world = running()
     lost = {item["metadata"]["name"] for item in on_node(world, "node-1")}

@@ -53,6 +53,15 @@ class FakeApi:
         self.objects[name] = {**body, "spec": {**body.get("spec", {}), "podCIDR": "10.0.1.0/24"}}
         return self.objects[name]
 
+    async def get(self, path: str) -> Mapping[str, Any]:
+        self._call("get", path, {})
+        if path not in self.objects:
+            raise ApiError(404, "not found")
+        return self.objects[path]
+
+    async def patch_strategic(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self.patch(path, body)
+
     async def patch(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         self._call("patch", path, body)
         found = self.objects.get(path.removesuffix("/status"))
@@ -71,9 +80,21 @@ class FakeApi:
         return sum(call[:2] == (verb, path) for call in self.calls)
 
 
+class ToldRecorder:
+    """Keeps the Events that a kubelet would write."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def record(self, subject: Mapping[str, Any], kind: str, reason: str, message: str) -> None:
+        assert (subject["kind"], subject["uid"], kind) == ("Node", "node-1", "Normal")
+        self.told.append((reason, message))
+
+
 class World:
     def __init__(self, marker: Path) -> None:
         self.api, self.events, self.marker = FakeApi(), RecordedEvents(), marker
+        self.recorder = ToldRecorder()
         self.ready = True
         self.seconds = 0
 
@@ -81,6 +102,7 @@ class World:
         return NodeStatus(
             settings=settings,
             api=self.api,  # type: ignore[arg-type]
+            recorder=self.recorder,  # type: ignore[arg-type]
             events=self.events,
             now=self.now,
             ready=lambda: self.ready,
@@ -92,8 +114,10 @@ class World:
         return datetime.datetime(2026, 1, 1, 0, 0, self.seconds % 60, 250_000, tzinfo=datetime.UTC)
 
     def condition(self) -> dict[str, Any]:
-        (condition,) = self.api.objects[NODE]["status"]["conditions"]
-        return dict(condition)
+        return self.conditions()["Ready"]
+
+    def conditions(self) -> dict[str, dict[str, Any]]:
+        return {item["type"]: item for item in self.api.objects[NODE]["status"]["conditions"]}
 
 
 @pytest.fixture
@@ -207,7 +231,7 @@ async def test_transition_time_is_that_of_the_change_and_the_heartbeat_that_of_t
     world.api.calls.clear()
     async with running(status.keep_status()):
         await until(lambda: world.api.made("patch", STATUS) >= 2)
-    first, second = (body["status"]["conditions"][0] for _, _, body in world.api.calls[:2])
+    first, second = (body["status"]["conditions"][-1] for _, _, body in world.api.calls[:2])
     assert first["status"] == second["status"] == "True"
     assert first["lastTransitionTime"] == first["lastHeartbeatTime"] == second["lastTransitionTime"]
     assert second["lastHeartbeatTime"] > first["lastHeartbeatTime"]
@@ -221,3 +245,60 @@ async def test_readiness_is_asked_before_each_report_and_a_wake_reports_at_once(
         world.ready = False
         status.wake()
         await until(lambda: world.condition()["status"] == "False")
+
+
+async def test_node_reports_that_it_has_memory_disk_and_process_numbers(world: World) -> None:
+    await world.status().register()
+    told = {kind: (item["status"], item["reason"], item["message"]) for kind, item in world.conditions().items()}
+    assert told == {
+        "MemoryPressure": ("False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        "DiskPressure": ("False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        "PIDPressure": ("False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        "Ready": ("False", "KubeletNotReady", "service rules are not committed yet"),
+    }
+
+
+async def test_start_of_a_node_is_told_as_a_kubelet_tells_it(world: World) -> None:
+    status = world.status()
+    await status.register()
+    async with running(status.keep_status()):
+        await until(lambda: world.condition()["status"] == "True")
+    assert world.recorder.told == [
+        ("Starting", "Starting kubelet."),
+        ("NodeHasSufficientMemory", "Node node-1 status is now: NodeHasSufficientMemory"),
+        ("NodeHasNoDiskPressure", "Node node-1 status is now: NodeHasNoDiskPressure"),
+        ("NodeHasSufficientPID", "Node node-1 status is now: NodeHasSufficientPID"),
+        ("NodeReady", "Node node-1 status is now: NodeReady"),
+    ]
+
+
+async def test_agent_that_was_restarted_tells_nothing_but_its_start(world: World) -> None:
+    world.marker.touch()
+    await world.status().register()
+    world.recorder.told.clear()
+    since = world.condition()["lastTransitionTime"]
+    await world.status().register()
+    assert world.recorder.told == [("Starting", "Starting kubelet.")]
+    assert world.condition()["lastTransitionTime"] == since
+
+
+async def test_node_of_which_nothing_was_known_tells_that_it_is_back_and_since_when(world: World) -> None:
+    status = world.status(replace(SETTINGS, status_update_s=3600.0))
+    await status.register()
+    async with running(status.keep_status()):
+        await until(lambda: world.condition()["status"] == "True")
+        world.recorder.told.clear()
+        lost = [
+            {**item, "status": "Unknown", "lastTransitionTime": "2026-01-01T00:00:00Z"} for item in world.conditions().values()
+        ]
+        status.note({"status": {"conditions": lost}})
+        world.api.calls.clear()
+        status.wake()
+        await until(lambda: world.api.made("patch", STATUS))
+    assert [reason for reason, _ in world.recorder.told] == [
+        "NodeHasSufficientMemory",
+        "NodeHasNoDiskPressure",
+        "NodeHasSufficientPID",
+        "NodeReady",
+    ]
+    assert world.condition()["lastTransitionTime"] == world.condition()["lastHeartbeatTime"]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import datetime
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from nodeagent.api import LEASES, NODES, Api, ApiError
+from nodeagent.kubelet.node_conditions import PRESSURES, READY, Condition, describe_ready
+from nodeagent.kubelet.recorder import Recorder, refer_to_node
 from nodeagent.settings import Settings
 from testbed_init.events import EventSink
+from testbed_kube.recording import NORMAL
 
 RETRY_S = 0.1
 REGISTERED = Path("/run/testbed/node-registered")
@@ -27,20 +30,35 @@ class NodeStatus:
     """Registers and keeps reporting; `ready` is asked before each report."""
 
     def __init__(
-        self, *, settings: Settings, api: Api, events: EventSink, now: Now, ready: Callable[[], bool], marker: Path = REGISTERED
+        self,
+        *,
+        settings: Settings,
+        api: Api,
+        recorder: Recorder,
+        events: EventSink,
+        now: Now,
+        ready: Callable[[], bool],
+        marker: Path = REGISTERED,
     ) -> None:
         self._settings = settings
         self._api = api
+        self._recorder = recorder
         self._events = events
         self._now = now
         self._ready = ready
         self._marker = marker
-        self._since: tuple[bool, str] | None = None
+        self._held: Mapping[str, Mapping[str, Any]] = {}
+        """Conditions as the API has them, by type."""
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
         """Report at once: readiness has changed."""
         self._wake.set()
+
+    def note(self, node: Mapping[str, Any]) -> None:
+        """What the API holds: others write there too, such as that nothing is known of the node."""
+        found = (node.get("status") or {}).get("conditions") or ()
+        self._held = {str(entry.get("type")): entry for entry in found}
 
     async def register(self) -> Any:
         """The Node as the API has it, with its podCIDR. Tries until the API answers: without a node there is nothing to do."""
@@ -53,22 +71,16 @@ class NodeStatus:
             "kubernetes.io/arch": _arch(),
             **self._settings.labels,
         }
+        self._tell("Starting", "Starting kubelet.")
         while True:
             try:
                 try:
-                    node = await self._api.create(
-                        NODES,
-                        {
-                            "apiVersion": "v1",
-                            "kind": "Node",
-                            "metadata": {"name": name, "labels": labels},
-                            "status": self._status(ready=ready),
-                        },
-                    )
+                    await self._report(ready=ready, new={"name": name, "labels": labels})
                 except ApiError as error:
                     if error.status != 409:
                         raise
-                node = await self._api.patch(f"{NODES}/{name}/status", {"status": self._status(ready=ready)})
+                    self.note(await self._api.get(f"{NODES}/{name}"))
+                node = await self._report(ready=ready)
                 if (node.get("spec") or {}).get("podCIDR"):
                     self._marker.touch()
                     self._events.emit("node-registered", node=name)
@@ -100,7 +112,7 @@ class NodeStatus:
         """For ever."""
         while True:
             try:
-                await self._api.patch(f"{NODES}/{self._settings.node}/status", {"status": self._status(ready=self._ready())})
+                await self._report(ready=self._ready())
                 wait_s = self._settings.status_update_s
             except (*UNREACHABLE, ApiError):
                 # A Node that was deleted is not made again: a kubelet registers when it starts, and then never.
@@ -112,18 +124,28 @@ class NodeStatus:
             finally:
                 self._wake.clear()
 
-    def _status(self, *, ready: bool) -> dict[str, Any]:
+    async def _report(self, *, ready: bool, new: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """Write the status, or create the Node of this metadata with it; then tell of what has changed."""
+        held = {} if new is not None else self._held
+        conditions = (*PRESSURES, describe_ready(is_ready=ready))
+        status = self._status(conditions, held)
+        if new is not None:
+            node = await self._api.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": new, "status": status})
+        else:
+            node = await self._api.patch_strategic(f"{NODES}/{self._settings.node}/status", {"status": status})
+        self.note(node)
+        for condition in conditions:
+            known = held.get(condition.type)
+            # Of the first word on readiness a kubelet makes no event; of the first on pressure it does.
+            if condition.type != READY if known is None else known.get("status") != condition.status:
+                self._tell(condition.event, f"Node {self._settings.node} status is now: {condition.event}")
+        return node
+
+    def _tell(self, reason: str, message: str) -> None:
+        self._recorder.record(refer_to_node(self._settings.node), NORMAL, reason, message)
+
+    def _status(self, conditions: Iterable[Condition], held: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         stamp = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        if self._since is None or self._since[0] != ready:
-            self._since = (ready, stamp)
-        condition = {
-            "type": "Ready",
-            "status": "True" if ready else "False",
-            "reason": "KubeletReady" if ready else "KubeletNotReady",
-            "message": "node agent serves" if ready else "service rules are not committed yet",
-            "lastHeartbeatTime": stamp,
-            "lastTransitionTime": self._since[1],
-        }
         amounts = {"cpu": "2", "memory": "4Gi", "pods": "110"}
         return {
             "addresses": [
@@ -132,7 +154,7 @@ class NodeStatus:
             ],
             "capacity": amounts,
             "allocatable": amounts,
-            "conditions": [condition],
+            "conditions": [item.render(held.get(item.type), stamp) for item in conditions],
             "nodeInfo": {
                 "machineID": "",
                 "systemUUID": "",
