@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from nodeagent.api import Api
+from nodeagent.kubelet.addresses import Addresses
 from nodeagent.kubelet.host_ports import map_pod
 from nodeagent.kubelet.network import BRIDGE, NodeNetwork
 from nodeagent.kubelet.node import NodeStatus
 from nodeagent.kubelet.pod import Pod
 from nodeagent.kubelet.pod_spec import PodSpec, read_pod
-from nodeagent.kubelet.pods import Addresses, Pods
+from nodeagent.kubelet.pods import Pods
 from nodeagent.kubelet.port_mapper import IptablesMappings, NftablesMappings, PortMapper
 from nodeagent.kubelet.recorder import Recorder
 from nodeagent.kubelet.routes import read_route, read_routes
+from nodeagent.kubelet.unplaced import UnplacedPod
 from nodeagent.observer.observer import RulesObserver
 from nodeagent.proxy.duties import ProxyDuties
 from nodeagent.proxy.endpoints import read_slice
@@ -102,9 +104,15 @@ class Agent:
                 tasks.create_task(recorder.run())
                 pod_cidr = IPv4Network(node["spec"]["podCIDR"])
                 await self._network.make_bridge(pod_cidr)
+                addresses = Addresses(pod_cidr)
+
+                def make_unplaced(spec: PodSpec) -> UnplacedPod:
+                    return UnplacedPod(spec=spec, addresses=addresses, api=api, recorder=recorder)
+
                 pods = Pods(
-                    addresses=Addresses(pod_cidr),
+                    addresses=addresses,
                     make_pod=self._pod_factory(pod_cidr, api, recorder),
+                    make_unplaced=make_unplaced,
                     on_adopted=self._adopter(pod_cidr),
                 )
 
@@ -168,7 +176,7 @@ class Agent:
         return NftablesRules(network, Nftables())
 
     def _pod_factory(self, pod_cidr: IPv4Network, api: Api, recorder: Recorder) -> Any:
-        def make(spec: PodSpec, address: IPv4Address) -> Pod:
+        def make(spec: PodSpec, address: IPv4Address | None) -> Pod:
             return Pod(
                 spec=spec,
                 node=self._settings.node,

@@ -136,3 +136,15 @@ def test_toleration(toleration: dict, tolerated: bool) -> None:
 
 def test_cluster_without_nodes_says_so() -> None:
     assert describe_failure(0, {}) == "no nodes available to schedule pods"
+
+
+def test_node_takes_as_many_pods_as_it_says_and_the_next_when_one_has_gone() -> None:
+    world = make(1)
+    world.change("nodes", "node-1", {"status": {"allocatable": {"pods": "2"}}}, subresource="status")
+    for name in ("a", "b", "c"):
+        world.create(pod(name))
+    assert placed(world) == {"node-1": 2, "": 1}
+    (condition,) = world.get("pods", "c")["status"]["conditions"]
+    assert condition["message"] == "0/1 nodes are available: 1 Too many pods."
+    world.delete("pods", "a", grace_period_s=0)
+    assert placed(world) == {"node-1": 2}

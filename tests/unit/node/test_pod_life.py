@@ -14,9 +14,12 @@ import pytest
 from nodeagent.api import ApiError
 from nodeagent.kubelet import pod as pod_module
 from nodeagent.kubelet import pods as pods_module
+from nodeagent.kubelet import unplaced as unplaced_module
+from nodeagent.kubelet.addresses import Addresses
 from nodeagent.kubelet.pod import Pod
 from nodeagent.kubelet.pod_spec import PodSpec, Readiness, read_pod
-from nodeagent.kubelet.pods import Addresses, Pods
+from nodeagent.kubelet.pods import Pods
+from nodeagent.kubelet.unplaced import UnplacedPod
 from testbed_init.events import RecordedEvents
 
 CIDR = IPv4Network("10.0.1.0/24")
@@ -136,7 +139,7 @@ async def test_status_is_told_again_when_the_api_holds_another(held: str | None,
 class StandingPod:
     """In a pod's place: runs until its end is asked for."""
 
-    def __init__(self, spec: PodSpec, address: IPv4Address) -> None:
+    def __init__(self, spec: PodSpec, address: IPv4Address | None) -> None:
         self.spec, self.address = spec, address
         self.ends: list[float] = []
         self.compared = 0
@@ -161,18 +164,30 @@ class Node:
     def __init__(self) -> None:
         self.made: dict[str, StandingPod] = {}
         self.adopted: list[dict[str, str]] = []
+        self.recorder = ToldRecorder()
+        self.deleted: list[str] = []
         self.pods = self.follow(CIDR)
 
     def follow(self, pod_cidr: IPv4Network) -> Pods:
+        addresses = Addresses(pod_cidr)
+
+        def make_unplaced(spec: PodSpec) -> UnplacedPod:
+            return UnplacedPod(spec=spec, addresses=addresses, api=self, recorder=self.recorder)  # type: ignore[arg-type]
+
         return Pods(
-            addresses=Addresses(pod_cidr),
+            addresses=addresses,
+            make_unplaced=make_unplaced,
             make_pod=self._make,  # type: ignore[arg-type]
             on_adopted=lambda running: self.adopted.append({spec.uid: str(address) for spec, address in running}),
         )
 
-    def _make(self, spec: PodSpec, address: IPv4Address) -> StandingPod:
+    def _make(self, spec: PodSpec, address: IPv4Address | None) -> StandingPod:
         self.made[spec.uid] = StandingPod(spec, address)
         return self.made[spec.uid]
+
+    async def delete_now(self, path: str, uid: str) -> None:
+        """As the API does it."""
+        self.deleted.append(uid)
 
     def addresses(self) -> dict[str, str]:
         return {uid: str(pod.address) for uid, pod in self.made.items()}
@@ -228,6 +243,46 @@ async def test_address_comes_back_when_its_pod_has_ended(node: Node) -> None:
     await node.close()
     node.pods.on_pods([pod_object("b")])
     assert node.addresses() == {"a": "10.0.1.2", "b": "10.0.1.2"}
+
+
+SPENT = "Failed to create pod sandbox: failed to allocate for range 0: no IP addresses available in range set: 10.0.1.2-10.0.1.2"
+
+
+async def test_pod_without_an_address_waits_until_another_one_has_ended(node: Node) -> None:
+    node.pods = node.follow(IPv4Network("10.0.1.0/30"))  # room for one
+    node.pods.on_pods([pod_object("a"), pod_object("b")])
+    await asyncio.sleep(0.01)
+    assert node.addresses() == {"a": "10.0.1.2"}
+    assert node.recorder.told == [("", "Warning", "FailedCreatePodSandBox", SPENT)]
+    node.pods.on_pods([pod_object("b")])
+    await asyncio.sleep(0.01)
+    assert node.addresses() == {"a": "10.0.1.2", "b": "10.0.1.2"}
+
+
+async def test_pod_that_waits_for_an_address_is_gone_as_soon_as_it_is_deleted(node: Node) -> None:
+    node.pods = node.follow(IPv4Network("10.0.1.0/30"))
+    node.pods.on_pods([pod_object("a"), pod_object("b")])
+    await asyncio.sleep(0.01)
+    node.pods.on_pods([pod_object("a"), pod_object("b", deletionTimestamp="2026-01-01T00:00:00Z")])
+    await asyncio.sleep(0.01)
+    assert (list(node.made), node.deleted) == (["a"], ["b"])
+
+
+async def test_pod_that_waits_for_an_address_tries_again_and_says_so(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unplaced_module, "RETRY_S", 0.005)
+    node.pods = node.follow(IPv4Network("10.0.1.0/30"))
+    node.pods.on_pods([pod_object("a"), pod_object("b")])
+    async with asyncio.timeout(2):
+        while len(node.recorder.told) < 3:
+            await asyncio.sleep(0.005)
+
+
+async def test_pod_in_the_nodes_network_takes_no_address_of_others(node: Node) -> None:
+    node.pods = node.follow(IPv4Network("10.0.1.0/30"))
+    host = pod_object("h")
+    host["spec"]["hostNetwork"] = True
+    node.pods.on_pods([host, pod_object("a")])
+    assert node.addresses() == {"h": "None", "a": "10.0.1.2"}
 
 
 async def test_pods_of_an_earlier_life_keep_their_addresses_whatever_the_order(

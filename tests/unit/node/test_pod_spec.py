@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from nodeagent.kubelet.addresses import Addresses, AddressesSpentError
 from nodeagent.kubelet.nginx import render_nginx
 from nodeagent.kubelet.pod_spec import HostPort, PodSpec, Readiness, read_pod
-from nodeagent.kubelet.pods import Addresses
 
 GOLDEN = """\
 daemon on;
@@ -179,7 +179,8 @@ def test_no_address_is_given_twice_and_the_end_of_them_is_told() -> None:
     addresses = Addresses(IPv4Network("10.0.1.0/29"))
     addresses.claim(IPv4Address("10.0.1.3"))
     assert [str(addresses.take()) for _ in range(4)] == ["10.0.1.2", "10.0.1.4", "10.0.1.5", "10.0.1.6"]
-    with pytest.raises(RuntimeError, match=r"no free pod address in 10\.0\.1\.0/29"):
+    said = "failed to allocate for range 0: no IP addresses available in range set: 10.0.1.2-10.0.1.6"
+    with pytest.raises(AddressesSpentError, match=re.escape(said)):
         addresses.take()
     addresses.release(IPv4Address("10.0.1.5"))
     assert addresses.take() == IPv4Address("10.0.1.5")

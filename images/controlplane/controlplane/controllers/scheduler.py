@@ -133,7 +133,15 @@ def why_not(pod: Object, node: Object, there: Sequence[Object]) -> str | None:
         return "node(s) didn't match Pod's node affinity/selector"
     if _ports_conflict(spec, there):
         return "node(s) didn't have free ports for the requested pod ports"
+    if _is_full(node, there):
+        return "Too many pods"
     return None
+
+
+def _is_full(node: Object, there: Sequence[Object]) -> bool:
+    """NodeResourcesFit, of the number of pods alone; a node that says nothing of it has room."""
+    limit = str((status_of(node).get("allocatable") or {}).get("pods", ""))
+    return limit.isdecimal() and sum(not is_pod_finished(pod) for pod in there) >= int(limit)
 
 
 def tolerates(tolerations: Iterable[Object], taint: Object) -> bool:

@@ -50,7 +50,7 @@ class Pod:
         spec: PodSpec,
         node: str,
         node_ip: IPv4Address,
-        address: IPv4Address,
+        address: IPv4Address | None,
         pod_cidr: IPv4Network,
         network: NodeNetwork,
         port_mapper: PortMapper,
@@ -60,13 +60,13 @@ class Pod:
         now: Now,
     ) -> None:
         self.spec = spec
-        self.address = node_ip if spec.host_network else address
+        self.address = node_ip if spec.host_network or address is None else address
         self._node = node
         self._node_ip = node_ip
         self._pod_cidr = pod_cidr
         self._network = network
         self._port_mapper = port_mapper
-        self._mapped = map_pod(spec, address, pod_cidr)
+        self._mapped = map_pod(spec, self.address, pod_cidr)
         self._api = api
         self._recorder = recorder
         self._events = events
@@ -131,7 +131,7 @@ class Pod:
         await asyncio.gather(watcher, return_exceptions=True)
         await self._remove()
         self._report("pod-stopped")
-        await self._delete_object()
+        await delete_object(self._api, self.spec)
 
     async def _start(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -296,17 +296,19 @@ class Pod:
             await self._network.remove_pod(self._namespace, self._host_link)
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    async def _delete_object(self) -> None:
-        while True:
-            try:
-                await self._api.delete_now(pod_path(self.spec.namespace, self.spec.name), self.spec.uid)
-            except (ApiError, aiohttp.ClientError, TimeoutError, OSError):
-                await asyncio.sleep(POLL_S * 2)
-            else:
-                return
-
     def _report(self, event: str) -> None:
         self._events.emit(event, pod=self.spec.name, ip=str(self.address), node=self._node)
+
+
+async def delete_object(api: Api, spec: PodSpec) -> None:
+    """Tell the API that the pod has ended, until it has heard."""
+    while True:
+        try:
+            await api.delete_now(pod_path(spec.namespace, spec.name), spec.uid)
+        except (ApiError, aiohttp.ClientError, TimeoutError, OSError):
+            await asyncio.sleep(POLL_S * 2)
+        else:
+            return
 
 
 def running_pid(uid: str) -> int | None:

@@ -4,52 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from typing import Any
 
+from nodeagent.kubelet.addresses import Addresses, AddressesSpentError
 from nodeagent.kubelet.pod import Pod, running_address
 from nodeagent.kubelet.pod_spec import PodSpec, read_pod
+from nodeagent.kubelet.unplaced import UnplacedPod
 
 Object = Mapping[str, Any]
-MakePod = Callable[[PodSpec, IPv4Address], Pod]
+MakePod = Callable[[PodSpec, IPv4Address | None], Pod]
+"""Without an address for a pod in the node's own network."""
+MakeUnplaced = Callable[[PodSpec], UnplacedPod]
 OnAdopted = Callable[[Collection[tuple[PodSpec, IPv4Address]]], None]
-
-
-class Addresses:
-    """Pod addresses of the CIDR: .2 up, in turn, so that a new pod is not taken for the one that just left."""
-
-    def __init__(self, pod_cidr: IPv4Network) -> None:
-        self._cidr = pod_cidr
-        self._next = 0
-        self._taken: set[IPv4Address] = set()
-
-    def take(self) -> IPv4Address:
-        """Raises RuntimeError when all are taken."""
-        count = self._cidr.num_addresses - 3  # network, bridge, broadcast
-        for _ in range(count):
-            address = self._cidr[2 + self._next % count]
-            self._next += 1
-            if address not in self._taken:
-                self._taken.add(address)
-                return address
-        raise RuntimeError(f"no free pod address in {self._cidr}")
-
-    def claim(self, address: IPv4Address) -> None:
-        self._taken.add(address)
-
-    def release(self, address: IPv4Address) -> None:
-        self._taken.discard(address)
 
 
 class Pods:
     """Follows the node's Pod objects."""
 
-    def __init__(self, *, addresses: Addresses, make_pod: MakePod, on_adopted: OnAdopted) -> None:
+    def __init__(self, *, addresses: Addresses, make_pod: MakePod, make_unplaced: MakeUnplaced, on_adopted: OnAdopted) -> None:
         """`on_adopted` is called once, before any pod starts, with those that an earlier life left running."""
         self._addresses = addresses
         self._make_pod = make_pod
+        self._make_unplaced = make_unplaced
         self._on_adopted: OnAdopted | None = on_adopted
-        self._pods: dict[str, Pod] = {}
+        self._pods: dict[str, Pod | UnplacedPod] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on_pods(self, objects: Collection[Object]) -> None:
@@ -82,18 +61,34 @@ class Pods:
             self._on_adopted([(specs[uid], address) for uid, address in running.items()])
             self._on_adopted = None
         for uid, spec in specs.items():
-            self._begin(uid, spec, running.get(uid) or self._addresses.take())
+            self._begin(uid, spec, running.get(uid))
 
-    def _begin(self, uid: str, spec: PodSpec, address: IPv4Address) -> None:
-        pod = self._make_pod(spec, address)
-        self._pods[uid] = pod
-        task = asyncio.create_task(self._live(uid, pod, address), name=f"pod {spec.key}")
+    def _begin(self, uid: str, spec: PodSpec, running: IPv4Address | None) -> None:
+        try:
+            address = running or (None if spec.host_network else self._addresses.take())
+        except AddressesSpentError:
+            unplaced = self._pods[uid] = self._make_unplaced(spec)
+            life = self._place(uid, unplaced)
+        else:
+            pod = self._pods[uid] = self._make_pod(spec, address)
+            life = self._live(uid, pod, address)
+        task = asyncio.create_task(life, name=f"pod {spec.key}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _live(self, uid: str, pod: Pod, address: IPv4Address) -> None:
+    async def _place(self, uid: str, unplaced: UnplacedPod) -> None:
+        try:
+            address = await unplaced.wait()
+        finally:
+            del self._pods[uid]
+        if address is not None:
+            pod = self._pods[uid] = self._make_pod(unplaced.spec, address)
+            await self._live(uid, pod, address)
+
+    async def _live(self, uid: str, pod: Pod, address: IPv4Address | None) -> None:
         try:
             await pod.run()
         finally:
-            self._addresses.release(address)
+            if address is not None:
+                self._addresses.release(address)
             self._pods.pop(uid, None)
