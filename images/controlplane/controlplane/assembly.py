@@ -15,6 +15,7 @@ from controlplane.controllers.announcer import Announcer
 from controlplane.controllers.deployments import DeploymentController
 from controlplane.controllers.disruption import DisruptionController
 from controlplane.controllers.endpoints import EndpointsController
+from controlplane.controllers.endpointslice_mirroring import EndpointSliceMirroring
 from controlplane.controllers.endpointslices import EndpointSliceController
 from controlplane.controllers.garbage import GarbageCollector, NamespaceCollector, PodCollector
 from controlplane.controllers.indexes import DependentIndex, PodIndex
@@ -94,6 +95,7 @@ def _make_controllers(cluster: Cluster, settings: Settings, events: EventSink) -
         EndpointSliceController(cluster=cluster, pods=pods),
         lifecycle,
         EndpointsController(cluster=cluster, pods=pods),
+        EndpointSliceMirroring(cluster=cluster, recorder=recorder("endpoint-slice-mirroring-controller")),
         ReplicaSetController(cluster=cluster, pods=pods, recorder=recorder("replicaset-controller")),
         DeploymentController(cluster=cluster, pods=pods, recorder=recorder("deployment-controller")),
         Scheduler(cluster=cluster, pods=pods, recorder=recorder("default-scheduler")),

@@ -70,9 +70,9 @@ class EndpointSliceController:
             return
         wanted = self._wanted(service)
         for ports, endpoints in wanted.items():
-            mine = [item for item in existing if _ports_of(item) == ports]
+            mine = [item for item in existing if ports_of_slice(item) == ports]
             self._fit(service, ports, mine, endpoints)
-        stale = [item for item in existing if _ports_of(item) not in wanted]
+        stale = [item for item in existing if ports_of_slice(item) not in wanted]
         self._remove(stale)
 
     def _slices(self, key: Key) -> list[Object]:
@@ -154,7 +154,7 @@ class EndpointSliceController:
                 },
                 "addressType": "IPv4",
                 "endpoints": endpoints,
-                "ports": [_render_port(port) for port in ports],
+                "ports": [render_port(port) for port in ports],
             },
         )
 
@@ -247,7 +247,7 @@ def _labels(service: Object) -> dict[str, str]:
     return labels
 
 
-def _render_port(port: Port) -> Object:
+def render_port(port: Port) -> Object:
     name, protocol, number, app_protocol = port
     rendered: Object = {"name": name, "protocol": protocol, "port": number}
     if app_protocol:
@@ -255,7 +255,7 @@ def _render_port(port: Port) -> Object:
     return rendered
 
 
-def _ports_of(item: Object) -> tuple[Port, ...]:
+def ports_of_slice(item: Object) -> tuple[Port, ...]:
     return tuple(
         (port.get("name", ""), port.get("protocol", "TCP"), port.get("port"), port.get("appProtocol", ""))
         for port in item.get("ports") or ()
