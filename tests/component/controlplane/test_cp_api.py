@@ -361,3 +361,51 @@ def test_namespace_is_held_by_its_finalizer_whatever_a_client_writes() -> None:
     assert world.change("namespaces", "other", {"spec": None, "metadata": {"labels": {"a": "b"}}})["spec"] == made["spec"]
     world.delete("namespaces", "other")
     assert not world.exists("namespaces", "other")
+
+
+JSON_PATCHED = {"Content-Type": "application/json-patch+json"}
+TYPE = "json: cannot unmarshal {} into Go {} of type {}"
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "said"),
+    [
+        ({"op": "add"}, "", "error decoding patch: " + TYPE.format("object", "value", "[]handlers.jsonPatchOp")),
+        ("x", "", "error decoding patch: " + TYPE.format("string", "value", "[]handlers.jsonPatchOp")),
+        (True, "", "error decoding patch: " + TYPE.format("bool", "value", "[]handlers.jsonPatchOp")),
+        ([1], "", "error decoding patch: " + TYPE.format("number", "value", "handlers.jsonPatchOp")),
+        ([{"op": ["add"]}], "", "error decoding patch: " + TYPE.format("array", "struct field jsonPatchOp.op", "string")),
+        ({"op": "add"}, "?fieldValidation=Ignore", TYPE.format("object", "value", "jsonpatch.Patch")),
+    ],
+)
+async def test_json_patch_that_is_none_is_a_bad_request(body: object, query: str, said: str) -> None:
+    world = World()
+    world.create(deployment(replicas=2))
+    async with serve(world) as api:
+        url = f"/apis/apps/v1/namespaces/default/deployments/web{query}"
+        status, answer = await api.ask("PATCH", url, body, headers=JSON_PATCHED)
+    assert (status, answer["reason"], answer["message"]) == (400, "BadRequest", said)
+
+
+@pytest.mark.parametrize("path", ["", "/scale"])
+async def test_json_patch_of_more_than_ten_thousand_operations_is_too_large(path: str) -> None:
+    world = World()
+    world.create(deployment(replicas=2))
+    operations = [{"op": "test", "path": "/metadata/name", "value": "web"}] * 10_001
+    async with serve(world) as api:
+        url = f"/apis/apps/v1/namespaces/default/deployments/web{path}"
+        status, answer = await api.ask("PATCH", url, operations, headers=JSON_PATCHED)
+        assert (status, answer["reason"]) == (413, "RequestEntityTooLarge")
+        said = "The allowed maximum operations in a JSON patch is 10000, got 10001"
+        assert answer["message"] == f"Request entity too large: {said}"
+        assert (await api.ask("PATCH", url, operations[1:], headers=JSON_PATCHED))[0] == 200
+
+
+async def test_json_patch_without_operations_changes_nothing() -> None:
+    world = World()
+    before = world.create(deployment(replicas=2))
+    async with serve(world) as api:
+        url = "/apis/apps/v1/namespaces/default/deployments/web"
+        for body in (b"null", b"[]"):
+            status, answer = await api.ask("PATCH", url, body, headers=JSON_PATCHED)
+            assert (status, answer["spec"]) == (200, before["spec"])

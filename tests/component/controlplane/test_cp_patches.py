@@ -81,11 +81,10 @@ def test_json_patch_follows_rfc_6902_appendix_a(document: object, operations: li
         [{"op": "dance", "path": "/one"}],
         [{"op": "add", "path": "one", "value": 1}],
         [{"op": "add", "path": "/one"}],
-        ["add"],
-        {"op": "add"},
+        [{}],
     ],
 )
-def test_json_patch_that_cannot_be_applied_is_refused(operations: object) -> None:
+def test_json_patch_that_cannot_be_applied_is_refused(operations: list) -> None:
     with pytest.raises(PatchError):
         apply_json_patch({"list": [1, 2], "one": 1, "map": {}}, operations)
 

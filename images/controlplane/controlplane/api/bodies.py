@@ -26,12 +26,12 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
 async def read_body(request: web.BaseRequest) -> bytes:
     """Raises StatusError 413."""
     if (request.content_length or 0) > BODY_LIMIT_BYTES:
-        raise too_large(BODY_LIMIT_BYTES)
+        raise too_large(f"limit is {BODY_LIMIT_BYTES}")
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > BODY_LIMIT_BYTES:
-            raise too_large(BODY_LIMIT_BYTES)
+            raise too_large(f"limit is {BODY_LIMIT_BYTES}")
     return bytes(body)
 
 

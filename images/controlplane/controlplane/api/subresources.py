@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from controlplane.api.bodies import check_dry_run, decode_schema, media_type_of, read_body, read_object, read_value
+from controlplane.api.json_patches import apply_json
 from controlplane.api.paths import Target
 from controlplane.api.reading import answer_json, answer_object
 from controlplane.api.writing import JSON_PATCH, MERGE, PATCHES, decode_delete_options
@@ -20,14 +21,12 @@ from controlplane.errors import (
     method_not_allowed,
     required,
     unsupported_media_type,
-    unusable_patch,
 )
 from controlplane.eviction import evict_pod
 from controlplane.kinds.columns import show_selector
 from controlplane.kinds.pod import BINDING, EVICTION
 from controlplane.kinds.workloads import SCALE, SCALES
 from controlplane.objects import Object, spec_of, status_of, with_spec
-from controlplane.patching.json_patch import PatchError, apply_json_patch
 from controlplane.patching.merge import apply_merge_patch
 
 SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
@@ -86,10 +85,7 @@ def _patched(media_type: str, scale_: Object, body: Any) -> Any:
     if media_type not in PATCHES:
         raise unsupported_media_type(PATCHES)
     if media_type == JSON_PATCH:
-        try:
-            return apply_json_patch(scale_, body)
-        except PatchError as error:
-            raise unusable_patch(str(error)) from error
+        return apply_json(scale_, body)
     if not isinstance(body, dict):
         raise bad_request(f"{MERGE}: the patch must be an object")
     # A Scale has no lists: a strategic merge is a merge.

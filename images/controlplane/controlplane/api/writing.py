@@ -18,6 +18,7 @@ from controlplane.api.bodies import (
     read_object,
     read_value,
 )
+from controlplane.api.json_patches import apply_json
 from controlplane.api.paths import Target
 from controlplane.api.queries import read_flag, read_number, read_predicate
 from controlplane.api.reading import answer_json, answer_object, present
@@ -29,13 +30,11 @@ from controlplane.errors import (
     invalid_value,
     not_found,
     unsupported_media_type,
-    unusable_patch,
 )
 from controlplane.kinds.registry import by_stored
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object, key_of
 from controlplane.patching.apply import ApplyConflictError, DuplicateEntryError, apply_configuration
-from controlplane.patching.json_patch import PatchError, apply_json_patch
 from controlplane.patching.merge import apply_merge_patch
 from controlplane.patching.strategic import StrategicPatchError, apply_strategic_patch
 
@@ -99,7 +98,7 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
     decoded: list[Decoded] = []
 
     def change(before: Object) -> Object:
-        patched = _patched(target.resource, media_type, present(target.resource, before), body)
+        patched = _patched(target.resource, media_type, present(target.resource, before), body, validation=validation)
         # What the client did not touch is known to be right; only its own fields are worth a warning.
         decoded.append(decode_as(target.resource, patched, validation=validation))
         place_object(decoded[-1].item, target)
@@ -110,17 +109,15 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
     return _answer(cluster, target, request, updated, 200, decoded[-1])
 
 
-def _patched(resource: Resource, media_type: str, before: Object, body: Any) -> Any:
+def _patched(resource: Resource, media_type: str, before: Object, body: Any, *, validation: str = "Warn") -> Any:
+    if media_type == JSON_PATCH:
+        return apply_json(before, body, validation=validation)
+    if not isinstance(body, dict):
+        raise bad_request("json: cannot unmarshal into Go value of type map[string]interface {}")
+    if media_type == MERGE:
+        return apply_merge_patch(before, body)
     try:
-        if media_type == JSON_PATCH:
-            return apply_json_patch(before, body)
-        if not isinstance(body, dict):
-            raise bad_request("json: cannot unmarshal into Go value of type map[string]interface {}")
-        if media_type == MERGE:
-            return apply_merge_patch(before, body)
         return apply_strategic_patch(resource.schema, before, body)
-    except PatchError as error:
-        raise unusable_patch(str(error)) from error
     except StrategicPatchError as error:
         raise bad_request(str(error)) from error
 

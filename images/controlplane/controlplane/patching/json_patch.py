@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 OPERATIONS_LIMIT = 10_000
@@ -13,20 +14,58 @@ class PatchError(Exception):
     """The patch cannot be applied; the message says at which operation."""
 
 
-def apply_json_patch(document: Any, operations: Any) -> Any:
+class MalformedPatchError(Exception):
+    """It is no JSON patch; the message is that of the decoder."""
+
+
+class TooManyOperationsError(Exception):
+    """More than OPERATIONS_LIMIT."""
+
+
+def decode_json_patch(body: Any, *, is_lax: bool = False) -> list[dict[str, Any]]:
+    """The operations of a body. `is_lax`: of fieldValidation=Ignore, which looks at their fields only when they are applied.
+
+    Raises:
+        MalformedPatchError, TooManyOperationsError
+    """
+    whole, one = ("jsonpatch.Patch", "jsonpatch.Operation") if is_lax else ("[]handlers.jsonPatchOp", "handlers.jsonPatchOp")
+    complaint = "" if is_lax else "error decoding patch: "
+    operations = [] if body is None else body
+    if not isinstance(operations, list):
+        raise MalformedPatchError(f"{complaint}json: cannot unmarshal {_name_type(body)} into Go value of type {whole}")
+    for operation in operations:
+        if operation is None:
+            continue
+        if not isinstance(operation, dict):
+            why = f"json: cannot unmarshal {_name_type(operation)} into Go value of type {one}"
+            raise MalformedPatchError(complaint + why)
+        for name in () if is_lax else ("op", "path", "from"):
+            if not isinstance(value := operation.get(name), str | None):
+                why = f"json: cannot unmarshal {_name_type(value)} into Go struct field jsonPatchOp.{name} of type string"
+                raise MalformedPatchError(complaint + why)
+    if len(operations) > OPERATIONS_LIMIT:
+        raise TooManyOperationsError(
+            f"The allowed maximum operations in a JSON patch is {OPERATIONS_LIMIT}, got {len(operations)}"
+        )
+    return [operation or {} for operation in operations]
+
+
+def _name_type(value: Any) -> str:
+    """As encoding/json calls it."""
+    for kind, name in ((bool, "bool"), (str, "string"), (list, "array"), (dict, "object")):
+        if isinstance(value, kind):
+            return name
+    return "number"
+
+
+def apply_json_patch(document: Any, operations: Sequence[dict[str, Any]]) -> Any:
     """The document after all operations, or an error and nothing changed.
 
     Raises:
         PatchError
     """
-    if not isinstance(operations, list):
-        raise PatchError("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
-    if len(operations) > OPERATIONS_LIMIT:
-        raise PatchError(f"The allowed maximum operations in a JSON patch is {OPERATIONS_LIMIT}, got {len(operations)}")
     document = copy.deepcopy(document)
     for index, operation in enumerate(operations):
-        if not isinstance(operation, dict):
-            raise PatchError(f"operation {index}: must be an object")
         document = _apply(document, operation, index)
     return document
 
