@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 
 from controlplane.admission import make_admissions
 from controlplane.allocation.services import ServiceAllocator
-from controlplane.bootstrap import create_first_objects, create_planned_objects
+from controlplane.bootstrap import ApiService, ApiServiceKeeper, create_first_objects, create_planned_objects
 from controlplane.clock import Clock
 from controlplane.cluster import Cluster
 from controlplane.controllers.announcer import Announcer
@@ -74,9 +74,10 @@ def assemble(
     Announcer(store=store, clock=clock, events=events)
     loop = ControlLoop(store=store, clock=clock, defer=defer)
     lifecycle, controllers = _make_controllers(cluster, settings, events)
-    loop.start(controllers)
+    api_service = ApiService(service_cidr=settings.service_cidr, ip=api_ip, port=settings.bind.port)
+    loop.start([*controllers, ApiServiceKeeper(cluster=cluster, api_service=api_service)])
     _replay(store, loop)
-    create_first_objects(cluster, service_cidr=settings.service_cidr, api_ip=api_ip, api_port=settings.bind.port)
+    create_first_objects(cluster, api_service)
     create_planned_objects(cluster, settings.objects)
     lifecycle.start()
     return ControlPlane(cluster=cluster, loop=loop)

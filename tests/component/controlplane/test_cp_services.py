@@ -399,3 +399,28 @@ def test_class_of_a_load_balancer_stays_while_it_is_one() -> None:
     world.change("services", "web", {"spec": {"type": "NodePort"}})
     changed = world.change("services", "web", {"spec": {"type": "LoadBalancer", "loadBalancerClass": "example.com/b"}})
     assert changed["spec"]["loadBalancerClass"] == "example.com/b"
+
+
+def test_service_of_the_api_comes_back_with_its_address_and_endpoints_when_everything_is_deleted() -> None:
+    world = World()
+    spec = world.get("services", "kubernetes")["spec"]
+    kept = {plural: world.get(plural, "kubernetes") for plural in ("endpoints", "endpointslices")}
+    uid = world.get("services", "kubernetes")["metadata"]["uid"]
+    for plural in ("services", "endpoints", "endpointslices"):
+        world.delete(plural, "kubernetes")
+    again = world.get("services", "kubernetes")
+    assert again["spec"] == spec
+    assert again["metadata"]["uid"] != uid
+    for plural, before in kept.items():
+        after = world.get(plural, "kubernetes")
+        assert after["metadata"]["labels"] == before["metadata"]["labels"]
+    assert world.get("endpoints", "kubernetes")["subsets"] == kept["endpoints"]["subsets"]
+    assert world.get("endpointslices", "kubernetes")["endpoints"] == kept["endpointslices"]["endpoints"]
+
+
+def test_endpoints_of_the_api_that_somebody_changes_are_set_right() -> None:
+    world = World()
+    world.change("endpointslices", "kubernetes", {"endpoints": []})
+    world.change("endpoints", "kubernetes", {"subsets": None})
+    assert [item["addresses"] for item in world.get("endpointslices", "kubernetes")["endpoints"]] == [["10.100.0.250"]]
+    assert world.get("endpoints", "kubernetes")["subsets"][0]["addresses"] == [{"ip": "10.100.0.250"}]
