@@ -98,7 +98,7 @@ class ApiServiceKeeper:
             elif resource in (ENDPOINT_SLICES, ENDPOINTS) and not is_terminating(found):
                 resource.default(wanted)
                 # The ports of the Service itself are set right at the start only, by neither.
-                content = {name: wanted[name] for name in ("endpoints", "ports", "subsets") if name in wanted}
+                content: Object = {name: wanted[name] for name in ("endpoints", "ports", "subsets") if name in wanted}
                 self._cluster.update(resource, key_of(wanted), partial(_merge, content))
 
 
