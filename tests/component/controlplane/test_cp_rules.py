@@ -57,8 +57,9 @@ def test_hints_name_zones_and_nodes(hints: Object, expected: list[str]) -> None:
 
 def test_status_tells_addresses_of_a_load_balancer_that_are_addresses() -> None:
     world = World()
+    world.create(service(type="LoadBalancer"))
     status = {"status": {"loadBalancer": {"ingress": [{"ip": "foo"}, {"hostname": "1.2.3.4"}]}}}
-    assert change_causes(world, "services", "kubernetes", status, "status") == [
+    assert change_causes(world, "services", "web", status, "status") == [
         f'status.loadBalancer.ingress[0].ip: Invalid value: "foo": {NOT_AN_ADDRESS}',
         'status.loadBalancer.ingress[1].hostname: Invalid value: "1.2.3.4": must be a DNS name, not an IP address',
     ]

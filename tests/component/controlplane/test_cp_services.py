@@ -1,5 +1,7 @@
 """Services: defaults, rules, and allocations with their bands, collisions, exhaustion and messages."""
 
+import re
+
 import pytest
 from cp_world import World, service
 
@@ -424,3 +426,80 @@ def test_endpoints_of_the_api_that_somebody_changes_are_set_right() -> None:
     world.change("endpoints", "kubernetes", {"subsets": None})
     assert [item["addresses"] for item in world.get("endpointslices", "kubernetes")["endpoints"]] == [["10.100.0.250"]]
     assert world.get("endpoints", "kubernetes")["subsets"][0]["addresses"] == [{"ip": "10.100.0.250"}]
+
+
+def told(world: World, name: str) -> list[tuple[str, str]]:
+    """Reasons and messages of the Events about a Service."""
+    return [
+        (event["reason"], event["message"]) for event in world.store.items("events") if event["involvedObject"]["name"] == name
+    ]
+
+
+def test_change_of_the_type_to_a_load_balancer_and_back_is_told() -> None:
+    world = World()
+    world.create(service("a"))
+    world.change("services", "a", {"spec": {"type": "LoadBalancer"}})
+    serve(world, "a")
+    assert told(world, "a") == [
+        ("Type", "ClusterIP -> LoadBalancer"),
+        ("EnsuringLoadBalancer", "Ensuring load balancer"),
+        ("EnsuredLoadBalancer", "Ensured load balancer"),
+    ]
+    world.change("services", "a", {"spec": {"type": "NodePort"}})
+    assert told(world, "a")[3:] == [
+        ("Type", "LoadBalancer -> NodePort"),
+        ("DeletingLoadBalancer", "Deleting load balancer"),
+        ("DeletedLoadBalancer", "Deleted load balancer"),
+    ]
+
+
+def test_change_between_types_without_a_load_balancer_is_nothing_to_tell() -> None:
+    world = World()
+    world.create(service("a"))
+    world.change("services", "a", {"spec": {"type": "NodePort"}})
+    assert told(world, "a") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "message"),
+    [
+        ({"loadBalancerSourceRanges": ["10.0.0.0/8", "11.0.0.0/8"]}, "LoadBalancerSourceRanges", "[] -> [10.0.0.0/8 11.0.0.0/8]"),
+        ({"loadBalancerIP": "198.18.0.140"}, "LoadbalancerIP", " -> 198.18.0.140"),
+        ({"externalIPs": ["203.0.113.9"]}, "ExternalIP", "Count: 0 -> 1"),
+        ({"externalTrafficPolicy": "Local", "healthCheckNodePort": 30333}, "ExternalTrafficPolicy", "Cluster -> Local"),
+        ({"externalTrafficPolicy": "Local", "healthCheckNodePort": 30333}, "HealthCheckNodePort", "0 -> 30333"),
+    ],
+)
+def test_change_that_a_load_balancer_looks_at_is_told(change: dict, reason: str, message: str) -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer"))
+    world.change("services", "a", {"spec": change})
+    assert (reason, message) in told(world, "a")
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "said"),
+    [
+        ("NodePort", {"ip": "203.0.113.9"}, "ingress: Forbidden: may only be used when `spec.type` is 'LoadBalancer'"),
+        (
+            "LoadBalancer",
+            {"hostname": "h", "ipMode": "VIP"},
+            "ingress[0].ipMode: Forbidden: may not be specified when `ip` is not set",
+        ),
+        ("LoadBalancer", {"ip": "203.0.113.9", "ipMode": "X"}, 'ingress[0].ipMode: Unsupported value: "X"'),
+    ],
+)
+def test_status_that_no_load_balancer_has_is_refused(kind: str, entry: dict, said: str) -> None:
+    world = World()
+    world.create(service("a", type=kind))
+    with pytest.raises(StatusError, match=re.escape(f"status.loadBalancer.{said}")):
+        world.change("services", "a", {"status": {"loadBalancer": {"ingress": [entry]}}}, subresource="status")
+
+
+@pytest.mark.parametrize("entry", [{}, {"ip": None}, {"hostname": "h"}, {"ip": "10.0.0.1", "ports": [None]}, None])
+def test_status_of_somebody_else_ends_no_controller(entry: dict | None) -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer"))
+    world.change("services", "a", {"status": {"loadBalancer": {"ingress": [entry]}}}, subresource="status")
+    assert world.plane.loop.failing == []
+    assert assigned(world, "a") == "198.18.0.128"

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from controlplane.allocation.external_ips import PoolError, pick_external_ip
 from controlplane.cluster import Cluster
 from controlplane.controllers.recorder import NORMAL, WARNING, Recorder
+from controlplane.controllers.service_changes import describe_changes
 from controlplane.kinds.service import type_of
 from controlplane.objects import (
     Key,
@@ -39,6 +40,8 @@ class LoadBalancerController:
         self._cluster = cluster
         self._recorder = recorder
         self._pool = pool
+        self._seen: dict[Key, Object] = {}
+        """Each Service as it was looked at last: what has changed since is told."""
 
     def affected(self, change: Change) -> Iterable[Key]:
         if change.plural != "services":
@@ -55,9 +58,11 @@ class LoadBalancerController:
     def reconcile(self, key: Key) -> None:
         service = self._cluster.store.find("services", *key)
         if service is None or is_terminating(service):
+            self._seen.pop(key, None)
             return
+        self._tell_changes(key, service)
         if type_of(service) != "LoadBalancer":
-            self._write(service, address="", served="")
+            self._take_back(service)
             return
         if spec_of(service).get("loadBalancerClass") or self._pool is None:
             return
@@ -72,6 +77,22 @@ class LoadBalancerController:
             self._write(service, address=held, served="" if why else annotations_of(service).get(SERVED_IP, ""))
         elif not why:
             self._assign(service, self._pool, wanted)
+
+    def _tell_changes(self, key: Key, service: Object) -> None:
+        old = self._seen.get(key)
+        self._seen[key] = service
+        if old is None or old["metadata"]["uid"] != service["metadata"]["uid"]:
+            return
+        for reason, message in describe_changes(old, service):
+            self._recorder.record(service, NORMAL, reason, message)
+
+    def _take_back(self, service: Object) -> None:
+        is_held = EXTERNAL_IP in annotations_of(service)
+        if is_held:
+            self._recorder.record(service, NORMAL, "DeletingLoadBalancer", "Deleting load balancer")
+        self._write(service, address="", served="")
+        if is_held:
+            self._recorder.record(service, NORMAL, "DeletedLoadBalancer", "Deleted load balancer")
 
     def _may_hold(self, service: Object, address: str, pool: IPv4Network) -> bool:
         """Whether the address is one of the pool that no older Service has: an annotation may have been copied, or made up."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
-from controlplane.errors import FieldError, invalid_value
-from controlplane.kinds.names import check_name
+from controlplane.errors import FieldError, forbidden_field, invalid_value
+from controlplane.kinds.names import check_choice, check_name
 from controlplane.objects import Object, status_of
 
 NOT_AN_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
@@ -30,7 +30,7 @@ def check_address(text: str, field: str) -> Iterator[FieldError]:
 
 def check_load_balancer_status(item: Object) -> Iterator[FieldError]:
     """`status.loadBalancer` of a Service or an Ingress: whoever follows it writes rules for these addresses."""
-    for index, entry in enumerate((status_of(item).get("loadBalancer") or {}).get("ingress") or ()):
+    for index, entry in enumerate(ingress_of(item)):
         place = f"status.loadBalancer.ingress[{index}]"
         if entry.get("ip"):
             yield from check_address(entry["ip"], f"{place}.ip")
@@ -38,3 +38,24 @@ def check_load_balancer_status(item: Object) -> Iterator[FieldError]:
             yield from check_name("subdomain", host, f"{place}.hostname")
             if is_address(host):
                 yield invalid_value(f"{place}.hostname", host, NOT_A_NAME)
+
+
+def check_service_status(service: Object, kind: str) -> Iterator[FieldError]:
+    """core/validation, ValidateLoadBalancerStatus; `kind` is the Service's type."""
+    place, entries = "status.loadBalancer.ingress", ingress_of(service)
+    if entries and kind != "LoadBalancer":
+        yield forbidden_field(place, "may only be used when `spec.type` is 'LoadBalancer'")
+        return
+    yield from check_load_balancer_status(service)
+    for index, entry in enumerate(entries):
+        field, mode = f"{place}[{index}].ipMode", entry.get("ipMode")
+        if mode and not entry.get("ip"):
+            yield forbidden_field(field, "may not be specified when `ip` is not set")
+        elif mode:
+            yield from check_choice(mode, ("Proxy", "VIP"), field)
+
+
+def ingress_of(item: Object) -> list[Object]:
+    """Where a load balancer serves it."""
+    found: list[Object] = (status_of(item).get("loadBalancer") or {}).get("ingress") or []
+    return found

@@ -7,7 +7,7 @@ from datetime import datetime
 from ipaddress import IPv4Address, ip_network
 
 from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, required
-from controlplane.kinds.addresses import check_load_balancer_status
+from controlplane.kinds.addresses import check_service_status, ingress_of
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none, show_labels
 from controlplane.kinds.container import check_target_port
 from controlplane.kinds.names import check_choice, check_labels, check_name, check_port_number, check_qualified_key
@@ -163,6 +163,8 @@ def carry_over(service: Object, before: Object) -> None:
     for name, is_needed in still_needed.items():
         if not is_needed and spec.get(name) == old.get(name):
             spec.pop(name, None)
+    if type_of(before) == "LoadBalancer" != type_of(service):
+        service["status"] = {**status_of(service), "loadBalancer": {}}
 
 
 def _keep_allocated(service: Object, before: Object) -> None:
@@ -199,7 +201,7 @@ def check_service(service: Object, before: Object | None) -> Iterable[FieldError
     yield from _check_policies(service)
     yield from _check_load_balancer(service, before)
     yield from check_labels(spec.get("selector"), "spec.selector")
-    yield from check_load_balancer_status(service)
+    yield from check_service_status(service, type_of(service))
     if type_of(service) == "ExternalName":
         if spec.get("externalName"):
             yield from check_name("subdomain", spec["externalName"].removesuffix("."), "spec.externalName")
@@ -359,8 +361,7 @@ def _show_external(service: Object, _: datetime) -> str:
         case "ExternalName":
             return str(spec.get("externalName", ""))
         case "LoadBalancer":
-            ingress = (status_of(service).get("loadBalancer") or {}).get("ingress") or ()
-            assigned = [entry.get("ip") or entry.get("hostname") or "" for entry in ingress]
+            assigned = [entry.get("ip") or entry.get("hostname") or "" for entry in ingress_of(service)]
             return join_or_none([*assigned, *addresses]) if assigned or addresses else "<pending>"
     return join_or_none(addresses)
 
