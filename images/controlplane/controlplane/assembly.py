@@ -17,11 +17,12 @@ from controlplane.controllers.disruption import DisruptionController
 from controlplane.controllers.endpoints import EndpointsController
 from controlplane.controllers.endpointslice_mirroring import EndpointSliceMirroring
 from controlplane.controllers.endpointslices import EndpointSliceController
-from controlplane.controllers.garbage import GarbageCollector, NamespaceCollector, PodCollector
+from controlplane.controllers.garbage import DanglingCollector, GarbageCollector, NamespaceCollector
 from controlplane.controllers.indexes import DependentIndex, PodIndex
 from controlplane.controllers.load_balancers import LoadBalancerController
 from controlplane.controllers.loop import Controller, ControlLoop
 from controlplane.controllers.node_lifecycle import NodeLifecycle
+from controlplane.controllers.pod_collection import PodCollector
 from controlplane.controllers.recorder import EventCollector, Recorder
 from controlplane.controllers.replicasets import ReplicaSetController
 from controlplane.controllers.scheduler import Scheduler
@@ -103,8 +104,9 @@ def _make_controllers(cluster: Cluster, settings: Settings, events: EventSink) -
         TaintEviction(cluster=cluster, pods=pods, recorder=recorder("taint-eviction-controller"), events=events),
         DisruptionController(cluster=cluster, pods=pods, recorder=recorder("controllermanager")),
         LoadBalancerController(cluster=cluster, recorder=recorder("service-controller"), pool=settings.external_ip_pool),
-        PodCollector(cluster=cluster, pods=pods),
+        PodCollector(cluster=cluster, pods=pods, node_monitor_period_s=settings.timings.node_monitor_period_s),
         GarbageCollector(cluster=cluster, dependents=DependentIndex(cluster.store)),
+        DanglingCollector(cluster=cluster),
         NamespaceCollector(cluster=cluster),
         EventCollector(cluster=cluster),
     ]

@@ -1,21 +1,16 @@
-"""What must go because something else went: dependents, pods of deleted nodes, contents of deleted namespaces."""
+"""What must go because something else went: dependents, contents of deleted namespaces."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from controlplane.cluster import FOREGROUND, ORPHAN, Cluster, DeleteOptions
-from controlplane.controllers.indexes import DependentIndex, PodIndex
-from controlplane.controllers.node_health import LEASE_NAMESPACE
+from controlplane.controllers.indexes import DependentIndex
 from controlplane.errors import StatusError
-from controlplane.kinds.node import LEASES
-from controlplane.kinds.pod import PODS
 from controlplane.kinds.registry import RESOURCES, by_stored
-from controlplane.objects import Key, Object, is_terminating, key_of, name_of, namespace_of, with_metadata
+from controlplane.objects import Key, Object, is_terminating, key_of, namespace_of, with_metadata
 from controlplane.store.history import Change, ChangeType
 from controlplane.store.store import AbsentError
-
-AT_ONCE = DeleteOptions(grace_period_s=0)
 
 
 class GarbageCollector:
@@ -65,15 +60,7 @@ class GarbageCollector:
 
     def _has_other_owner(self, item: Object, uid: str) -> bool:
         others = [reference for reference in item["metadata"]["ownerReferences"] if reference.get("uid") != uid]
-        return any(self._exists(item, reference) for reference in others)
-
-    def _exists(self, item: Object, reference: Object) -> bool:
-        for resource in RESOURCES:
-            if (resource.group_version, resource.kind) == (reference.get("apiVersion"), reference.get("kind")):
-                namespace = namespace_of(item) if resource.is_namespaced else ""
-                owner = self._cluster.store.find(resource.stored, namespace, reference.get("name", ""))
-                return owner is not None and owner["metadata"]["uid"] == reference.get("uid")
-        return False
+        return any(may_exist(self._cluster, item, reference) for reference in others)
 
     def _release(self, plural: str, item: Object, uid: str) -> None:
         kept = [reference for reference in item["metadata"]["ownerReferences"] if reference.get("uid") != uid]
@@ -87,27 +74,46 @@ class GarbageCollector:
         self._cluster.update(by_stored(plural), key_of(owner), change)
 
 
-class PodCollector:
-    """Removes pods and the Lease of a deleted Node; keys are `("", node)`.
+class DanglingCollector:
+    """Deletes what names owners of which none exists; keys are collection and `namespace/name`.
 
-    Source: pkg/controller/podgc, gcOrphaned; there after 40 s, here at once, since a testbed's nodes are deleted on purpose.
+    Source: pkg/controller/garbagecollector, attemptToDeleteItem.
     """
 
-    def __init__(self, *, cluster: Cluster, pods: PodIndex) -> None:
+    def __init__(self, *, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._pods = pods
 
     def affected(self, change: Change) -> Iterable[Key]:
-        if change.plural == "nodes" and change.type is ChangeType.DELETED:
-            yield "", name_of(change.item)
+        references = change.item["metadata"].get("ownerReferences")
+        if change.type is ChangeType.DELETED or not references:
+            return
+        if change.before is None or change.before["metadata"].get("ownerReferences") != references:
+            yield change.plural, "/".join(key_of(change.item))
 
     def reconcile(self, key: Key) -> None:
-        if self._cluster.store.find("nodes", *key) is not None:
+        namespace, _, name = key[1].partition("/")
+        item = self._cluster.store.find(key[0], namespace, name)
+        references = [] if item is None else item["metadata"].get("ownerReferences") or []
+        if item is None or not references or (is_terminating(item) and FOREGROUND in (item["metadata"].get("finalizers") or ())):
             return
-        for pod in self._pods.on_node(key[1]):
-            self._cluster.delete(PODS, key_of(pod), AT_ONCE)
-        if self._cluster.store.find("leases", LEASE_NAMESPACE, key[1]) is not None:
-            self._cluster.delete(LEASES, (LEASE_NAMESPACE, key[1]), AT_ONCE)
+        solid = [reference for reference in references if may_exist(self._cluster, item, reference)]
+        if not solid:
+            self._cluster.delete(by_stored(key[0]), (namespace, name), DeleteOptions(uid=item["metadata"]["uid"]))
+        elif len(solid) < len(references):
+            self._cluster.store.update(key[0], with_metadata(item, ownerReferences=solid))
+
+
+def may_exist(cluster: Cluster, item: Object, reference: Object) -> bool:
+    """Whether the owner exists in the item's namespace under its uid; of a kind that is not served nobody knows."""
+    for resource in RESOURCES:
+        if (resource.group_version, resource.kind) == (reference.get("apiVersion"), reference.get("kind")):
+            if resource.is_namespaced and not namespace_of(item):
+                return True  # such a reference cannot be followed
+            owner = cluster.store.find(
+                resource.stored, namespace_of(item) if resource.is_namespaced else "", reference.get("name", "")
+            )
+            return owner is not None and owner["metadata"]["uid"] == reference.get("uid")
+    return True
 
 
 class NamespaceCollector:
