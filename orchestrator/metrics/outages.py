@@ -47,7 +47,7 @@ def measure_outage(
         sustained_s=spans.sustained_s,
     )
     attribution = _attribute(lost, step, requests, connections, history, instants, hops)
-    bound = bound_outage(path, _as_it_lasted(step, steps[index]), requests.load, plan.timings)
+    bound = bound_outage(path, _as_it_lasted(step, steps[index]), requests.load, plan)
     return Outage(
         step=step.step,
         kind=step.kind,

@@ -97,6 +97,11 @@ def detection_of(routing: Routing) -> Bounds:
             return Bounds(earliest_s=None, latest_s=None, why="nothing withdraws the route")
 
 
+def longest_skew_s(routing: Vrrp) -> float:
+    """How long the last of the nodes waits once the address was given up (RFC 5798 section 6.1, Skew_Time)."""
+    return _skew_s(min(routing.priorities.values()), routing.advert_interval_s)
+
+
 def _skew_s(priority: int, interval_s: float) -> float:
     return (256 - priority) * interval_s / 256
 

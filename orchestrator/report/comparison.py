@@ -75,7 +75,7 @@ def comparison_rows(facts: Sequence[PathFacts]) -> list[tuple[str, ...]]:
             _word(item.source_kept),
             NOTHING if item.is_control else _word(item.survives),
             NOTHING if item.outage is None else format_convergence(item.outage),
-            NOTHING if item.outage is None else format_bound(item.outage),
+            NOTHING if item.outage is None else _bound(item.outage),
             f"{item.nodes_used} of {item.nodes}" if item.nodes_used else NOTHING,
         )
         for item in facts
@@ -83,6 +83,11 @@ def comparison_rows(facts: Sequence[PathFacts]) -> list[tuple[str, ...]]:
 
 
 TITLES = ("path", "reachable", "client's address kept", "survives the fault", "converged after", "bound", "nodes used")
+
+
+def _bound(outage: Outage) -> str:
+    """Where nothing in the plan limits the outage, what it is that does not."""
+    return f"none: {outage.bound_why}" if outage.bound_s is None and outage.bound_why else format_bound(outage)
 
 
 def _word(value: bool | None) -> str:

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from sample_builder import HOST_PORT, KILL, NODEPORT, STATIC_ROUTE, Request, event, history, real_plan, samples
+from sample_builder import HOST_PORT, KILL, NODEPORT, Request, event, history, real_plan, samples
 
+from orchestrator.metrics import outage_bounds
 from orchestrator.metrics.measure import measure
-from orchestrator.metrics.outage_bounds import OutageBound, bound_outage
+from orchestrator.metrics.outage_bounds import OutageBound
 from orchestrator.model.measurements import Outage
-from orchestrator.model.plan import LoadClassPlan, StepPlan, TimingsPlan
+from orchestrator.model.plan import LoadClassPlan, PathPlan, StepPlan, TimingsPlan
 
 TIMINGS = TimingsPlan(
     profile="fast",
@@ -21,9 +22,13 @@ DETECTED_S, WITHDRAWN_S = 2.0, 5.6
 """One interval, two checks of 0.5 s and 0.5 s between them; grace period, monitor period, sync period."""
 
 
+def bound_outage(path: PathPlan, step: StepPlan, load: LoadClassPlan) -> OutageBound:
+    return outage_bounds.bound_outage(path, step, load, replace(real_plan(), timings=TIMINGS))
+
+
 def bound(policy: str = "Cluster", *, kind: str = "node-kill", load: LoadClassPlan = NEW, **haproxy: object) -> OutageBound:
     path = replace(NODEPORT, settings={"haproxy": {**HAPROXY, **haproxy}, "external_traffic_policy": policy})
-    return bound_outage(path, replace(KILL, kind=kind), load, TIMINGS)
+    return bound_outage(path, replace(KILL, kind=kind), load)
 
 
 @pytest.mark.parametrize("kind", ["node-kill", "node-replace", "link-down"])
@@ -70,12 +75,12 @@ def test_frozen_node_is_noticed_only_where_a_process_is_asked(
 
 def test_node_that_is_frozen_for_ever_has_no_bound_where_nobody_notices() -> None:
     path = replace(NODEPORT, settings={"haproxy": {**HAPROXY, "check": "tcp"}, "external_traffic_policy": "Cluster"})
-    assert bound_outage(path, replace(KILL, kind="node-pause", for_s=None), NEW, TIMINGS).at_most_s is None
+    assert bound_outage(path, replace(KILL, kind="node-pause", for_s=None), NEW).at_most_s is None
 
 
 def test_short_freeze_costs_no_longer_than_it_lasts() -> None:
     path = replace(NODEPORT, settings={"haproxy": {**HAPROXY, "check": "http-healthz"}, "external_traffic_policy": "Cluster"})
-    assert bound_outage(path, replace(KILL, kind="node-pause", for_s=3.0), NEW, TIMINGS).at_most_s == 3.0
+    assert bound_outage(path, replace(KILL, kind="node-pause", for_s=3.0), NEW).at_most_s == 3.0
 
 
 def test_kept_connections_are_known_to_be_broken_when_each_was_used_again() -> None:
@@ -92,8 +97,8 @@ def test_kept_connections_are_known_to_be_broken_when_each_was_used_again() -> N
         ("lb-kill", {}, None),
         ("agent-kill", {"check": "tcp"}, 0.0),
         ("agent-pause", {"check": "agent"}, 0.0),
-        # A verdict that comes from the agent itself may take every node out.
-        ("agent-kill", {"check": "http-healthz"}, None),
+        # HAProxy leads to the other nodes, and what already leads through this one goes on.
+        ("agent-kill", {"check": "http-healthz"}, 0.0),
     ],
 )
 def test_fault_of_a_process_costs_what_it_serves(kind: str, haproxy: dict[str, object], at_most_s: float | None) -> None:
@@ -121,7 +126,7 @@ def test_client_that_calls_a_node_depends_on_it_alone_and_on_pods_that_it_choose
     is_local: bool, kind: str, target: str, at_most_s: float | None
 ) -> None:
     path = replace(HOST_PORT, settings={"direct": {"node": "node-1", "is_local": is_local}})
-    found = bound_outage(path, replace(KILL, kind=kind, targets=(target,)), NEW, TIMINGS)
+    found = bound_outage(path, replace(KILL, kind=kind, targets=(target,)), NEW)
     assert found.at_most_s == (None if at_most_s is None else pytest.approx(at_most_s))
     assert found.why
 
@@ -129,21 +134,16 @@ def test_client_that_calls_a_node_depends_on_it_alone_and_on_pods_that_it_choose
 def test_short_freeze_of_another_node_costs_no_longer_than_it_lasts() -> None:
     path = replace(HOST_PORT, settings={"direct": {"node": "node-1", "is_local": False}})
     frozen = replace(KILL, kind="node-pause", for_s=2.0, targets=("node-2",))
-    assert bound_outage(path, frozen, NEW, TIMINGS).at_most_s == 2.0
+    assert bound_outage(path, frozen, NEW).at_most_s == 2.0
 
 
 def test_kept_connections_to_a_node_in_nobodys_way_have_nothing_to_lose() -> None:
     slow = replace(KEPT, rate_rps=4.0)
-    assert bound_outage(HOST_PORT, replace(KILL, targets=("node-2",)), slow, TIMINGS).at_most_s == 0.0
+    assert bound_outage(HOST_PORT, replace(KILL, targets=("node-2",)), slow).at_most_s == 0.0
 
 
 def test_no_op_may_cost_nothing() -> None:
     assert bound(kind="no-op").at_most_s == 0.0
-
-
-def test_pair_without_a_rule_has_no_bound() -> None:
-    assert bound(kind="loss").at_most_s is None
-    assert bound_outage(STATIC_ROUTE, KILL, NEW, TIMINGS).at_most_s is None
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_detection_takes_what_the_protocol_says(routing: Routing, earliest_s: fl
 
 @pytest.mark.parametrize(("routing", "at_most_s"), [(ECMP, None), (BGP, 9.0), (BFD, 5.6), (VRRP, 5.6)])
 def test_a_node_costs_until_the_later_of_route_and_rules(routing: Routing, at_most_s: float | None) -> None:
-    found = bound_outage(path_of(routing), KILL, LOAD, TIMINGS).at_most_s
+    found = bound_outage(path_of(routing), KILL, LOAD, replace(real_plan(), timings=TIMINGS)).at_most_s
     assert found == (None if at_most_s is None else pytest.approx(at_most_s))
 
 

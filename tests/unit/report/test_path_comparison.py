@@ -7,7 +7,7 @@ import pytest
 from orchestrator.model.measurements import Measurements, SourceSeen
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
-from orchestrator.report.comparison import PathFacts, compare_paths, comparison_rows
+from orchestrator.report.comparison import TITLES, PathFacts, compare_paths, comparison_rows
 from orchestrator.report.html import Html
 from orchestrator.report.markdown import Markdown
 from tests.unit.judge.outcome_builder import class_measured, measured, outage, step_taken
@@ -69,6 +69,20 @@ def test_the_source_address_is_as_measured() -> None:
 def test_what_was_not_measured_is_a_dash() -> None:
     (row,) = comparison_rows([facts("static-route", outages=())])
     assert row == ("static-route", "no", "–", "–", "–", "–", "–")
+
+
+@pytest.mark.parametrize(
+    ("bound_s", "why", "shown"),
+    [
+        (5.6, "the last rule", "5.6 s"),
+        (0.0, "not in the way", "0 s"),
+        (None, "HAProxy checks nothing", "none: HAProxy checks nothing"),
+        (None, "", "–"),
+    ],
+)
+def test_a_path_without_a_bound_says_why(bound_s: float | None, why: str, shown: str) -> None:
+    (row,) = comparison_rows([facts("nodeport", outages=(replace(outage(), bound_s=bound_s, bound_why=why),))])
+    assert row[TITLES.index("bound")] == shown
 
 
 def test_reports_show_the_table_where_there_was_a_fault() -> None:
