@@ -1,6 +1,7 @@
 """Services of type LoadBalancer with the real HAProxy: addresses, frontends and checks come, are told, and leave nothing."""
 
 import json
+import time
 from contextlib import ExitStack
 
 import docker
@@ -89,8 +90,21 @@ def test_service_is_reachable_at_its_address_as_soon_as_that_is_told(make_bench)
     bench = make_bench()
     serve(bench)
     assert addresses(bench) == [ADDRESS]
-    bench.container.wait_event("server-up", backend="lb", server="node-1")
     assert bench.connect(50, 0.4, ADDRESS) == {"127.0.1.1": 20}
+
+
+def test_service_that_no_node_answers_for_is_pending_until_one_does(make_bench):
+    bench = make_bench()
+    bench.tell(op="close", address="127.0.1.1", port=PORT)
+    bench.wait("server-down", "node-1")
+    balance(bench)
+    bench.container.wait_event("server-added", backend="lb", server="node-1")
+    bench.container.wait_event("haproxy-reloaded")
+    time.sleep(3 * OPTIONS["inter_ms"] / 1000)
+    assert SERVED not in bench.annotations("balanced")
+    bench.tell(op="listen", address="127.0.1.1", port=PORT)
+    bench.until(lambda: SERVED in bench.annotations("balanced"), "the Service is pending")
+    assert bench.connect(50, 0.2, ADDRESS) == {"127.0.1.1": 10}
 
 
 def test_several_services_share_the_machine_and_not_the_address(make_bench):
@@ -115,7 +129,8 @@ def test_server_that_is_down_stays_down_over_a_reload_and_one_that_is_up_stays_u
     bench.tell(op="close", address="127.0.1.1", port=PORT)
     bench.container.wait_event("server-down", backend="lb", server="node-1")
     outcomes = bench.connecting(100, 2.0)
-    serve(bench, "other", OTHER)
+    balance(bench, "other", OTHER)
+    bench.container.wait_event("haproxy-reloaded", count=2)
     assert outcomes() == {"127.0.1.2": 200}
     bench.tell(op="listen", address="127.0.1.1", port=PORT)
     bench.container.wait_event("server-up", backend="lb", server="node-1", count=2)
@@ -140,7 +155,8 @@ def test_new_service_costs_connections_of_others_nothing(make_bench):
     assert held.line(1) == "127.0.1.1"
     outcomes = bench.connecting(200, 3.0)
     serve(bench)
-    serve(bench, "other", OTHER)
+    balance(bench, "other", OTHER)
+    bench.container.wait_event("haproxy-reloaded", count=2)
     bench.tell(op="delete-service", name="balanced")
     bench.container.wait_event("haproxy-reloaded", count=3)
     assert outcomes() == {"127.0.1.1": 600}
@@ -172,9 +188,10 @@ def test_policy_local_sends_only_where_the_health_check_node_port_is_good(make_b
     bench = make_bench()
     bench.container.run("sh", "-c", "echo 503 > /tmp/status")
     bench.container.background("python3", "-c", HEALTH, "127.0.1.1", str(CHECKED_PORT))
-    serve(bench, externalTrafficPolicy="Local", healthCheckNodePort=CHECKED_PORT)
+    balance(bench, externalTrafficPolicy="Local", healthCheckNodePort=CHECKED_PORT)
     bench.container.wait_event("server-added", backend="lb", server="node-1")
     assert bench.connect(50, 0.4, ADDRESS) == {"closed": 20}, "its node port answers, its health check does not"
+    assert SERVED not in bench.annotations("balanced")
     bench.container.run("sh", "-c", "echo 200 > /tmp/status")
     up = bench.container.wait_event("server-up", backend="lb", server="node-1")
     assert up["fields"]["reason"].startswith("Layer7 check passed, code: 200")

@@ -31,6 +31,8 @@ from testbed_init.events import EventSink
 
 RETRY_FIRST_S, RETRY_LAST_S = 0.25, 4.0
 """What HAProxy refuses it refuses again, and each attempt starts a program."""
+LOOK_S = 0.1
+"""How often HAProxy is asked whether the path of a Service works that has an address and is not told of it."""
 
 
 class Haproxy(Protocol):
@@ -71,6 +73,8 @@ class Provisioner:
         self._teller = Teller(settings.public_ip)
         self._wanted = asyncio.Event()
         self._reload_asked = False
+        self._is_awaited = False
+        """Whether a Service waits for its first server that is up."""
 
     def on_services(self, services: Mapping[str, Object]) -> None:
         """The services changed."""
@@ -101,10 +105,10 @@ class Provisioner:
         """Provision for ever."""
         retry_s = RETRY_FIRST_S
         while True:
-            await self._wanted.wait()
+            has_changed = await self._look_again()
             self._wanted.clear()
             try:
-                await self.provision(api)
+                await (self.provision(api) if has_changed else self._tell_served(api))
                 retry_s = RETRY_FIRST_S
             except (AddressError, ApiError, HaproxyError, RuntimeApiError) as error:
                 # The running HAProxy, if any, goes on with the configuration it has.
@@ -144,11 +148,34 @@ class Provisioner:
             self._reconciler.serve(backends)  # a HAProxy that was taken over serves more than the plan's own frontends
         await self._addresses.keep_only(wanted)
         keep_only(self._paths.ingress, files.keys())
-        for balancer in balancers:
-            if not balancer.is_told:
-                await api.patch(service_path(balancer), {"metadata": {"annotations": {SERVED_IP: str(balancer.address)}}})
+        await self._tell_served(api)
         if self._ingresses is not None:
             await self._teller.tell(self._ingresses, api)
+
+    async def _look_again(self) -> bool:
+        """False when nothing has changed, and only what is awaited is to be looked for."""
+        try:
+            async with asyncio.timeout(LOOK_S if self._is_awaited else None):
+                await self._wanted.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _tell_served(self, api: Api) -> None:
+        """An address is told once every port of its Service has a server that is up: until then the Service is `<pending>`.
+
+        Once told it stays, whatever becomes of the servers: an address that came and went with them would be no address.
+        """
+        self._is_awaited = False
+        untold = [balancer for balancer in self._balancers or () if not balancer.is_told]
+        if not untold or self._haproxy.pid is None:
+            return
+        working = {server.backend for server in await self._reconciler.read_servers() if server.takes_connections}
+        for balancer in untold:
+            if working.issuperset(backend.name for backend in backends_of(balancer.frontends)):
+                await api.patch(service_path(balancer), {"metadata": {"annotations": {SERVED_IP: str(balancer.address)}}})
+            else:
+                self._is_awaited = True
 
     def _is_known(self) -> bool:
         """Whether everything that frontends depend on has been heard of; before that nothing is taken away."""

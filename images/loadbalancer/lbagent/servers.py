@@ -41,6 +41,11 @@ class LiveServer:
     up: bool = False
     """By its checks, or because it has none."""
 
+    @property
+    def takes_connections(self) -> bool:
+        """Whether HAProxy would give it one."""
+        return self.up and not self.maintenance and not self.drain and self.weight > 0
+
 
 def render_server(server: Server, options: Sequence[str]) -> str:
     """`node-1 10.100.0.2:32213 check ...`, as both haproxy.cfg and `add server` have it."""

@@ -1,5 +1,6 @@
 """The order in which a load balancer's address, frontend and report come and go, over a HAProxy in memory."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -108,6 +109,13 @@ class Bench:
         await self.provisioner.provision(self.api)
         return list(self.acts)
 
+    async def pass_checks(self, *keys: str) -> None:
+        """Servers come as the cluster has them; those named pass their checks, or all of them."""
+        while not await self.reconciler.reconcile():
+            pass
+        for key, server in self.runtime.servers.items():
+            server.up = not keys or key in keys
+
 
 @pytest.fixture
 async def bench(tmp_path):
@@ -117,9 +125,52 @@ async def bench(tmp_path):
     return bench
 
 
-async def test_address_comes_before_the_frontend_and_is_told_when_haproxy_listens(bench):
-    assert await bench.provision(balanced()) == [f"add {ADDRESS}", "start nodeport default:web:80", f"tell web {ADDRESS}"]
+async def test_address_comes_before_the_frontend_and_is_told_when_a_server_is_up(bench):
+    assert await bench.provision(balanced()) == [f"add {ADDRESS}", "start nodeport default:web:80"]
     assert [name for name, _ in bench.events.seen] == ["haproxy-started", "haproxy-reloaded"]
+    await bench.pass_checks("nodeport/node-1")
+    assert await bench.again() == [], "no server of its own is up"
+    await bench.pass_checks()
+    assert await bench.again() == [f"tell web {ADDRESS}"]
+
+
+async def test_service_of_several_ports_is_told_when_each_has_a_server_that_is_up(bench):
+    bench.runtime.backends += ("default:web:81",)
+    await bench.provision(balanced(ports=(HTTP, {**HTTP, "name": "more", "port": 81, "nodePort": 32214})))
+    await bench.pass_checks("default:web:80/node-1")
+    assert await bench.again() == []
+    await bench.pass_checks()
+    assert await bench.again() == [f"tell web {ADDRESS}"]
+
+
+@pytest.mark.parametrize("change", [{"admin": 8}, {"admin": 1}, {"weight": 0}], ids=["drained", "maintenance", "not enabled yet"])
+async def test_server_that_gets_no_connections_makes_no_path(bench, change):
+    await bench.provision(balanced())
+    await bench.pass_checks()
+    for name, value in change.items():
+        setattr(bench.runtime.servers["default:web:80/node-1"], name, value)
+    assert await bench.again() == []
+
+
+async def test_path_that_begins_to_work_later_is_told_without_any_change_of_the_cluster(bench):
+    running = asyncio.create_task(bench.provisioner.run(bench.api))
+    try:
+        bench.reconciler.on_services([balanced()])
+        bench.provisioner.on_services(bench.reconciler.services)
+        async with asyncio.timeout(5):
+            while "start nodeport default:web:80" not in bench.acts:
+                await asyncio.sleep(0)
+            await bench.pass_checks()
+            while f"tell web {ADDRESS}" not in bench.acts:
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+
+
+async def test_address_that_was_told_stays_when_its_servers_go_down(bench):
+    assert await bench.provision(balanced(annotations=TOLD)) == [f"add {ADDRESS}", "start nodeport default:web:80"]
+    await bench.pass_checks("none")
+    assert await bench.again() == []
 
 
 async def test_what_is_served_and_told_needs_nothing_more(bench):
@@ -170,11 +221,12 @@ async def test_dead_haproxy_is_not_started_by_a_service_and_serves_it_when_asked
     bench.process.pid = None
     assert await bench.provision(balanced()) == []
     bench.provisioner.ask_reload()
-    assert await bench.again() == [f"add {ADDRESS}", "start nodeport default:web:80", f"tell web {ADDRESS}"]
+    assert await bench.again() == [f"add {ADDRESS}", "start nodeport default:web:80"]
 
 
 @pytest.mark.parametrize(("part", "error"), [("link", AddressError), ("api", ApiError)])
 async def test_what_failed_is_taken_up_again(bench, part, error):
+    bench.runtime.servers["default:web:80/node-1"] = FakeServer(address="10.100.0.2", port=32213, weight=1, admin=0, up=True)
     getattr(bench, part).fails = True
     with pytest.raises(error):
         await bench.provision(balanced())
