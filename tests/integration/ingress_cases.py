@@ -92,6 +92,7 @@ WORLDS: dict[str, list[dict]] = {
         ingress("secured", rule("host.example.org", path("/secure", "secure")), tls=(("host-tls", ("host.example.org",)),)),
     ],
     "nothing": [ingress("one", rule("one.example.org", path("/", "foo")))],
+    "broken": [ingress("lost", rule("one.example.org", path("/", "foo")), rule("bare.example.org"), default="missing")],
 }
 
 SERVICES = sorted(
@@ -223,4 +224,9 @@ CASES: tuple[Case, ...] = (
     Case("nothing", "one.example.org", "/", "foo"),
     Case("nothing", "two.example.org", "/", "404"),
     Case("nothing", "one.example.org", "/", "tls", "https"),
+    # A default backend that cannot be served is no absence of one: whoever is sent there is told so.
+    Case("broken", "one.example.org", "/", "foo"),
+    Case("broken", "x.example.org", "/", "503"),
+    Case("broken", "bare.example.org", "/", "503"),
+    Case("broken", "", "/any", "503"),
 )

@@ -111,8 +111,12 @@ def test_broken_ingresses_are_told_and_take_nobody_down(lab):
         ),
     )
     wrong = ("InvalidCertificate",) * 3 + ("SecretNotFound", "ServiceNotFound", "PortNotFound", "NoNodePort")
+    foreign = ingress("foreign", rule("foreign.example.org", path("/", "shop"), path("/x", "nobody")))
+    lab.put(INGRESSES, {**foreign, "spec": {**foreign["spec"], "ingressClassName": "nginx"}})
     lab.until_told("broken", *wrong)
     assert lab.ask("shop.example.org")["status"] == 200
+    assert lab.ask("foreign.example.org", "http")["status"] == 404
+    assert lab.told("foreign") == {"status": None, "events": []}, "it is another controller's"
     assert lab.ask("broken.example.org", "http")["status"] == 503
     assert "refused" in lab.ask("mixed.example.org")
     lab.put(SERVICES, service("nobody", node_port=NODE_PORT))

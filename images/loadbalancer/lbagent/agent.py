@@ -10,6 +10,7 @@ from pathlib import Path
 from lbagent.addresses import LinkAddresses
 from lbagent.api import HttpApi
 from lbagent.cluster import Object, read_node
+from lbagent.ingress.classes import read_controllers
 from lbagent.ingress.feed import IngressFeed
 from lbagent.ingress.reading import read_ingress
 from lbagent.load_balancers import read_service
@@ -94,7 +95,9 @@ class Agent:
             if self._settings.ingresses:
                 # What is wrong with a Secret is said of the Ingress that names it.
                 watched.append(("/api/v1", "secrets", self._ingresses.on_secrets, identify))
-                watched.append(("/apis/networking.k8s.io/v1", "ingresses", self._ingresses.on_ingresses, read_ingress))
+                networking = "/apis/networking.k8s.io/v1"
+                watched.append((networking, "ingresses", self._ingresses.on_ingresses, read_ingress))
+                watched.append((networking, "ingressclasses", self._ingresses.on_classes, lambda item: read_controllers([item])))
             for group, resource, on_change, read in watched:
                 watch = ResourceWatch(
                     session=session,

@@ -11,7 +11,11 @@ class FakeApi:
 
     def __init__(self) -> None:
         self.version = 10
-        collections = ("/api/v1/nodes", "/api/v1/services", "/api/v1/secrets", "/apis/networking.k8s.io/v1/ingresses")
+        core, networking = "/api/v1", "/apis/networking.k8s.io/v1"
+        collections = (
+            *(f"{core}/{resource}" for resource in ("nodes", "services", "secrets")),
+            *(f"{networking}/{resource}" for resource in ("ingresses", "ingressclasses")),
+        )
         self.objects: dict[str, dict[str, dict]] = {path: {} for path in collections}
         self.events: list[dict] = []
         self.history: list[tuple[int, str, dict]] = []

@@ -143,17 +143,12 @@ def test_ingress_on_its_way_out_is_not_served() -> None:
     assert read(leaving).ingresses == {}
 
 
-@pytest.mark.parametrize("class_name", [None, "nginx", "testbed"])
-def test_ingress_of_any_class_is_served(class_name: str | None) -> None:
-    spec = GOOD["spec"] | ({"ingressClassName": class_name} if class_name else {})
-    assert list(read({**GOOD, "spec": spec}).ingresses) == ["default/good"]
-
-
 def test_nothing_is_concluded_before_everything_is_known() -> None:
     views: list[IngressView] = []
     feed = IngressFeed(lambda view, _: views.append(view))
     feed.on_ingresses([GOOD])
     feed.on_secrets([])
+    feed.on_classes([])
     assert views == []
     feed.on_services(SERVICES)
     assert [list(view.ingresses) for view in views] == [["default/good"]]
@@ -265,3 +260,50 @@ def test_pem_reaches_haproxy_as_it_was_given(authority: Authority) -> None:
     secret = authority.secret("s", "a.org")
     view = read(ingress("i", default="shop", tls=(("s", ("a.org",)),)), secrets=(secret,))
     assert view.certificates[0].pem == "".join(base64.b64decode(secret["data"][part]).decode() for part in ("tls.crt", "tls.key"))
+
+
+def of_class(name: str | None = None, annotation: str | None = None) -> dict:
+    item = ingress("other", rule("other.org", path("/", "shop"), path("/x", "absent")))
+    metadata = item["metadata"] | ({"annotations": {"kubernetes.io/ingress.class": annotation}} if annotation else {})
+    return {"metadata": metadata, "spec": item["spec"] | ({"ingressClassName": name} if name else {})}
+
+
+def ingress_class(name: str, controller: str) -> dict:
+    return {"metadata": {"name": name}, "spec": {"controller": controller}}
+
+
+@pytest.mark.parametrize(
+    ("item", "is_served"),
+    [
+        (of_class(), True),
+        (of_class("haproxy"), True),
+        (of_class(annotation="haproxy"), True),
+        (of_class("own"), True),
+        (of_class("nginx"), False),
+        (of_class("unknown"), False),
+        (of_class(annotation="nginx"), False),
+        (of_class("nginx", annotation="haproxy"), False),
+    ],
+)
+def test_ingress_of_another_class_is_another_controller_s(item: dict, is_served: bool) -> None:
+    classes = [ingress_class("own", "ingress-testbed.io/haproxy"), ingress_class("nginx", "k8s.io/ingress-nginx")]
+    view = read_ingresses([item, GOOD], SERVICES, (), classes)
+    assert ("default/other" in view.ingresses) is is_served
+    assert (find_target(view.table, "other.org", "/") is not Unrouted.NOT_FOUND) is is_served
+    assert bool(view.complaints) is is_served, "what is wrong with it is said by its own controller"
+    assert find_target(view.table, "good.example.org", "/") == Target(service="default/shop", port=80)
+
+
+def test_our_class_is_somebody_else_s_where_an_ingress_class_says_so() -> None:
+    taken = [ingress_class("haproxy", "haproxy.org/ingress-controller")]
+    assert read_ingresses([of_class("haproxy")], SERVICES, (), taken).ingresses == {}
+
+
+@pytest.mark.parametrize(("default", "status"), [("absent", "503"), (None, "404")])
+def test_broken_default_backend_is_unavailable_and_no_absence_of_one(default: str | None, status: str) -> None:
+    view = read(ingress("only", rule("a.org", path("/", "shop")), default=default))
+    assert str(find_target(view.table, "b.org", "/")) == status
+    entry = IngressEntry(name="web", bind="198.18.0.3:80", bind_tls=None, options=TcpOptions())
+    frontend = IngressFrontend(entry=entry, view=view, directory=PATHS.ingress, checks={})
+    assert f"http-request return status {status} unless {{ var(txn.backend) -m found }}" in frontend.render({})
+    assert "default_backend" not in frontend.render({})

@@ -16,7 +16,7 @@ from lbagent.frontends.seam import Backend, Check
 from lbagent.frontends.tcp import NAME, TcpOptions, make_backend, parse_socket_address, render_backend
 from lbagent.ingress.maps import UNAVAILABLE, MapPaths, render_lookups, render_map
 from lbagent.ingress.reading import Certificate, IngressView
-from lbagent.ingress.routing import Target
+from lbagent.ingress.routing import Target, Unrouted
 from lbagent.servers import Server
 
 TLS_PORT_OPTIONS = "alpn h2,http/1.1 ssl-min-ver TLSv1.2"
@@ -93,6 +93,7 @@ class IngressFrontend:
     def render(self, servers: Mapping[str, Sequence[Server]]) -> str:
         """Frontend and backend sections."""
         entry, options, default = self.entry, self.entry.options, self.view.table.default
+        is_unrouted = isinstance(default, Unrouted)
         lines = [
             f"frontend {self.name}",
             *([f"    bind {entry.bind}"] if entry.bind else []),
@@ -104,14 +105,14 @@ class IngressFrontend:
             "    option http-server-close",
             *(f"    {line}" for line in render_lookups(self.maps())),
             f"    http-request return status 503 if {{ var(txn.backend) -m str {UNAVAILABLE} }}",
-            *([] if default else ["    http-request return status 404 unless { var(txn.backend) -m found }"]),
+            *([f"    http-request return status {default} unless {{ var(txn.backend) -m found }}"] if is_unrouted else []),
             # What a client says of itself is not believed.
             "    http-request set-header X-Forwarded-For %[src]",
             "    http-request set-header X-Forwarded-Proto http",
             "    http-request set-header X-Forwarded-Proto https if { ssl_fc }",
             "    http-request set-header X-Forwarded-Host %[req.hdr(host)]",
             "    use_backend %[var(txn.backend)] if { var(txn.backend) -m found }",
-            *([f"    default_backend {self.backend_name(default)}"] if default else []),
+            *([f"    default_backend {self.backend_name(default)}"] if isinstance(default, Target) else []),
         ]
         for backend in self.backends():
             lines += ["", *render_backend(backend, options, servers.get(backend.name, ()), mode="http")]

@@ -14,6 +14,7 @@ class IngressFeed:
         self._on_view = on_view
         self._ingresses: Collection[Object] | None = None
         self._secrets: Collection[Object] | None = None
+        self._classes: Collection[Object] | None = None
         self._services: Mapping[str, Object] | None = None
 
     def on_ingresses(self, objects: Collection[Object]) -> None:
@@ -26,11 +27,17 @@ class IngressFeed:
         self._secrets = tuple(objects)
         self._look()
 
+    def on_classes(self, objects: Collection[Object]) -> None:
+        """The IngressClasses changed."""
+        self._classes = tuple(objects)
+        self._look()
+
     def on_services(self, services: Mapping[str, Object]) -> None:
         """The Services, by namespace and name, changed."""
         self._services = services
         self._look()
 
     def _look(self) -> None:
-        if self._ingresses is not None and self._secrets is not None and self._services is not None:
-            self._on_view(read_ingresses(self._ingresses, self._services, self._secrets), self._services)
+        if self._ingresses is None or self._secrets is None or self._classes is None or self._services is None:
+            return
+        self._on_view(read_ingresses(self._ingresses, self._services, self._secrets, self._classes), self._services)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lbagent.ingress.certificates import CertificateError, read_pair
-from lbagent.ingress.routing import PathType, Route, RoutingTable, Target, key_of, make_table
+from lbagent.ingress.classes import is_ours, read_controllers
+from lbagent.ingress.routing import PathType, Route, RoutingTable, Target, Unrouted, key_of, make_table
 
 Object = Mapping[str, Any]
 """A Kubernetes object as decoded from JSON."""
@@ -156,13 +157,20 @@ class _Reading:
         self.complaints.append(Complaint(ingress=ingress, reason=reason, message=message))
 
 
-def read_ingresses(ingresses: Collection[Object], services: Mapping[str, Object], secrets: Collection[Object]) -> IngressView:
-    """What all of them ask for together; the older one has precedence. Any class or none: there is one controller."""
-    reading = _Reading(services, {_key(secret): secret for secret in secrets})
-    served = {_key(item): item for item in sorted(ingresses, key=_age) if not item["metadata"].get("deletionTimestamp")}
+def read_ingresses(
+    ingresses: Collection[Object],
+    services: Mapping[str, Object],
+    secrets: Collection[Object],
+    classes: Collection[Object] = (),
+) -> IngressView:
+    """What all of them ask for together that are ours; the older one has precedence."""
+    reading, controllers = _Reading(services, {_key(secret): secret for secret in secrets}), read_controllers(classes)
+    mine = [item for item in ingresses if not item["metadata"].get("deletionTimestamp") and is_ours(item, controllers)]
+    served = {_key(item): item for item in sorted(mine, key=_age)}
     for key, ingress in served.items():
         reading.read(key, ingress)
-    default = next((target for target in reading.defaults if target is not None), None)
+    broken = Unrouted.UNAVAILABLE if reading.defaults else Unrouted.NOT_FOUND
+    default = next((target for target in reading.defaults if target is not None), broken)
     return IngressView(
         table=make_table(reading.routes, default),
         certificates=tuple(sorted(reading.certificates.values(), key=lambda item: item.secret)),
@@ -171,9 +179,11 @@ def read_ingresses(ingresses: Collection[Object], services: Mapping[str, Object]
     )
 
 
-def read_ingress(ingress: Object) -> IngressView:
-    """What it asks for by itself. Raises KeyError, TypeError and the like where it is no Ingress."""
-    return read_ingresses([ingress], {}, ())
+def read_ingress(ingress: Object) -> object:
+    """What it asks for by itself, of whatever class. Raises KeyError, TypeError and the like where it is no Ingress."""
+    reading = _Reading({}, {})
+    reading.read(_key(ingress), ingress)
+    return is_ours(ingress, {}), _age(ingress), make_table(reading.routes)
 
 
 def _key(item: Object) -> str:

@@ -51,7 +51,7 @@ class Unrouted(StrEnum):
     NOT_FOUND = "404"
     """Nothing matches, and there is no default backend."""
     UNAVAILABLE = "503"
-    """What matches cannot be served."""
+    """What matches, or the default backend, cannot be served."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +60,13 @@ class RoutingTable:
 
     exact: Mapping[str, Target | None] = field(default_factory=dict)
     prefix: Mapping[str, Target | None] = field(default_factory=dict)
-    default: Target | None = None
+    default: Target | Unrouted = Unrouted.NOT_FOUND
+    """What gets requests that no rule meets."""
 
     def targets(self) -> tuple[Target, ...]:
         """Every Service port that a request can reach, once each and in order."""
-        found = {*self.exact.values(), *self.prefix.values(), self.default} - {None}
-        return tuple(sorted(target for target in found if target is not None))
+        found = {*self.exact.values(), *self.prefix.values(), self.default}
+        return tuple(sorted(target for target in found if isinstance(target, Target)))
 
 
 def key_of(route: Route) -> str:
@@ -73,7 +74,7 @@ def key_of(route: Route) -> str:
     return route.host + (route.path if route.path_type is PathType.EXACT else route.path.rstrip("/") + "/")
 
 
-def make_table(routes: Iterable[Route], default: Target | None = None) -> RoutingTable:
+def make_table(routes: Iterable[Route], default: Target | Unrouted = Unrouted.NOT_FOUND) -> RoutingTable:
     """The first of two routes with the same key stays, unless it cannot be served and the other can."""
     exact: dict[str, Target | None] = {}
     prefix: dict[str, Target | None] = {}
@@ -91,7 +92,7 @@ def find_target(table: RoutingTable, host: str, path: str) -> Target | Unrouted:
         matching = [known for known in table.prefix if f"{key}/".startswith(known)]
         if matching:
             return table.prefix[max(matching, key=len)] or Unrouted.UNAVAILABLE
-    return table.default or Unrouted.NOT_FOUND
+    return table.default
 
 
 def _hosts(header: str) -> Iterator[str]:
