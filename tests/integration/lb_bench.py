@@ -91,6 +91,10 @@ class Bench:
     def annotations(self, service: str) -> dict[str, str]:
         return json.loads(self.container.run(*LAB, "tell", json.dumps({"op": "annotations", "name": service})))
 
+    def told(self, name: str) -> dict:
+        """What was told of an object: its Ingress' status, and the reasons of its events."""
+        return json.loads(self.container.run(*LAB, "tell", json.dumps({"op": "told", "name": name})))
+
     def until(self, holds: Callable[[], bool], what: str, deadline_s: float = 15.0) -> None:
         until_s = time.monotonic() + deadline_s
         while not holds():

@@ -184,6 +184,18 @@ def test_source_ranges_are_enforced(make_bench):
     bench.until(lambda: bench.connect(50, 0.2, ADDRESS) == {"127.0.1.1": 10}, "still refused")
 
 
+def test_service_that_haproxy_refuses_is_told_so_and_others_are_served(make_bench):
+    bench = make_bench()
+    # More words than a line of HAProxy's may have (64; configuration manual, section 2.2).
+    balance(bench, loadBalancerSourceRanges=[f"192.0.2.{number}/32" for number in range(100)])
+    bench.until(lambda: bench.told("balanced")["events"] == ["SyncLoadBalancerFailed"], "nothing is said of it")
+    balance(bench, "other", OTHER)
+    bench.container.wait_event("server-up", backend="default:other:80", server="node-1")
+    assert bench.connect(50, 0.2, OTHER) == {"127.0.1.1": 10}
+    assert addresses(bench) == [OTHER]
+    serve(bench, loadBalancerSourceRanges=["198.18.0.0/16"])
+
+
 def test_policy_local_sends_only_where_the_health_check_node_port_is_good(make_bench):
     bench = make_bench()
     bench.container.run("sh", "-c", "echo 503 > /tmp/status")

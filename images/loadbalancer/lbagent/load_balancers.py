@@ -28,6 +28,12 @@ class LoadBalancer:
     is_told: bool
     """Whether the API knows already that the address is served."""
     frontends: tuple[TcpFrontend, ...]
+    uid: str = ""
+
+
+def service_path(balancer: LoadBalancer) -> str:
+    """Where the API has the Service."""
+    return f"/api/v1/namespaces/{balancer.namespace}/services/{balancer.name}"
 
 
 def find_load_balancers(services: Mapping[str, Object], named: Iterable[ServiceFrontend]) -> tuple[LoadBalancer, ...]:
@@ -58,6 +64,7 @@ def _read(key: str, service: Object, named: tuple[ServiceFrontend, ...]) -> Iter
         address=address,
         is_told=annotations.get(SERVED_IP) == text,
         frontends=tuple(_frontend(key, service, port, address, named) for port in ports),
+        uid=metadata.get("uid", ""),
     )
 
 

@@ -21,6 +21,10 @@ class HaproxyError(Exception):
     """HAProxy refused its configuration or did not start; the message carries its own words."""
 
 
+class ConfigRefusedError(HaproxyError):
+    """`haproxy -c` refused a file: nothing was started, and what runs goes on."""
+
+
 class HaproxyProcess:
     """The HAProxy of this container.
 
@@ -53,7 +57,8 @@ class HaproxyProcess:
         (`-sf`): no connection is refused in between (management manual 2.6, section 4).
 
         Raises:
-            HaproxyError: the configuration is refused, or no answer on the admin socket within 5 s.
+            ConfigRefusedError: the configuration is refused.
+            HaproxyError: no answer on the admin socket within 5 s.
         """
         candidate = self._paths.config.with_suffix(".new")
         candidate.write_text(config)
@@ -78,6 +83,18 @@ class HaproxyProcess:
             self._starting = False
             self._settle()
         return version
+
+    def check(self, config: str) -> str:
+        """What HAProxy says against this configuration; empty if nothing."""
+        candidate = self._paths.config.with_suffix(".alone")
+        candidate.write_text(config)
+        try:
+            check_config(candidate)
+        except ConfigRefusedError as error:
+            return str(error)
+        finally:
+            candidate.unlink()
+        return ""
 
     async def _until_answering(self, pid: int) -> str:
         deadline_s = time.monotonic() + START_DEADLINE_S
@@ -126,12 +143,12 @@ def check_config(path: Path) -> None:
     """Let HAProxy check the file (`haproxy -c`).
 
     Raises:
-        HaproxyError: it refused; with what it said.
+        ConfigRefusedError: with what it said.
     """
     argv = ["haproxy", "-c", "-q", "-f", str(path)]
     checked = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
     if checked.returncode != 0:
-        raise HaproxyError(f"`{' '.join(argv)}` gave {checked.returncode}: {checked.stderr.strip()[-2000:]}")
+        raise ConfigRefusedError(f"`{' '.join(argv)}` gave {checked.returncode}: {checked.stderr.strip()[-2000:]}")
 
 
 def read_pid(path: Path) -> int | None:

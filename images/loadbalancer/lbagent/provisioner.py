@@ -20,8 +20,9 @@ from lbagent.frontends.ingress import IngressFrontend
 from lbagent.ingress.files import changed_files, keep_only, write_files
 from lbagent.ingress.reading import IngressView
 from lbagent.ingress.telling import Teller
-from lbagent.load_balancers import SERVED_IP, LoadBalancer, find_load_balancers
-from lbagent.process import HaproxyError
+from lbagent.load_balancers import SERVED_IP, LoadBalancer, find_load_balancers, service_path
+from lbagent.process import ConfigRefusedError, HaproxyError
+from lbagent.quarantine import Quarantine
 from lbagent.reconciler import Reconciler
 from lbagent.render import Paths, render_config
 from lbagent.runtime import RuntimeApi, RuntimeApiError
@@ -41,6 +42,9 @@ class Haproxy(Protocol):
     pid: int | None
 
     async def start(self, config: str) -> str:
+        """See `HaproxyProcess`."""
+
+    def check(self, config: str) -> str:
         """See `HaproxyProcess`."""
 
 
@@ -71,6 +75,7 @@ class Provisioner:
         """None before the first lists of what Ingresses depend on."""
         self._checks: Mapping[str, Check] = {}
         self._teller = Teller(settings.public_ip)
+        self._quarantine = Quarantine(check=self._check_alone, ingress_frontends=self._ingress_frontends)
         self._wanted = asyncio.Event()
         self._reload_asked = False
         self._is_awaited = False
@@ -123,10 +128,11 @@ class Provisioner:
         Raises:
             AddressError, ApiError, HaproxyError, RuntimeApiError: what was done stays, and the next attempt goes on from there.
         """
-        balancers, reload_asked, is_known = self._balancers or (), self._reload_asked, self._is_known()
+        reload_asked, is_known = self._reload_asked, self._is_known()
         if self._haproxy.pid is None and not reload_asked:
             return  # it stays dead until it is asked for
-        ingresses = self._ingress_frontends()
+        balancers, view = self._quarantine.admit(self._balancers or (), self._ingresses)
+        ingresses = self._ingress_frontends(view)
         balanced = (item for balancer in balancers for item in balancer.frontends)
         frontends: tuple[Frontend, ...] = (*self._settings.frontends, *balanced, *ingresses)
         files = {path: content for frontend in ingresses for path, content in frontend.files().items()}
@@ -139,7 +145,14 @@ class Provisioner:
             if live is not None:
                 await self._retire(frontends, live)
             write_files(files)
-            await self._start(event, frontends, live)
+            try:
+                await self._start(event, frontends, live)
+            except ConfigRefusedError:
+                self._reload_asked = reload_asked
+                if not self._quarantine.search(balancers, view):
+                    raise
+                self._wanted.set()  # the others are served in the next round
+                return
         if not is_known:
             return
         await self._renew(changed_files(files))
@@ -148,9 +161,10 @@ class Provisioner:
             self._reconciler.serve(backends)  # a HAProxy that was taken over serves more than the plan's own frontends
         await self._addresses.keep_only(wanted)
         keep_only(self._paths.ingress, files.keys())
+        await self._quarantine.tell(api)
         await self._tell_served(api)
-        if self._ingresses is not None:
-            await self._teller.tell(self._ingresses, api)
+        if view is not None:
+            await self._teller.tell(view, api)
 
     async def _look_again(self) -> bool:
         """False when nothing has changed, and only what is awaited is to be looked for."""
@@ -167,7 +181,8 @@ class Provisioner:
         Once told it stays, whatever becomes of the servers: an address that came and went with them would be no address.
         """
         self._is_awaited = False
-        untold = [balancer for balancer in self._balancers or () if not balancer.is_told]
+        balancers, _ = self._quarantine.admit(self._balancers or (), self._ingresses)
+        untold = [balancer for balancer in balancers if not balancer.is_told]
         if not untold or self._haproxy.pid is None:
             return
         working = {server.backend for server in await self._reconciler.read_servers() if server.takes_connections}
@@ -181,9 +196,11 @@ class Provisioner:
         """Whether everything that frontends depend on has been heard of; before that nothing is taken away."""
         return self._balancers is not None and (self._ingresses is not None or not self._settings.ingresses)
 
-    def _ingress_frontends(self) -> tuple[IngressFrontend, ...]:
+    def _check_alone(self, frontends: tuple[Frontend, ...]) -> str:
+        return self._haproxy.check(render_config(self._settings, self._paths, frontends, {}))
+
+    def _ingress_frontends(self, view: IngressView | None) -> tuple[IngressFrontend, ...]:
         """None while there is no Ingress: then nothing is bound."""
-        view = self._ingresses
         if view is None or not view.ingresses:
             return ()
         return tuple(
@@ -239,8 +256,3 @@ class Provisioner:
 def backends_of(frontends: Iterable[Frontend]) -> tuple[Backend, ...]:
     """In the order of their frontends."""
     return tuple(backend for frontend in frontends for backend in frontend.backends())
-
-
-def service_path(balancer: LoadBalancer) -> str:
-    """Where the API has the Service."""
-    return f"/api/v1/namespaces/{balancer.namespace}/services/{balancer.name}"

@@ -122,3 +122,17 @@ async def test_what_could_not_be_told_is_told_at_the_next_attempt(bench):
         await bench.show(SHOP)
     bench.api.fails = False
     assert await bench.again() == ["status shop True", "event shop SecretNotFound"]
+
+
+async def test_ingress_that_haproxy_refuses_is_told_so_and_keeps_no_other_from_being_served(bench, authority):
+    secrets = (authority.secret("s", "a.org"), authority.secret("t", "b.org"))
+    bench.process.refused = "default:odd"
+    services = SERVICES | {"default/odd": service("odd")}
+    odd = ingress("odd", rule("b.org", path("/", "odd"), path("/shop", "shop")), tls=(("t", ("b.org",)),))
+    assert await bench.show(SHOP, odd, secrets=secrets, services=services) == []
+    assert await bench.again() == [START, "status shop True", "event odd RefusedByHaproxy"]
+    assert "default:t.pem" not in [file.name for file in bench.paths.ingress.iterdir()], "nothing of it is left"
+    assert await bench.show(told(SHOP), odd, secrets=secrets, services=services) == []
+    bench.process.refused = ""
+    changed = ingress("odd", rule("c.org", path("/", "odd")))
+    assert await bench.show(told(SHOP), changed, secrets=secrets, services=services) == [START, "status odd True"]

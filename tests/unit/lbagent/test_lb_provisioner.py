@@ -13,7 +13,7 @@ from lbagent.addresses import AddressError
 from lbagent.api import ApiError
 from lbagent.fake_runtime import FakeHaproxy, FakeServer
 from lbagent.load_balancers import EXTERNAL_IP, SERVED_IP
-from lbagent.process import HaproxyError
+from lbagent.process import ConfigRefusedError
 from lbagent.provisioner import Provisioner
 from lbagent.reconciler import Reconciler
 from lbagent.render import Paths
@@ -21,6 +21,7 @@ from lbagent.settings import decode_settings
 from testbed_init.events import RecordedEvents
 
 TOLD = {EXTERNAL_IP: ADDRESS, SERVED_IP: ADDRESS}
+OTHER = "198.18.0.129"
 
 
 class Process:
@@ -28,18 +29,22 @@ class Process:
 
     def __init__(self, config: Path, acts: list[str]) -> None:
         self.pid: int | None = None
-        self.refuses = False
+        self.refused = ""
+        """What no configuration may have in it."""
         self._config = config
         self._acts = acts
 
     async def start(self, config: str) -> str:
-        if self.refuses:
-            raise HaproxyError("refused")
+        if said := self.check(config):
+            raise ConfigRefusedError(said)
         names = [line.split()[1] for line in config.splitlines() if line.startswith("frontend")]
         self._acts.append("start " + " ".join(names))
         self._config.write_text(config)
         self.pid = (self.pid or 100) + 1
         return "2.6.12"
+
+    def check(self, config: str) -> str:
+        return f"refuses {self.refused}" if self.refused and self.refused in config else ""
 
 
 class Link:
@@ -72,6 +77,10 @@ class Api:
         if self.fails:
             raise ApiError("away")
         self._acts.append(f"tell {path.rpartition('/')[2]} {body['metadata']['annotations'][SERVED_IP]}")
+
+    async def create(self, path, body) -> None:
+        assert path == "/api/v1/namespaces/default/events"
+        self._acts.append(f"event {body['involvedObject']['name']} {body['reason']}: {body['message'].rpartition(': ')[2]}")
 
 
 class Bench:
@@ -235,7 +244,26 @@ async def test_what_failed_is_taken_up_again(bench, part, error):
 
 
 async def test_refused_configuration_is_not_told_as_served(bench):
-    bench.process.refuses = True
-    with pytest.raises(HaproxyError):
-        await bench.provision(balanced())
-    assert bench.acts == [f"add {ADDRESS}"]
+    bench.process.refused = "global"
+    with pytest.raises(ConfigRefusedError):
+        await bench.provision(
+            balanced("other", annotations={EXTERNAL_IP: OTHER}), balanced(loadBalancerSourceRanges=["10.0.0.0/8"])
+        )
+    assert bench.acts == [f"add {ADDRESS}", f"add {OTHER}"], "none is refused for anything of its own"
+
+
+async def test_service_that_haproxy_refuses_is_told_so_and_keeps_no_other_from_being_served(bench):
+    bench.process.refused = "10.9.0.0/16"
+    bad = balanced(annotations=TOLD, loadBalancerSourceRanges=["10.9.0.0/16"])
+    other = balanced("other", annotations={EXTERNAL_IP: OTHER, SERVED_IP: OTHER})
+    assert await bench.provision(bad, other) == [f"add {ADDRESS}", f"add {OTHER}"]
+    assert await bench.again() == [
+        "start nodeport default:other:80",
+        f"delete {ADDRESS}",
+        "tell web None",
+        "event web SyncLoadBalancerFailed: refuses 10.9.0.0/16",
+    ]
+    untold = balanced(loadBalancerSourceRanges=["10.9.0.0/16"])
+    assert await bench.provision(untold, other) == [], "it is told once, and not tried again"
+    changed = balanced(loadBalancerSourceRanges=["10.8.0.0/16"])
+    assert await bench.provision(changed, other) == [f"add {ADDRESS}", "start nodeport default:other:80 default:web:80"]

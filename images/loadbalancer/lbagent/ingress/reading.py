@@ -6,7 +6,7 @@ What is wrong with an Ingress becomes a complaint about that one: its good rules
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lbagent.ingress.certificates import CertificateError, read_pair
@@ -47,6 +47,11 @@ class IngressView:
     complaints: tuple[Complaint, ...]
     ingresses: Mapping[str, Object]
     """Those that are served, by namespace and name."""
+    services: Mapping[str, Object]
+    secrets: Collection[Object]
+    """What they were read with."""
+    refused: Mapping[str, Object] = field(default_factory=dict)
+    """Those that are ours and cannot be served, for HAProxy takes nothing that has them in it."""
 
 
 class _Reading:
@@ -164,9 +169,26 @@ def read_ingresses(
     classes: Collection[Object] = (),
 ) -> IngressView:
     """What all of them ask for together that are ours; the older one has precedence."""
-    reading, controllers = _Reading(services, {_key(secret): secret for secret in secrets}), read_controllers(classes)
+    controllers = read_controllers(classes)
     mine = [item for item in ingresses if not item["metadata"].get("deletionTimestamp") and is_ours(item, controllers)]
-    served = {_key(item): item for item in sorted(mine, key=_age)}
+    return _read_all({_key(item): item for item in sorted(mine, key=_age)}, services, secrets)
+
+
+def read_alone(view: IngressView, key: str) -> IngressView:
+    """What one of them would ask for without the others."""
+    return _read_all({key: view.ingresses[key]}, view.services, view.secrets)
+
+
+def without(view: IngressView, refused: Mapping[str, str]) -> IngressView:
+    """The view of the others, with what is said against these, by namespace and name."""
+    others = _read_all({key: item for key, item in view.ingresses.items() if key not in refused}, view.services, view.secrets)
+    complaints = (Complaint(ingress=key, reason="RefusedByHaproxy", message=said) for key, said in sorted(refused.items()))
+    return replace(others, complaints=(*others.complaints, *complaints), refused={key: view.ingresses[key] for key in refused})
+
+
+def _read_all(served: Mapping[str, Object], services: Mapping[str, Object], secrets: Collection[Object]) -> IngressView:
+    """In this order."""
+    reading = _Reading(services, {_key(secret): secret for secret in secrets})
     for key, ingress in served.items():
         reading.read(key, ingress)
     broken = Unrouted.UNAVAILABLE if reading.defaults else Unrouted.NOT_FOUND
@@ -176,6 +198,8 @@ def read_ingresses(
         certificates=tuple(sorted(reading.certificates.values(), key=lambda item: item.secret)),
         complaints=tuple(reading.complaints),
         ingresses=served,
+        services=services,
+        secrets=secrets,
     )
 
 

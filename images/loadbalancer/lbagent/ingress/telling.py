@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-from collections.abc import Mapping
 from ipaddress import IPv4Address
-from typing import Any
 
 from lbagent.api import Api
-from lbagent.ingress.reading import Complaint, IngressView, Object
+from lbagent.ingress.reading import Complaint, IngressView
+from lbagent.object_events import events_path, render_event
 
 COMPONENT = "ingress-controller"
 API_VERSION = "networking.k8s.io/v1"
@@ -32,14 +29,21 @@ class Teller:
             shown = (ingress.get("status") or {}).get("loadBalancer") or {}
             if shown.get("ingress") != self._addresses:
                 await api.patch(f"{path_of(key)}/status", {"status": {"loadBalancer": {"ingress": self._addresses}}})
-        present = {(view.ingresses[item.ingress]["metadata"].get("uid", ""), item): item for item in view.complaints}
+        known = {**view.ingresses, **view.refused}
+        present = {(known[item.ingress]["metadata"].get("uid", ""), item): item for item in view.complaints}
         self._told &= present.keys()
         for identity, complaint in present.items():
             if identity not in self._told:
-                namespace = complaint.ingress.partition("/")[0]
-                now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251  what people read
-                event = render_event(complaint, view.ingresses[complaint.ingress], now)
-                await api.create(f"/api/v1/namespaces/{namespace}/events", event)
+                metadata = known[complaint.ingress]["metadata"]
+                event = render_event(
+                    api_version=API_VERSION,
+                    kind="Ingress",
+                    metadata=metadata,
+                    reason=complaint.reason,
+                    message=complaint.message,
+                    component=COMPONENT,
+                )
+                await api.create(events_path(metadata), event)
                 self._told |= {identity}
 
 
@@ -47,32 +51,3 @@ def path_of(key: str) -> str:
     """Where the API has the Ingress of that namespace and name."""
     namespace, name = key.split("/")
     return f"/apis/{API_VERSION}/namespaces/{namespace}/ingresses/{name}"
-
-
-def render_event(complaint: Complaint, ingress: Object, now: str) -> Mapping[str, Any]:
-    """The Event (core/v1). Its name follows from what it says about which version, so that telling it twice makes one."""
-    metadata = ingress["metadata"]
-    said = "/".join((metadata.get("uid", ""), metadata.get("resourceVersion", ""), complaint.reason, complaint.message))
-    namespace, name = complaint.ingress.split("/")
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{name[:230]}.{hashlib.sha256(said.encode()).hexdigest()[:16]}", "namespace": namespace},
-        "involvedObject": {
-            "apiVersion": API_VERSION,
-            "kind": "Ingress",
-            "namespace": namespace,
-            "name": name,
-            "uid": metadata.get("uid", ""),
-            "resourceVersion": metadata.get("resourceVersion", ""),
-        },
-        "reason": complaint.reason,
-        "message": complaint.message,
-        "type": "Warning",
-        "count": 1,
-        "firstTimestamp": now,
-        "lastTimestamp": now,
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
-        "reportingInstance": "",
-    }
