@@ -139,6 +139,8 @@ class PlanContext:
     """Of the manifests, in their order."""
     workloads: tuple[WorkloadFacts, ...] = ()
     """Of the manifests, in their order: those with host ports."""
+    has_own_kube_proxy: bool = False
+    """A program of the user's own writes the nodes' rules, as a process of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from orchestrator.faults.controlplane_down import ControlplaneDown
 from orchestrator.faults.cpu_squeeze import CpuSqueeze
 from orchestrator.faults.delay import Delay
 from orchestrator.faults.gateway_reboot import GatewayReboot
+from orchestrator.faults.kube_proxy_kill import KubeProxyKill
+from orchestrator.faults.kube_proxy_pause import KubeProxyPause
 from orchestrator.faults.lb_kill import LbKill
 from orchestrator.faults.lb_pause import LbPause
 from orchestrator.faults.lb_reload import LbReload
@@ -81,6 +83,8 @@ ACTIONS: Mapping[str, Action] = {
         ConntrackFull(),
         AgentKill(),
         AgentPause(),
+        KubeProxyKill(),
+        KubeProxyPause(),
         PodKill(),
         PodNotReady(),
         LbKill(),

@@ -184,6 +184,7 @@ def _context(scenario: Scenario, addresses: SlotAddresses, services: dict[str, S
         client=addresses.client,
         virtual_addresses=addresses.virtual,
         networks=(cluster.pod_network, cluster.service_network, addresses.clients, addresses.nodes, addresses.mgmt),
+        has_own_kube_proxy=cluster.kube_proxy.binary is not None,
     )
 
 

@@ -26,6 +26,10 @@ for entry in filter(str.isdigit, os.listdir("/proc")):
         continue
     if int(fields[1]) == 1 and not words[0].startswith("nginx"):
         state["processes"][" ".join(words[:3])] = "stopped" if fields[0] in "Tt" else "running"
+try:
+    state["rule writer"] = open("/run/testbed/rule-writer").read().split()[1]
+except OSError:
+    state["rule writer"] = None
 print(json.dumps(state))
 """
 

@@ -75,6 +75,9 @@ class Up:
     def node_health(self) -> str:
         return self.world.probe(self.world.address("node-2"), HEALTHZ_PORT, source="node-1")[0]
 
+    def rule_writer(self) -> str:
+        return str(self.world.state()["node-2"]["rule writer"])
+
     def api(self) -> str:
         return self.world.probe(self.world.address("controlplane"), API_PORT, source="node-1")[0]
 
@@ -122,6 +125,14 @@ CASES: dict[str, tuple[dict[str, str], Callable[[Up], bool]]] = {
     "node-drain": ({"target": "node-2"}, lambda up: up.pods_on("node-2") == 0),
     "agent-kill": ({"target": "node-2"}, lambda up: up.node_health() == "ConnectionRefusedError" and serves(up.node_port())),
     "agent-pause": ({"target": "node-2"}, lambda up: up.node_health() == "silence" and serves(up.node_port())),
+    "kube-proxy-kill": (
+        {"target": "node-2"},
+        lambda up: up.node_health() == "ConnectionRefusedError" and serves(up.node_port()) and up.rule_writer() == "ended",
+    ),
+    "kube-proxy-pause": (
+        {"target": "node-2"},
+        lambda up: up.node_health() == "silence" and serves(up.node_port()) and up.rule_writer() == "paused",
+    ),
     "lb-kill": ({}, lambda up: up.load_balancer() == ["ConnectionRefusedError"]),
     "lb-pause": ({}, lambda up: up.load_balancer() == ["silence"]),
     "controlplane-down": ({}, lambda up: up.api() == "ConnectionRefusedError" and serves(up.node_port())),

@@ -13,6 +13,8 @@ from testbed_init.packet_filter import PacketFilter
 from testbed_init.tools import KernelError
 
 TABLE = re.compile(r"table (?P<table>\w+ \w+) \{")
+WRITER_FILE = "/run/testbed/rule-writer"
+WRITER_STATES: dict[int, str] = {signal.SIGUSR1: "paused", signal.SIGUSR2: "ended", signal.SIGHUP: "running"}
 CHANGE = re.compile(r"(?P<verb>flush|add) (chain|rule) (?P<chain>\w+ \w+ \w+) ?(?P<rule>.*)")
 
 
@@ -32,7 +34,7 @@ class FakeKernel:
     held: set[str] = field(default_factory=set)
     terminated: bool = False
     arp: dict[str, str] = field(default_factory=lambda: {"10.100.0.3": "02:42:0a:64:00:03"})
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=lambda: {WRITER_FILE: "7 running 0\n"})
     tables: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """nftables: table -> chain -> rules."""
     buckets: dict[str, str] = field(default_factory=dict)
@@ -140,11 +142,13 @@ class FakeKernel:
         return pid if pid in self.processes else None
 
     def send_signal(self, pid: int, number: int) -> None:
-        """KILL, STOP and CONT have their effect at once."""
+        """KILL, STOP, CONT and orders to the agent's rule writer have their effect at once."""
         if pid not in self.processes:
             return
         if number == signal.SIGKILL:
             del self.processes[pid]
+        elif number in WRITER_STATES and pid == self.named.get("agent"):
+            self.files[WRITER_FILE] = f"{pid} {WRITER_STATES[number]} {self.now_ns}\n"
         elif number in (signal.SIGSTOP, signal.SIGCONT):
             self.processes[pid] = "T" if number == signal.SIGSTOP else "S"
 

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import gc
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,11 @@ from nodeagent.observer.observer import RulesObserver
 from nodeagent.proxy.duties import ProxyDuties
 from nodeagent.proxy.endpoints import read_slice
 from nodeagent.proxy.flow_table import FlowTable
+from nodeagent.proxy.gate import Gate, OnChange
 from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
 from nodeagent.proxy.local_pods import detect_local
 from nodeagent.proxy.nftables import Nftables, NftablesRules
+from nodeagent.proxy.part import ProxyPart
 from nodeagent.proxy.proxy import Proxy
 from nodeagent.proxy.rules import RulesError, RuleWriter
 from nodeagent.proxy.ruleset import Network
@@ -62,8 +65,7 @@ class Agent:
     async def run(self) -> None:
         """Until cancelled."""
         settings = self._settings
-        duties: ProxyDuties | None = None
-        rules: Proxy | RulesObserver | None = None
+        rules: ProxyPart | RulesObserver | None = None
         async with open_session(api_url=settings.api_url, token=settings.token, ca_file=self._ca_file) as session:
             api = Api(session)
             recorder = Recorder(node=settings.node, api=api, now=now)
@@ -72,13 +74,9 @@ class Agent:
                 return rules is not None and rules.synced.is_set()
 
             status = NodeStatus(settings=settings, api=api, recorder=recorder, events=self._events, now=now, ready=is_ready)
-            node: Object | None = None
-            if settings.rule_writer == "agent":
-                # Rules by the node's own network wait for it; all others are written while the node registers.
-                node = await status.register() if settings.detect_local == "NodeCIDR" else None
-                duties, rules = self._make_proxy(node)
-            else:
-                rules = RulesObserver(node=settings.node, mode=settings.mode, events=self._events, clock=self._clock)
+            # Rules by the node's own network wait for it; all others are written while the node registers.
+            waits = settings.rule_writer == "agent" and settings.detect_local == "NodeCIDR"
+            node: Object | None = await status.register() if waits else None
 
             def watch(path: str, resource: str, on_change: Any, read: Callable[[Object], object]) -> ResourceWatch:
                 return ResourceWatch(
@@ -91,14 +89,27 @@ class Agent:
                     read=read,
                 )
 
+            def watch_services(on_services: OnChange, on_slices: OnChange) -> tuple[ResourceWatch, ResourceWatch]:
+                services = "/api/v1/services?labelSelector=!service.kubernetes.io/service-proxy-name"
+                slices = "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=!service.kubernetes.io/headless"
+                return (
+                    watch(services, "services", on_services, read_service),
+                    watch(slices, "endpointslices", on_slices, read_slice),
+                )
+
+            if settings.rule_writer == "agent":
+                rules = ProxyPart(
+                    make=partial(self._make_proxy, None if node is None else str(node["spec"]["podCIDR"])),
+                    watches=watch_services,
+                    zone_of=partial(zone_of, name=settings.node),
+                    clock=self._clock,
+                )
+                rules.listen()
+            else:
+                rules = RulesObserver(node=settings.node, mode=settings.mode, events=self._events, clock=self._clock)
+
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(rules.run())
-                if duties is not None and isinstance(rules, Proxy):
-                    tasks.create_task(duties.run())
-                    services = "/api/v1/services?labelSelector=!service.kubernetes.io/service-proxy-name"
-                    tasks.create_task(watch(services, "services", duties.noting(rules.on_services), read_service).run())
-                    slices = "/apis/discovery.k8s.io/v1/endpointslices?labelSelector=!service.kubernetes.io/headless"
-                    tasks.create_task(watch(slices, "endpointslices", duties.noting(rules.on_slices), read_slice).run())
                 node = node or await status.register()
                 tasks.create_task(status.keep_lease())
                 tasks.create_task(recorder.run())
@@ -117,10 +128,8 @@ class Agent:
                 )
 
                 def on_nodes(nodes: Collection[Object]) -> None:
-                    if duties is not None:
-                        duties.on_nodes(nodes)
-                    if isinstance(rules, Proxy):
-                        rules.on_zone(zone_of(nodes, settings.node))
+                    if isinstance(rules, ProxyPart):
+                        rules.on_nodes(nodes)
                     for found in nodes:
                         if found["metadata"]["name"] == settings.node:
                             status.note(found)
@@ -137,7 +146,7 @@ class Agent:
                 await forget_untranslated(settings.service_cidr)
                 tasks.create_task(status.keep_status())
 
-    def _make_proxy(self, node: Object | None) -> tuple[ProxyDuties, Proxy]:
+    def _make_proxy(self, node_cidr: str | None, gate: Gate) -> tuple[ProxyDuties, Proxy]:
         settings = self._settings
         duties = ProxyDuties(
             node=settings.node,
@@ -148,16 +157,18 @@ class Agent:
             events=self._events,
             clock=self._clock,
             now=now,
+            gate=gate,
         )
         return duties, Proxy(
             node=settings.node,
             zone=settings.labels.get(ZONE, ""),
-            rules=self._make_rules(None if node is None else node["spec"]["podCIDR"]),
+            rules=self._make_rules(node_cidr),
             events=duties.events,
             clock=self._clock,
             min_sync_period_s=settings.min_sync_period_s,
             sync_period_s=settings.sync_period_s,
             after_commit=duties.after_commit,
+            gate=gate,
         )
 
     def _make_rules(self, node_cidr: str | None) -> RuleWriter:

@@ -1,5 +1,6 @@
 """Every fault that init carries out: what it is asked for, what its target and the kernel need, and what is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import pydantic
@@ -39,6 +40,8 @@ INSIDE: list[tuple[str, Options, str, str, Options]] = [
     ("rate", NODE | {"mbit_per_s": 10}, "node-1", "rate", {"mbit_per_s": 10.0}),
     ("agent-kill", NODE, "node-1", "process-kill", {"process": "agent"}),
     ("agent-pause", NODE, "node-1", "process-pause", {"process": "agent"}),
+    ("kube-proxy-kill", NODE, "node-1", "rule-writer", {"state": "ended"}),
+    ("kube-proxy-pause", NODE, "node-1", "rule-writer", {"state": "paused"}),
     ("pod-not-ready", NODE | {"pods": 2}, "node-1", "pod-not-ready", {"count": 2}),
     ("conntrack-full", NODE, "node-1", "conntrack-full", {}),
     ("cpu-squeeze", NODE | {"cpu": "20%"}, "node-1", "cpu-squeeze", {"share_ratio": 0.2}),
@@ -53,6 +56,14 @@ REBOOTS: list[tuple[str, Options, str]] = [("node-reboot", NODE, "node-1"), ("ga
 def planned(kind: str, options: Options, for_s: float | None = 15) -> StepPlan:
     action = ACTIONS[kind]
     return action.plan("1", 10, for_s, action.options.model_validate(options), CONTEXT)
+
+
+@pytest.mark.parametrize(("kind", "fault"), [("kube-proxy-kill", "process-kill"), ("kube-proxy-pause", "process-pause")])
+def test_a_kube_proxy_of_the_user_s_own_is_struck_as_the_process_that_it_is(kind: str, fault: str) -> None:
+    context = replace(CONTEXT, has_own_kube_proxy=True)
+    action = ACTIONS[kind]
+    step = action.plan("1", 10, 15, action.options.model_validate(NODE), context)
+    assert (step.parameters["fault"], step.parameters["parameters"]) == (fault, {"process": "kube-proxy"})
 
 
 def place() -> FakeWorld:

@@ -188,6 +188,37 @@ def test_a_frozen_process_is_proven_by_its_state(bench):
     assert bench.events.named("fault-effective")[0]["evidence"] == "haproxy (pid 8) is stopped"
 
 
+@pytest.mark.parametrize("state", ["paused", "ended"])
+def test_a_rule_writer_is_struck_inside_its_agent_by_the_agent_s_own_word(bench, state):
+    bench.arm("rule-writer", state=state)
+    bench.advance_to(AT_NS)
+    assert bench.events.named("fault-effective")[0]["evidence"] == f"rule writer of agent (pid 7) is {state}"
+    assert bench.kernel.processes[7] == "S"
+    bench.armoury.heal("step-1")
+    assert bench.kernel.read("/run/testbed/rule-writer").split()[:2] == ["7", "running"]
+
+
+def test_an_agent_that_does_not_listen_yet_gets_no_signal_that_would_end_it(bench):
+    bench.kernel.files["/run/testbed/rule-writer"] = "6 running 0\n"
+    bench.arm("rule-writer", state="paused")
+    bench.advance_to(AT_NS)
+    assert bench.events.named("fault-failed")[0]["evidence"] == (
+        "prepare: rule-writer: agent (pid 7) has no rule writer that runs"
+    )
+    bench.armoury.heal("step-1")
+    assert bench.kernel.files["/run/testbed/rule-writer"] == "6 running 0\n"
+
+
+def test_an_agent_that_was_started_since_is_not_asked_to_undo_anything(bench):
+    bench.arm("rule-writer", state="ended")
+    bench.advance_to(AT_NS)
+    bench.kernel.named["agent"] = 9
+    bench.kernel.processes[9] = "S"
+    bench.armoury.heal("step-1")
+    assert bench.state() is FaultState.HEALED
+    assert bench.kernel.files["/run/testbed/rule-writer"] == f"7 ended {AT_NS}\n"
+
+
 def test_a_killed_pod_loses_master_and_workers_and_the_others_nothing(bench):
     bench.arm("pod-kill")
     bench.advance_to(AT_NS)
@@ -250,6 +281,7 @@ def test_laying_ground_twice_lays_it_once(bench):
         ("delay", {"delay_s": 11}, "delay: delay_s must be above 0 and at most 10, got 11.0"),
         ("cpu-squeeze", {"share_ratio": 1}, "cpu-squeeze: share_ratio must be from 0.01 to 0.99, got 1.0"),
         ("pod-kill", {"count": 0}, "pod-kill: count must be at least 1, or null, got 0"),
+        ("rule-writer", {"state": "slow"}, "rule-writer: state must be one of ['ended', 'paused'], got 'slow'"),
         ("process-kill", {}, "process-kill: process must be a non-empty string, got None"),
         ("process-pause", {"process": "x"}, "process-pause: no process 'x'; this container has ['agent', 'haproxy']"),
     ],

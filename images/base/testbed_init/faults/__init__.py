@@ -17,6 +17,7 @@ from testbed_init.faults import (
     power_off,
     process,
     rate,
+    rule_writer,
     shutdown,
 )
 from testbed_init.faults.seam import Build, Effect, Fault, FaultError
@@ -38,6 +39,7 @@ FAULTS: Mapping[str, Build] = {
     "process-pause": process.build_pause,
     "process-signal": process.build_signal,
     "rate": rate.build,
+    "rule-writer": rule_writer.build,
     "shutdown": shutdown.build,
 }
 

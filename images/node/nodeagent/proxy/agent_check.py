@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable
 
+from nodeagent.proxy.gate import Gate
 from nodeagent.proxy.health import ProxyHealth
 from nodeagent.proxy.services import ServicePort
 from testbed_init.events import EventSink
@@ -39,11 +40,12 @@ def render_word(service: str, ports: Iterable[ServicePort], *, proxy_healthy: bo
 class AgentCheckServer:
     """Answers every connection with one word, by the latest commit."""
 
-    def __init__(self, *, node: str, address: str, health: ProxyHealth, events: EventSink) -> None:
+    def __init__(self, *, node: str, address: str, health: ProxyHealth, events: EventSink, gate: Gate | None = None) -> None:
         self._node = node
         self._address = address
         self._health = health
         self._events = events
+        self._gate = gate or Gate()
         self._ports: Collection[ServicePort] = ()
 
     def after_commit(self, ports: Collection[ServicePort]) -> None:
@@ -63,6 +65,7 @@ class AgentCheckServer:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            await self._gate.passed()
             async with asyncio.timeout(DEADLINE_S):
                 service = (await reader.readuntil(b","))[:-1][-QUESTION_BYTES:].decode(errors="replace").strip()
                 word = render_word(service, self._ports, proxy_healthy=self._health.healthy, node_eligible=self._health.eligible)

@@ -10,6 +10,7 @@ from typing import Any
 from nodeagent.proxy.agent_check import AgentCheckServer
 from nodeagent.proxy.flow_cleaner import FlowCleaner
 from nodeagent.proxy.flow_table import FlowTable
+from nodeagent.proxy.gate import Gate, OnChange
 from nodeagent.proxy.health import ProxyHealth
 from nodeagent.proxy.health_servers import HealthCheckServers, ProxyServers
 from nodeagent.proxy.metrics import ProxyMetrics
@@ -17,7 +18,6 @@ from nodeagent.proxy.services import ServicePort
 from testbed_init.events import Clock, EventSink
 
 Object = Mapping[str, Any]
-OnChange = Callable[[Collection[Object]], None]
 
 
 class ProxyDuties:
@@ -34,14 +34,16 @@ class ProxyDuties:
         events: EventSink,
         clock: Clock,
         now: Callable[[], datetime.datetime],
+        gate: Gate | None = None,
     ) -> None:
+        gate = gate or Gate()
         self._health = ProxyHealth(node=node, timeout_s=2 * sync_period_s, clock=clock, now=now)
         self.events = self._metrics = ProxyMetrics(mode=mode, events=events, now_s=lambda: now().timestamp())
-        self._flows = FlowCleaner(node=node, table=FlowTable(), events=events)
+        self._flows = FlowCleaner(node=node, table=FlowTable(), events=events, gate=gate)
         address = "0.0.0.0" if node_ports_everywhere else node_ip
-        self._checks = HealthCheckServers(node=node, address=address, health=self._health, events=events)
-        self._agent = AgentCheckServer(node=node, address=node_ip, health=self._health, events=events)
-        self._servers = ProxyServers(node=node, mode=mode, health=self._health, metrics=self._metrics)
+        self._checks = HealthCheckServers(node=node, address=address, health=self._health, events=events, gate=gate)
+        self._agent = AgentCheckServer(node=node, address=node_ip, health=self._health, events=events, gate=gate)
+        self._servers = ProxyServers(node=node, mode=mode, health=self._health, metrics=self._metrics, gate=gate)
 
     def noting(self, on_change: OnChange) -> OnChange:
         """The same, with the change noted as queued first."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from nodeagent.proxy.conntrack import Flow, Serving, have_udp_endpoints_changed, read_serving
+from nodeagent.proxy.gate import Gate
 from nodeagent.proxy.services import ServicePort
 from testbed_init.events import EventSink
 
@@ -20,10 +21,11 @@ class Table(Protocol):
 class FlowCleaner:
     """Judges by the latest commit, also flows that an earlier one gave reason to look at."""
 
-    def __init__(self, *, node: str, table: Table, events: EventSink) -> None:
+    def __init__(self, *, node: str, table: Table, events: EventSink, gate: Gate | None = None) -> None:
         self._node = node
         self._table = table
         self._events = events
+        self._gate = gate or Gate()
         self._serving = Serving()
         self._due = asyncio.Event()
 
@@ -36,6 +38,7 @@ class FlowCleaner:
         """For ever."""
         while True:
             await self._due.wait()
+            await self._gate.passed()
             await self.clean()
 
     async def clean(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from nodeagent.proxy.gate import Gate
 from nodeagent.proxy.health import ProxyHealth
 from nodeagent.proxy.health_check import HealthCheck, ServiceName, plan_health_checks, render_answer
 from nodeagent.proxy.metrics import ProxyMetrics
@@ -24,9 +25,14 @@ EXPOSITION = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-async def serve(handler: Handler, host: str, port: int) -> web.ServerRunner:
+async def serve(handler: Handler, host: str, port: int, gate: Gate) -> web.ServerRunner:
     """Listen and answer; the runner's `cleanup` ends it together with its open connections. Raises OSError."""
-    runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=0.0)
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        await gate.passed()
+        return await handler(request)
+
+    runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -45,11 +51,12 @@ class _Open:
 class HealthCheckServers:
     """One server for each Service that has a health check node port; what it says follows each commit at once."""
 
-    def __init__(self, *, node: str, address: str, health: ProxyHealth, events: EventSink) -> None:
+    def __init__(self, *, node: str, address: str, health: ProxyHealth, events: EventSink, gate: Gate | None = None) -> None:
         self._node = node
         self._address = address
         self._health = health
         self._events = events
+        self._gate = gate or Gate()
         self._wanted: dict[ServiceName, HealthCheck] = {}
         self._open: dict[ServiceName, _Open] = {}
         self._due = asyncio.Event()
@@ -63,6 +70,7 @@ class HealthCheckServers:
         try:
             while True:
                 await self._due.wait()
+                await self._gate.passed()
                 self._due.clear()
                 await self._follow()
         finally:
@@ -78,7 +86,7 @@ class HealthCheckServers:
         for service in wanted.keys() - self._open.keys():
             port = wanted[service].port
             try:
-                runner = await serve(self._answer_for(service), self._address, port)
+                runner = await serve(self._answer_for(service), self._address, port, self._gate)
                 self._open[service] = _Open(port=port, runner=runner)
             except OSError as error:
                 name = "/".join(service)
@@ -98,11 +106,12 @@ class HealthCheckServers:
 class ProxyServers:
     """The two servers that are there from the start; `metrics` is also where they report."""
 
-    def __init__(self, *, node: str, mode: str, health: ProxyHealth, metrics: ProxyMetrics) -> None:
+    def __init__(self, *, node: str, mode: str, health: ProxyHealth, metrics: ProxyMetrics, gate: Gate | None = None) -> None:
         self._node = node
         self._mode = mode
         self._health = health
         self._metrics = metrics
+        self._gate = gate or Gate()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -114,7 +123,7 @@ class ProxyServers:
         """Serve until cancelled; while another has the port, try again."""
         while True:
             try:
-                runner = await serve(handler, host, port)
+                runner = await serve(handler, host, port, self._gate)
                 break
             except OSError as error:
                 self._metrics.emit("health-check-failed", node=self._node, service=None, port=port, error=str(error))

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
+from nodeagent.proxy.gate import Gate
 from nodeagent.proxy.rules import RulesError, RuleWriter
 from nodeagent.proxy.services import ServicePort, ServicePortReader
 from testbed_init.events import Clock, EventSink
@@ -31,6 +32,7 @@ class Proxy:
         sync_period_s: float,
         after_commit: Callable[[tuple[ServicePort, ...], tuple[ServicePort, ...]], None] | None = None,
         sleep: Sleep = asyncio.sleep,
+        gate: Gate | None = None,
     ) -> None:
         self._node = node
         self._rules = rules
@@ -40,6 +42,7 @@ class Proxy:
         self._sync_period_s = sync_period_s
         self._after_commit = after_commit
         self._sleep = sleep
+        self._gate = gate or Gate()
         self._zone = zone
         self._reader = ServicePortReader(node, zone)
         self._checked_ns = 0
@@ -76,6 +79,7 @@ class Proxy:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._dirty.wait(), wait_s)
+            await self._gate.passed()
             is_idle = done and not self._dirty.is_set()
             # Looked for every sync period however often there are changes, which would not repair what they do not touch.
             is_due = idle_s is not None and self._clock() - self._checked_ns >= idle_s * 1e9
