@@ -70,7 +70,9 @@ def load_request(file: Path, overrides: Mapping[str, object], seed: int | None) 
     scenario = load_scenario(file, overrides)
     manifests = load_manifests(file, scenario.manifests)
     loaded = Loaded(file=file, scenario=scenario, manifests=manifests, seed=seed, kube_proxy=_read_kube_proxy(file, scenario))
-    loaded.plan()
+    # What the seed draws differs from trial to trial: none of them may turn out impossible when others have run.
+    for trial in range(1, scenario.trials + 1):
+        loaded.plan(trial=trial)
     return loaded
 
 

@@ -51,6 +51,7 @@ def validate(scenarios: Annotated[list[Path], typer.Argument(help="scenario file
 def plan(
     scenario: ScenarioArgument,
     slot: Annotated[int, typer.Option(help="address slot")] = 0,
+    trial: Annotated[int, typer.Option(min=1, help="which of its trials: each draws anew")] = 1,
     seed: SeedOption = None,
     sets: SetOption = None,
     output: OutputOption = "text",
@@ -58,7 +59,7 @@ def plan(
     """Print everything that a run would do."""
     from orchestrator.experiment import load_request
 
-    print_plan(load_request(scenario, parse_overrides(sets), seed).plan(slot=slot), as_json=wants_json(output))
+    print_plan(load_request(scenario, parse_overrides(sets), seed).plan(slot=slot, trial=trial), as_json=wants_json(output))
 
 
 @app.command()
@@ -78,7 +79,7 @@ def print_plan(planned: Plan, *, as_json: bool) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{planned.scenario}[/]: {planned.question}")
     console.print(
-        f"seed {planned.seed}, address slot {planned.slot}, timings {planned.timings.profile}, "
+        f"seed {planned.seed}, trial {planned.trial}, address slot {planned.slot}, timings {planned.timings.profile}, "
         f"{planned.load.duration_s:g} s of load\n"
     )
     if planned.cluster.get("kube_proxy_binary"):

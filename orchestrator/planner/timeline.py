@@ -2,6 +2,8 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -9,13 +11,13 @@ from orchestrator.contracts import Action, Kinds, PlanContext
 from orchestrator.model.plan import PathPlan, Plan, Role, StepPlan
 from orchestrator.planner.chance import chance
 from orchestrator.planner.complaints import Complaints
+from orchestrator.planner.lasting import Planned, check_order, check_overlaps, meet, names_of
 from orchestrator.planner.strikes import Strike, unroll
-from orchestrator.planner.targets import Candidates, choose_targets, next_hops_of
+from orchestrator.planner.targets import Candidates, Choice, choose, next_hops_of, read_list, read_selector
+from orchestrator.scenario.entries import TargetSelector
 from orchestrator.scenario.schema import Scenario
 
 TARGET = "target"
-BOOT_S = 2.0
-"""A container that was down is given this long to start and to take orders; on a busy machine a node takes 1 s."""
 
 
 def plan_timeline(
@@ -27,9 +29,15 @@ def plan_timeline(
     paths: tuple[PathPlan, ...] = (),
     seed: str = "0",
 ) -> tuple[StepPlan, ...]:
-    """Steps in the order of their instants. Problems go to `complaints`. `seed` decides phases and chosen targets."""
-    planner = _Planner(scenario, kinds, context, complaints, paths, seed)
-    for strike in unroll(scenario.timeline, seed):
+    """Steps in the order of their instants. Problems go to `complaints`. `seed` decides phases and chosen targets, and nothing of
+    what is a problem."""
+    strikes = unroll(scenario.timeline, seed)
+    # What is named keeps its nodes from every choice that meets it, also from an earlier one: it is planned alone first.
+    named = _Planner(scenario, kinds, context, Complaints(Path()), paths, seed)
+    for strike in strikes:
+        named.add(strike, chooses=False)
+    planner = _Planner(scenario, kinds, context, complaints, paths, seed, named=named.planned)
+    for strike in strikes:
         planner.add(strike)
     return planner.steps()
 
@@ -43,6 +51,7 @@ class _Planner:
         complaints: Complaints,
         paths: tuple[PathPlan, ...],
         seed: str,
+        named: list[Planned] | None = None,
     ) -> None:
         self._scenario = scenario
         self._kinds = kinds
@@ -51,60 +60,106 @@ class _Planner:
         self._next_hops = next_hops_of(paths)
         self._seed = seed
         self._nodes = dict(context.nodes)
-        self._steps: list[tuple[Strike, StepPlan]] = []
+        self._named = named or []
+        self._choices: list[tuple[Planned, Choice]] = []
+        self.planned: list[Planned] = []
 
-    def add(self, strike: Strike) -> None:
+    def add(self, strike: Strike, *, chooses: bool = True) -> None:
+        """`chooses`: also a strike whose targets are chosen by the seed."""
         action = self._kinds.actions.get(strike.kind)
         if action is None:
-            names = ", ".join(sorted(name for name in self._kinds.actions if name != "scale"))
-            self._complaints.add(*strike.location, "fault", message="unknown fault", found=repr(strike.kind), allowed=names)
+            known = ", ".join(sorted(name for name in self._kinds.actions if name != "scale"))
+            self._complaints.add(*strike.location, "fault", message="unknown fault", found=repr(strike.kind), allowed=known)
             return
         _check_instants(self._scenario, strike, self._complaints)
         with self._complaints.at(*strike.location):
-            for options in self._each_target(strike, action):
-                self._plan(strike, action, options)
+            value = strike.options.get(TARGET) if TARGET in action.options.model_fields else None
+            selector = None if value is None else read_selector(value)
+            if selector is not None:
+                names = self._choose(strike, action, selector) if chooses else ()
+            elif isinstance(value, list):
+                names = read_list(value)
+            else:
+                self._plan(strike, action, strike.options)
+                return
+            for name in names:
+                self._plan(strike, action, {**strike.options, TARGET: name})
 
     def steps(self) -> tuple[StepPlan, ...]:
         """With the names of steps that one entry has several of counted, and groups marked."""
-        by_place = Counter(_place(strike) for strike, _ in self._steps)
-        by_group = Counter(strike.group for strike, _ in self._steps)
+        check_overlaps(self.planned, self._scenario.duration, self._complaints)
+        check_order(self.planned, self._complaints)
+        by_place = Counter(_place(strike) for strike, _ in self.planned)
+        by_group = Counter(strike.group for strike, _ in self.planned)
         numbers: Counter[int] = Counter()
-        named: list[tuple[Strike, StepPlan]] = []
-        for strike, step in self._steps:
+        steps: list[StepPlan] = []
+        for strike, step in sorted(self.planned, key=lambda item: item[0].at_s):
             place = _place(strike)
             numbers[place] += 1
             name = f"{place + 1}-{step.kind}" if by_place[place] == 1 else f"{place + 1}-{step.kind}-{numbers[place]}"
             group = strike.group if by_group[strike.group] > 1 else None
-            named.append((strike, replace(step, step=name, group=group, after=strike.after)))
-        _check_overlaps(named, self._scenario.duration, self._complaints)
-        return tuple(step for _, step in named)
+            steps.append(replace(step, step=name, group=group))
+        return tuple(steps)
 
-    def _each_target(self, strike: Strike, action: Action) -> tuple[dict[str, JsonValue], ...]:
-        """The options once for each chosen target; as they are where nothing is to be chosen. Raises ValueError."""
-        if TARGET not in action.options.model_fields or TARGET not in strike.options:
-            return (strike.options,)
-        labels = self._scenario.cluster.node_labels
-        candidates = Candidates(nodes=tuple(self._nodes), labels=labels, next_hops=self._next_hops)
-        source = chance(self._seed, strike.group, *strike.location)
-        chosen = choose_targets(strike.options[TARGET], candidates, source)
-        return (strike.options,) if chosen is None else tuple({**strike.options, TARGET: name} for name in chosen)
+    def _choose(self, strike: Strike, action: Action, selector: TargetSelector) -> tuple[str, ...]:
+        """Raises ValueError."""
+        candidates = Candidates(nodes=tuple(self._nodes), labels=self._scenario.cluster.node_labels, next_hops=self._next_hops)
+        possible: dict[str, Planned] = {}
+        errors: list[ValueError] = []
+        matching = candidates.matching(selector)
+        for name in matching:
+            try:
+                planned = self._make(strike, action, {**strike.options, TARGET: name})
+            except ValueError as error:
+                errors.append(error)
+                continue
+            if planned is None:
+                return ()
+            possible[name] = planned
+        if errors and not possible:
+            raise errors[0]
+        # They differ in nothing but whom they strike: how long it lasts is any one's.
+        one = next(iter(possible.values()), None)
+        named = chain.from_iterable(step.targets for other, step in self._named if self._meets(one, (other, step)))
+        candidates = replace(
+            candidates,
+            struck=frozenset(matching) - frozenset(possible) | frozenset(named),
+            choices=tuple(choice for other, choice in self._choices if self._meets(one, other)),
+        )
+        choice = choose(selector, candidates, chance(self._seed, strike.group, *strike.location))
+        if one is not None:
+            self._choices.append((one, choice))
+        return choice.chosen
+
+    def _meets(self, one: Planned | None, other: Planned) -> bool:
+        if one is None:
+            return False
+        # A node that is gone for good cannot be struck later either.
+        leaves = set(names_of(one[1], "remove")) & set(one[1].targets)
+        return meet(one, other, self._scenario.duration) or (bool(leaves) and other[0].latest_s >= one[0].earliest_s)
 
     def _plan(self, strike: Strike, action: Action, raw: dict[str, JsonValue]) -> None:
+        planned = self._make(strike, action, raw)
+        if planned is None:
+            return
+        self.planned.append(planned)
+        self._nodes.update({name: self._context.all_nodes[name] for name in names_of(planned[1], "add")})
+        for name in names_of(planned[1], "remove"):
+            self._nodes.pop(name, None)
+
+    def _make(self, strike: Strike, action: Action, raw: dict[str, JsonValue]) -> Planned | None:
         options = self._complaints.decode(action.options, raw, *strike.location)
         if options is None:
-            return
+            return None
         context = replace(self._context, nodes=self._nodes)
         # The name is given later, when it is known how many steps the entry has; places begin it.
         step = action.plan(f"{_place(strike) + 1}-{strike.kind}", strike.at_s, strike.for_s, options, context)
-        self._steps.append((strike, step))
-        self._nodes.update({name: self._context.all_nodes[name] for name in _names(step, "add")})
-        for name in _names(step, "remove"):
-            self._nodes.pop(name, None)
+        return strike, replace(step, after=strike.after)
 
 
 def added_nodes(timeline: tuple[StepPlan, ...]) -> tuple[str, ...]:
     """Nodes that some step adds, each once, in the order of their numbers."""
-    names = {name for step in timeline for name in _names(step, "add")}
+    names = {name for step in timeline for name in names_of(step, "add")}
     return tuple(sorted(names, key=lambda name: int(name.rpartition("-")[2])))
 
 
@@ -113,50 +168,34 @@ def nodes_at(plan: Plan, at_s: float) -> frozenset[str]:
     nodes = {item.name for item in plan.of_role(Role.NODE) if item.at_bring_up}
     for step in plan.timeline:
         if step.at_s < at_s:
-            nodes |= set(_names(step, "add"))
-            nodes -= set(_names(step, "remove"))
+            nodes |= set(names_of(step, "add"))
+            nodes -= set(names_of(step, "remove"))
     return frozenset(nodes)
 
 
-def _names(step: StepPlan, key: str) -> tuple[str, ...]:
-    value = step.parameters.get(key, ())
-    return tuple(str(item) for item in value) if isinstance(value, list | tuple) else ()
-
-
 def _check_instants(scenario: Scenario, strike: Strike, complaints: Complaints) -> None:
-    latest = scenario.duration - scenario.convergence_validation
-    where = ("timeline", _place(strike))
-    if strike.at_s >= scenario.duration:
-        complaints.add(*where, "at", message="after the end of the load", found=f"{strike.at_s:g}s", allowed=f"0s to {latest:g}s")
-    elif strike.for_s is not None and strike.at_s + strike.for_s > latest:
+    """With the whole phase: whether there is time must not depend on the draw."""
+    latest_s = scenario.duration - scenario.convergence_validation
+    has_phase = strike.latest_s > strike.earliest_s
+    drawn = f", or {strike.latest_s:g}s with its phase" if has_phase else ""
+    if strike.latest_s >= scenario.duration:
         complaints.add(
-            *where,
-            "for",
-            message=f"ends at {strike.at_s + strike.for_s:g}s, with no time left to see a recovery",
-            found=f"{strike.for_s:g}s",
-            allowed=f"up to {max(0.0, latest - strike.at_s):g}s",
+            "timeline",
+            _place(strike),
+            "at",
+            message="after the end of the load",
+            found=f"{strike.earliest_s:g}s{drawn}",
+            allowed=f"0s to {latest_s:g}s",
         )
-
-
-def _check_overlaps(steps: list[tuple[Strike, StepPlan]], duration_s: float, complaints: Complaints) -> None:
-    """One container can suffer one step at a time, or no evidence would belong to either."""
-    for index, (strike, step) in enumerate(steps):
-        for other, earlier in steps[:index]:
-            shared = ", ".join(sorted(set(step.targets) & set(earlier.targets)))
-            if not shared:
-                continue
-            lasts_on = earlier.after is not None or (earlier.for_s is None and not earlier.is_momentary)
-            lasts_s = duration_s if lasts_on else earlier.until_s
-            end_s = min(duration_s, lasts_s + (BOOT_S if earlier.takes_down else 0.0))
-            together = strike.group == other.group
-            if step.at_s < end_s or together:
-                still = "still does" if step.at_s < lasts_s or together else f"has it start again ({BOOT_S:g}s)"
-                message = f"strikes {shared} while timeline[{_place(other)}] {still}"
-                allowed = "another target" if together else f"from {end_s:g}s on"
-                if earlier.after is None and lasts_on and not together:
-                    allowed = f"another target, or a `for` that ends timeline[{_place(other)}] before"
-                key = "target" if together else "at"
-                complaints.add("timeline", _place(strike), key, message=message, found=f"{step.at_s:g}s", allowed=allowed)
+    elif strike.for_s is not None and strike.latest_s + strike.for_s > latest_s:
+        left_s = latest_s - strike.latest_s
+        ends = f"ends at {strike.latest_s + strike.for_s:g}s{' with its phase' if has_phase else ''}"
+        complaints.add(
+            *strike.for_location,
+            message=f"{ends}, with no time left to see a recovery",
+            found=f"{strike.for_s:g}s",
+            allowed=f"up to {left_s:g}s" if left_s > 0 else f"none: what strikes from {latest_s:g}s on cannot be seen to recover",
+        )
 
 
 def _place(strike: Strike) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ScenarioError
+from orchestrator.experiment import load_request
 from orchestrator.model.plan import Plan, StepPlan, TriggerPlan
 from orchestrator.planner import plan_run
 from orchestrator.registry import KINDS
@@ -140,6 +141,113 @@ def test_a_trigger_stands_in_the_plan_with_its_earliest_instant(tmp_path: Path) 
     assert step.at_s == 9.0
 
 
+def test_a_phase_of_a_trigger_is_drawn_from_the_event_on_and_not_from_the_start(tmp_path: Path) -> None:
+    entry = "{at: 9s, phase: 2s, after: {event: node-ready, of: node-2, delay: 500ms}, fault: node-kill, target: node-2, for: 3s}"
+    steps = [timeline(tmp_path, entry, seed=seed)[0] for seed in range(8)]
+    assert {step.at_s for step in steps} == {9.0}
+    delays_s = [step.after.delay_s for step in steps if step.after is not None]
+    assert all(0.5 <= delay_s < 2.5 for delay_s in delays_s)
+    assert len(set(delays_s)) > 4
+
+
+SEEDS = range(25)
+BOTH = ["{at: 5s, for: 9s, fault: node-kill, target: any}", "{at: 8s, for: 9s, fault: link-down, target: any}"]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        BOTH,
+        BOTH[::-1],
+        # What is named keeps its node from choices that meet it, also from those before it in the file and on the clock.
+        ["{at: 5s, for: 9s, fault: node-kill, target: any}", "{at: 8s, for: 9s, fault: link-down, target: node-2}"],
+        ["{at: 5s, fault: node-replace, target: any}", "{at: 20s, for: 9s, fault: link-down, target: node-2}"],
+        ["{at: 5s, for: 9s, fault: node-kill, target: any}", "{at: 8s, scale: {nodes: 4}}"],
+        ["{at: 5s, for: 9s, together: [{fault: node-kill, target: any}, {fault: link-down, target: {ratio: 60%}}]}"],
+        ["{at: 5s, for: 9s, together: [{fault: node-kill, target: any}, {fault: link-down, target: node-5}]}"],
+        ["{at: 5s, phase: 9s, for: 3s, fault: node-kill, target: any}", "{at: 8s, for: 3s, fault: link-down, target: any}"],
+        ["{after: {event: node-not-ready}, fault: node-pause, target: any}", "{at: 5s, for: 9s, fault: node-kill, target: any}"],
+        # A node is not cut off from itself.
+        ["{at: 5s, for: 9s, fault: partition, from: node-2, target: any}"],
+        ["{at: 5s, every: 4s, times: 5, phase: 1s, for: 2s, fault: link-down, target: any}"],
+    ],
+)
+def test_what_one_seed_can_be_planned_for_can_be_for_every_other(tmp_path: Path, entries: list[str]) -> None:
+    chosen = set()
+    for seed in SEEDS:
+        steps = timeline(tmp_path, ", ".join(entries), seed=seed)
+        assert [step.at_s for step in steps] == sorted(step.at_s for step in steps)
+        chosen.add(tuple(step.targets for step in steps))
+    assert len(chosen) > 3
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        (
+            [
+                "{at: 5s, for: 9s, fault: node-kill, target: any}",
+                "{at: 8s, for: 9s, fault: link-down, target: {labels: {zone: a}}}",
+            ],
+            "timeline[1].target: cannot choose 2 of the nodes; found node-2, node-4, of which 1 may not be struck then; allowed: 1 to 1,",
+        ),
+        (
+            ["{at: 5s, for: 9s, fault: node-kill, target: next-hop}", "{at: 8s, for: 1s, fault: link-down, target: node-3}"],
+            "timeline[0].target: cannot choose 1 of the nodes; found node-3, of which 1 may not be struck then; allowed: another time",
+        ),
+        (
+            ["{at: 50s, phase: 9s, for: 3s, fault: node-kill, target: node-1}"],
+            "timeline[0].for: ends at 62s with its phase, with no time left to see a recovery; found 3s; allowed: none",
+        ),
+        (
+            ["{at: 50s, phase: 15s, fault: node-kill, target: node-1}"],
+            "timeline[0].at: after the end of the load; found 50s, or 65s with its phase; allowed: 0s to 59s",
+        ),
+        (
+            ["{at: 5s, phase: 2s, for: 2s, every: 3s, times: 2, fault: node-pause, target: node-1}"],
+            "timeline[0].at: strikes node-1 while timeline[0] still does; found 8s; allowed: from 9s on",
+        ),
+        (
+            ["{at: 5s, phase: 5s, scale: {nodes: 4}}", "{at: 8s, for: 1s, fault: node-pause, target: node-1}"],
+            "timeline[0].phase: adds or removes nodes before or after timeline[1], as the seed has it; found 5s to 10s; allowed: outs",
+        ),
+    ],
+)
+def test_what_some_seed_could_not_be_planned_for_is_refused_for_every_one(
+    tmp_path: Path, entries: list[str], expected: str
+) -> None:
+    for seed in SEEDS:
+        with pytest.raises(ScenarioError) as caught:
+            timeline(tmp_path, ", ".join(entries), seed=seed)
+        assert expected in str(caught.value)
+
+
+def test_every_trial_is_planned_before_the_first_one_starts() -> None:
+    """Which node is replaced decides here whether two with the label are left: some trial's draw makes it one."""
+    changes = {
+        "duration": "60s",
+        "slo": {},
+        "cluster.nodes": 4,
+        "cluster.node_labels": {"node-3": {"zone": "a"}, "node-4": {"zone": "a"}},
+        "timeline": [
+            {"at": "5s", "fault": "node-replace", "target": "any"},
+            {"at": "20s", "for": "1s", "fault": "no-op", "target": {"labels": {"zone": "a"}, "count": 2}},
+        ],
+    }
+    good = next(seed for seed in range(20) if _can_be_planned(changes, seed))
+    load_request(NODE_KILL, changes, good)
+    with pytest.raises(ScenarioError, match=r"timeline\[1\].target: cannot choose 2"):
+        load_request(NODE_KILL, {**changes, "trials": 20}, good)
+
+
+def _can_be_planned(changes: dict[str, object], seed: int) -> bool:
+    try:
+        load_request(NODE_KILL, changes, seed)
+    except ScenarioError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
@@ -177,7 +285,7 @@ def test_a_trigger_stands_in_the_plan_with_its_earliest_instant(tmp_path: Path) 
         ("{at: 1s, together: [{fault: no-op, target: x}, {fault: ice}]}", "timeline[0].together[0].target: no node 'x'"),
         (
             "{at: 1s, fault: no-op, target: {labels: {zone: c}}}",
-            "timeline[0].target: cannot choose 0 of the nodes that match; found none",
+            "timeline[0].target: no node matches; found node-1, node-2 (zone: a), node-3 (next-hop), node-4 (zone: a), node-5 (zone: b)",
         ),
         ("{at: 1s, fault: no-op, target: {count: 9}}", "timeline[0].target: cannot choose 9 of the nodes"),
         ("{at: 1s, fault: no-op, target: {count: 1, ratio: 5%}}", "timeline[0].target: names both count and ratio"),
@@ -190,6 +298,10 @@ def test_a_trigger_stands_in_the_plan_with_its_earliest_instant(tmp_path: Path) 
         (
             "{at: 50s, every: 6s, times: 3, for: 1s, fault: no-op, target: node-1}",
             "timeline[0].at: after the end of the load; found 62s",
+        ),
+        (
+            "{at: 5s, for: 70s, together: [{fault: no-op, target: node-1, for: 1s}, {fault: no-op, target: node-2, for: 80s}]}",
+            "timeline[0].together[1].for: ends at 85s, with no time left to see a recovery; found 80s; allowed: up to 54s",
         ),
         (
             "{at: 5s, every: 2s, times: 2, for: 3s, fault: no-op, target: node-1}",
