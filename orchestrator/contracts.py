@@ -139,6 +139,8 @@ class PlanContext:
     """Of the manifests, in their order."""
     workloads: tuple[WorkloadFacts, ...] = ()
     """Of the manifests, in their order: those with host ports."""
+    replicas: Mapping[str, int | None] = field(default_factory=dict)
+    """Deployments of the manifests (`namespace/name`) -> their pods at that instant; None: not known."""
     has_own_kube_proxy: bool = False
     """A program of the user's own writes the nodes' rules, as a process of its own."""
 

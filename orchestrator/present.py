@@ -10,6 +10,7 @@ from orchestrator.addresses import node_name
 from orchestrator.contracts import PlanContext, World
 from orchestrator.experiment import Loaded
 from orchestrator.model.plan import ContainerPlan, Plan, Role, StepPlan
+from orchestrator.planner.timeline import FORGETS_REPLICAS
 from orchestrator.registry import KINDS
 from orchestrator.scenario.entries import Entry
 
@@ -63,7 +64,8 @@ class _Became:
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         assert isinstance(options, _Nodes)
         before = [node_name(number) for number in range(1, self.brought_up + 1)]
-        changes = {
+        changes: dict[str, object] = {
+            FORGETS_REPLICAS: True,
             "add": [name for name in options.nodes if name not in before],
             "remove": [name for name in before if name not in options.nodes],
         }

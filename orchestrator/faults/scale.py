@@ -38,9 +38,14 @@ class Scale:
             raise ValueError("for: a rescale has no end; allowed: another `scale` entry later")
         if options.nodes is None and options.pods is None:
             raise ValueError("scale: changes nothing; allowed: nodes, pods, or both")
+        deployment = choose_deployment(options, context)
         add, remove = choose_nodes(options.nodes, context)
         if options.drain and not remove:
             raise ValueError("drain: no node leaves in this step; allowed: only when `nodes` goes down")
+        pods = context.replicas[deployment] if deployment is not None else None
+        if not add and not remove and (deployment is None or pods == options.pods):
+            there = f"{len(context.nodes)} nodes" + ("" if deployment is None else f" and {pods} pods of {deployment}")
+            raise ValueError(f"scale: changes nothing: there are {there} already; allowed: another number of nodes or pods")
         return StepPlan(
             step=step,
             kind=self.kind,
@@ -50,7 +55,7 @@ class Scale:
             parameters={
                 "nodes": options.nodes,
                 "pods": options.pods,
-                "deployment": options.deployment,
+                "deployment": deployment,
                 "add": list(add),
                 "remove": list(remove),
                 "drain": options.drain,
@@ -73,6 +78,26 @@ class Scale:
 
     def heal(self, step: StepPlan, world: World) -> None:
         """A rescale is no fault: the cluster stays as it is."""
+
+
+def choose_deployment(options: ScaleOptions, context: PlanContext) -> str | None:
+    """`namespace/name` of the one whose pods change, None where none do. Raises ValueError."""
+    known = ", ".join(context.replicas)
+    if options.pods is None:
+        if options.deployment is not None:
+            raise ValueError("deployment: without `pods` none of its pods come or go; allowed: with `pods`")
+        return None
+    if not known:
+        raise ValueError("pods: there is no Deployment in the manifests; allowed: `nodes` alone")
+    if options.deployment is None:
+        if len(context.replicas) > 1:
+            raise ValueError(f"deployment: is needed, the manifests hold several; allowed: {known}")
+        return next(iter(context.replicas))
+    matching = [key for key in context.replicas if options.deployment in (key, key.partition("/")[2])]
+    if len(matching) != 1:
+        what = "no such Deployment" if not matching else "the name of several Deployments"
+        raise ValueError(f"deployment: {what} in the manifests; found {options.deployment!r}; allowed: {known}")
+    return matching[0]
 
 
 def choose_nodes(wanted: int | None, context: PlanContext) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,7 +1,8 @@
 """Collects what is wrong with a scenario, so that the user sees every problem of a stage at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +34,18 @@ class Complaints:
             below = separator and key.replace("_", "").replace(".", "").isalnum()
             path = (*location, key) if below else location
             self._problems.append(Problem(key=key_path(path), message=rest if below else str(error)))
+
+    @contextmanager
+    def moved(self, *location: int | str, to: Mapping[str, tuple[int | str, ...]]) -> Iterator[None]:
+        """Problems that are noted below, at a key of this location that stands elsewhere in the user's file, go there."""
+        first = len(self._problems)
+        yield
+        for index, problem in enumerate(self._problems[first:], first):
+            for key, place in to.items():
+                before = key_path((*location, key))
+                rest = problem.key.removeprefix(before)
+                if problem.key.startswith(before) and rest[:1] in ("", ".", "["):
+                    self._problems[index] = replace(problem, key=key_path(place) + rest)
 
     def decode(self, model: type[_Model], value: object, *location: int | str) -> _Model | None:
         """The options of a kind, or None after noting every problem in them."""

@@ -22,7 +22,7 @@ from orchestrator.planner.services import read_services
 from orchestrator.planner.stops import plan_stops
 from orchestrator.planner.timeline import added_nodes, plan_timeline
 from orchestrator.planner.timings import plan_timings
-from orchestrator.planner.workloads import read_workloads
+from orchestrator.planner.workloads import read_replicas, read_workloads
 from orchestrator.scenario.loading import Manifest
 from orchestrator.scenario.schema import Cluster, Scenario
 
@@ -53,7 +53,12 @@ def plan_run(
     check_manifests(manifests, nodes=cluster.nodes)
     services = read_services(manifests, cluster.service_network, addresses.external_pool)
     ingresses = read_ingresses(manifests)
-    context = replace(_context(scenario, addresses, services), ingresses=ingresses, workloads=read_workloads(manifests))
+    context = replace(
+        _context(scenario, addresses, services),
+        ingresses=ingresses,
+        workloads=read_workloads(manifests),
+        replicas=read_replicas(manifests),
+    )
 
     parts = _plan_paths(scenario, kinds, context, complaints)
     paths = tuple(item.path for item in parts)

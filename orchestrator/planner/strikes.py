@@ -27,6 +27,8 @@ class Strike:
     for_s: float | None
     for_location: Location
     """Where the user wrote how long it lasts."""
+    elsewhere: dict[str, Location]
+    """Options that the user wrote elsewhere than below `location`."""
     options: dict[str, JsonValue]
     group: str
     """Strikes of one repetition of one entry."""
@@ -70,6 +72,7 @@ def _unroll(place: int, entry: Entry, source: Chance) -> Iterator[Strike]:
                 latest_s=round(earliest_s + most_s, 3),
                 for_s=for_s,
                 for_location=for_location,
+                elsewhere={key: (*location, "scale", key) for key in entry.scale or ()},
                 options=options,
                 group=group,
                 after=after,

@@ -1,6 +1,7 @@
 """The timeline: every strike becomes a step with its targets; the set of nodes is followed from step to step."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -18,6 +19,8 @@ from orchestrator.scenario.entries import TargetSelector
 from orchestrator.scenario.schema import Scenario
 
 TARGET = "target"
+FORGETS_REPLICAS = "forgets_replicas"
+"""Parameter of a step after which nothing is known of how many pods there are."""
 
 
 def plan_timeline(
@@ -60,6 +63,7 @@ class _Planner:
         self._next_hops = next_hops_of(paths)
         self._seed = seed
         self._nodes = dict(context.nodes)
+        self._replicas = dict(context.replicas)
         self._named = named or []
         self._choices: list[tuple[Planned, Choice]] = []
         self.planned: list[Planned] = []
@@ -72,7 +76,8 @@ class _Planner:
             self._complaints.add(*strike.location, "fault", message="unknown fault", found=repr(strike.kind), allowed=known)
             return
         _check_instants(self._scenario, strike, self._complaints)
-        with self._complaints.at(*strike.location):
+        moved = {**strike.elsewhere, "for": strike.for_location}
+        with self._complaints.moved(*strike.location, to=moved), self._complaints.at(*strike.location):
             value = strike.options.get(TARGET) if TARGET in action.options.model_fields else None
             selector = None if value is None else read_selector(value)
             if selector is not None:
@@ -146,15 +151,26 @@ class _Planner:
         self._nodes.update({name: self._context.all_nodes[name] for name in names_of(planned[1], "add")})
         for name in names_of(planned[1], "remove"):
             self._nodes.pop(name, None)
+        self._replicas.update(_replicas_after(planned[1], self._replicas))
 
     def _make(self, strike: Strike, action: Action, raw: dict[str, JsonValue]) -> Planned | None:
         options = self._complaints.decode(action.options, raw, *strike.location)
         if options is None:
             return None
-        context = replace(self._context, nodes=self._nodes)
+        context = replace(self._context, nodes=self._nodes, replicas=self._replicas)
         # The name is given later, when it is known how many steps the entry has; places begin it.
         step = action.plan(f"{_place(strike) + 1}-{strike.kind}", strike.at_s, strike.for_s, options, context)
         return strike, replace(step, after=strike.after)
+
+
+def _replicas_after(step: StepPlan, before: Mapping[str, int | None]) -> Mapping[str, int | None]:
+    if step.parameters.get(FORGETS_REPLICAS):
+        return dict.fromkeys(before)
+    deployment, pods = step.parameters.get("deployment"), step.parameters.get("pods")
+    if not isinstance(deployment, str) or not isinstance(pods, int):
+        return {}
+    # When a step strikes that waits for an event, and so which is the last one, is not known.
+    return {deployment: None if step.after is not None else pods}
 
 
 def added_nodes(timeline: tuple[StepPlan, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -62,19 +63,25 @@ class _Pod(_Part):
     spec: _PodSpec = _PodSpec()
 
 
+_Model = TypeVar("_Model", _Pod, _Workload)
+
+
 def read_workloads(manifests: tuple[Manifest, ...]) -> tuple[WorkloadFacts, ...]:
     """Deployments, ReplicaSets and pods with ports of their nodes. Raises ScenarioError naming the manifest file."""
     found = (_read(manifest) for manifest in manifests if manifest.body["kind"] in ("Deployment", "ReplicaSet", "Pod"))
     return tuple(facts for facts in found if facts.host_ports)
 
 
+def read_replicas(manifests: tuple[Manifest, ...]) -> dict[str, int | None]:
+    """Deployments, by `namespace/name`, with the number of pods that each starts with. Raises ScenarioError."""
+    return {
+        f"{item.metadata.namespace}/{item.metadata.name}": item.spec.replicas
+        for item in (_decode(manifest, _Workload) for manifest in manifests if manifest.body["kind"] == "Deployment")
+    }
+
+
 def _read(manifest: Manifest) -> WorkloadFacts:
-    model = _Pod if manifest.body["kind"] == "Pod" else _Workload
-    try:
-        item = model.model_validate(manifest.body)
-    except ValidationError as error:
-        where = (f"document {manifest.index}",)
-        raise ScenarioError(manifest.file, describe_problems(error, model, where)) from None
+    item = _decode(manifest, _Pod) if manifest.body["kind"] == "Pod" else _decode(manifest, _Workload)
     pod, replicas = (item.spec.template.spec, item.spec.replicas) if isinstance(item, _Workload) else (item.spec, 1)
     return WorkloadFacts(
         name=item.metadata.name,
@@ -84,6 +91,14 @@ def _read(manifest: Manifest) -> WorkloadFacts:
         host_ports=tuple(_host_ports(pod)),
         node=pod.node_name or pod.node_selector.get(HOSTNAME),
     )
+
+
+def _decode(manifest: Manifest, model: type[_Model]) -> _Model:
+    try:
+        return model.model_validate(manifest.body)
+    except ValidationError as error:
+        where = (f"document {manifest.index}",)
+        raise ScenarioError(manifest.file, describe_problems(error, model, where)) from None
 
 
 def _host_ports(pod: _PodSpec) -> Iterator[HostPortFacts]:

@@ -103,7 +103,7 @@ class Entry(BaseModel):
             raise ValueError("needs an instant; allowed: `at: 10s`, or `after: {event: node-not-ready}`")
         if (self.every is None) != (self.times is None):
             raise ValueError("repeats only with both `every` and `times`")
-        if self.every is not None and self.scale is not None:
+        if self.every is not None and (self.scale is not None or self.fault == "scale"):
             raise ValueError("repeats a rescale, which changes nothing the second time; allowed: one entry for each")
         if self.every is not None and self.after is not None:
             raise ValueError("repeats upon an event; allowed: `every` with `at`, or one `after`")

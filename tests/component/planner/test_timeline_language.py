@@ -261,6 +261,28 @@ def _can_be_planned(changes: dict[str, object], seed: int) -> bool:
         ),
         ("{at: 1s, every: 2s, fault: no-op, target: node-1}", "timeline[0]: repeats only with both `every` and `times`"),
         ("{at: 1s, every: 2s, times: 2, scale: {nodes: 6}}", "timeline[0]: repeats a rescale"),
+        ("{at: 1s, every: 2s, times: 2, fault: scale, nodes: 6}", "timeline[0]: repeats a rescale"),
+        ("{at: 1s, scale: {nodes: 0}}", "timeline[0].scale.nodes: input should be greater than or equal to 1; found 0"),
+        ("{at: 1s, scale: {nodes: 300}}", "timeline[0].scale.nodes: more nodes than addresses"),
+        ("{at: 1s, scale: {nods: 3}}", "timeline[0].scale.nods: unknown key (did you mean 'nodes'?)"),
+        ("{at: 1s, scale: {nodes: 4}, drain: 1}", "timeline[0].drain: input should be a valid boolean"),
+        ("{at: 1s, scale: {nodes: 5}}", "timeline[0].scale: changes nothing: there are 5 nodes already"),
+        (
+            "{at: 1s, scale: {pods: 7}}, {at: 9s, scale: {pods: 7}}",
+            "timeline[1].scale: changes nothing: there are 5 nodes and 7 p",
+        ),
+        (
+            "{at: 1s, scale: {pods: 7, deployment: web}}",
+            "timeline[0].scale.deployment: no such Deployment in the manifests; found",
+        ),
+        (
+            "{at: 1s, for: 3s, together: [{fault: no-op, target: node-1}, {fault: lb-reload}]}",
+            "timeline[0].for: a reload has no end",
+        ),
+        (
+            "{at: 1s, together: [{fault: no-op, target: node-1}, {fault: lb-reload, for: 3s}]}",
+            "timeline[0].together[1].for: a reload has no end",
+        ),
         ("{after: {event: node-ready}, every: 2s, times: 2, fault: no-op, target: node-1}", "timeline[0]: repeats upon an event"),
         (
             "{after: {event: moonrise}, fault: no-op, target: node-1}",

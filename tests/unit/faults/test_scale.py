@@ -18,11 +18,12 @@ from tests.unit.faults.test_node_faults import CONTEXT
 from tests.unit.testbed.scripted_cluster import node_kill_plan
 
 S, DEPLOYMENT = "default/service-test", "service-test"
+REPLICAS = {f"default/{DEPLOYMENT}": 6}
 
 
 def context(*nodes: str) -> PlanContext:
     every = {f"node-{number}": IPv4Address(f"10.100.0.{number + 1}") for number in range(1, 8)}
-    return dataclasses.replace(CONTEXT, nodes={node: every[node] for node in nodes}, all_nodes=every)
+    return dataclasses.replace(CONTEXT, nodes={node: every[node] for node in nodes}, all_nodes=every, replicas=REPLICAS)
 
 
 def planned(options: Mapping[str, Any], *nodes: str) -> StepPlan:
@@ -58,11 +59,50 @@ def test_the_lowest_free_numbers_come_and_the_highest_go(
         ({"nodes": 5, "drain": True}, None, "drain: no node leaves in this step"),
         ({"nodes": 8}, None, "nodes: more nodes than addresses; found 8; allowed: up to 7"),
         ({"nodes": 5}, 10.0, "for: a rescale has no end"),
+        ({"nodes": 3}, None, "scale: changes nothing: there are 3 nodes already; allowed: another number of nodes or pods"),
+        ({"pods": 6}, None, "scale: changes nothing: there are 3 nodes and 6 pods of default/service-test already"),
+        ({"nodes": 3, "pods": 6}, None, "scale: changes nothing"),
+        ({"nodes": 5, "deployment": DEPLOYMENT}, None, "deployment: without `pods` none of its pods come or go"),
+        (
+            {"pods": 4, "deployment": "web"},
+            None,
+            "deployment: no such Deployment in the manifests; found 'web'; allowed: default/",
+        ),
     ],
 )
 def test_what_cannot_be_planned_is_refused(options: dict[str, Any], for_s: float | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Scale().plan("1", 35, for_s, ScaleOptions.model_validate(options), context(*THREE))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "options", "message"),
+    [
+        ({}, {"pods": 1}, "pods: there is no Deployment in the manifests; allowed: `nodes` alone"),
+        ({"a/web": 1, "b/web": 1}, {"pods": 2}, "deployment: is needed, the manifests hold several; allowed: a/web, b/web"),
+        (
+            {"a/web": 1, "b/web": 1},
+            {"pods": 2, "deployment": "web"},
+            "deployment: the name of several Deployments in the manifests; found 'web'; allowed: a/web, b/web",
+        ),
+    ],
+)
+def test_whose_pods_change_must_be_known(replicas: dict[str, int | None], options: dict[str, Any], message: str) -> None:
+    here = dataclasses.replace(context(*THREE), replicas=replicas)
+    with pytest.raises(ValueError, match=message):
+        Scale().plan("1", 35, None, ScaleOptions.model_validate(options), here)
+
+
+def test_the_only_deployment_needs_no_name_and_one_of_several_no_namespace_where_it_is_clear() -> None:
+    assert planned({"pods": 1}, *THREE).parameters["deployment"] == "default/service-test"
+    here = dataclasses.replace(context(*THREE), replicas={"a/web": 1, "b/other": 1})
+    step = Scale().plan("1", 35, None, ScaleOptions(pods=4, deployment="other"), here)
+    assert step.parameters["deployment"] == "b/other"
+
+
+def test_pods_whose_number_is_not_known_may_be_scaled_to_any() -> None:
+    here = dataclasses.replace(context(*THREE), replicas={"default/web": None})
+    assert Scale().plan("1", 35, None, ScaleOptions(pods=4), here).parameters["pods"] == 4
 
 
 class Cluster:
