@@ -9,12 +9,15 @@ from orchestrator.faults.arming import Direction, StruckInside, check_node, plan
 from orchestrator.model.plan import StepPlan
 from orchestrator.scenario.quantities import Ratio
 
+SMALLEST_RATIO = 1e-6
+"""Frames are drawn by a number below a million (`numgen random mod`, nft(8))."""
+
 
 class LossOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: str = Field(description="a node that is there at the instant, or loadbalancer")
-    ratio: Ratio = Field(gt=0, description="share of the frames, 10% or 0.1")
+    ratio: Ratio = Field(ge=SMALLEST_RATIO, description="share of the frames, 10% or 0.1")
     direction: Direction = Field(default=Direction.BOTH, description="both: each way loses that share")
 
 

@@ -30,6 +30,8 @@ class NodeStop:
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         assert isinstance(options, NodeStopOptions)
         target = check_node(options.target, context)
+        if options.drain and len(context.nodes) == 1:
+            raise ValueError("drain: the only node's pods have nowhere to go; allowed: false")
         parameters = {"drain": options.drain, "drain_period_s": options.drain_period}
         return plan_inside(
             self.kind, step, at_s, for_s, target, context, fault="shutdown", parameters=parameters, takes_down=True

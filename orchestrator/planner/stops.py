@@ -34,6 +34,8 @@ def _plan(condition: StopCondition, slos: Iterable[SloPlan], load: LoadPlan) -> 
         yield StopPlan(path=condition.path, connection_class=None, failed=condition.failed, text=text, is_objective=False)
         return
     ratio = float((condition.error_budget or "").removesuffix("%")) / 100
+    if ratio == 0:
+        raise ValueError(f"error_budget: is no share; found {condition.error_budget}; allowed: above 0%, or `failed: 1`")
     objectives = [slo for slo in slos if slo.path == condition.path and slo.kind == AVAILABILITY and slo.operator in (">=", ">")]
     if not objectives:
         raise ValueError(f"error_budget: {condition.path} has no availability objective; allowed: `failed`, or add the objective")

@@ -33,6 +33,8 @@ class Strike:
     group: str
     """Strikes of one repetition of one entry."""
     after: TriggerPlan | None
+    delay_latest_s: float
+    """From the event of `after`, whatever the seed."""
 
 
 def unroll(entries: tuple[Entry, ...], seed: str) -> tuple[Strike, ...]:
@@ -76,4 +78,5 @@ def _unroll(place: int, entry: Entry, source: Chance) -> Iterator[Strike]:
                 options=options,
                 group=group,
                 after=after,
+                delay_latest_s=0.0 if entry.after is None else entry.after.delay + (entry.phase or 0.0),
             )

@@ -12,9 +12,11 @@ from orchestrator.contracts import Action, Kinds, PlanContext
 from orchestrator.model.plan import PathPlan, Plan, Role, StepPlan
 from orchestrator.planner.chance import chance
 from orchestrator.planner.complaints import Complaints
+from orchestrator.planner.draining import check_drains
 from orchestrator.planner.lasting import Planned, check_order, check_overlaps, meet, names_of
 from orchestrator.planner.strikes import Strike, unroll
 from orchestrator.planner.targets import Candidates, Choice, choose, next_hops_of, read_list, read_selector
+from orchestrator.planner.triggers import Ground, check_triggers
 from orchestrator.scenario.entries import TargetSelector
 from orchestrator.scenario.schema import Scenario
 
@@ -60,6 +62,7 @@ class _Planner:
         self._kinds = kinds
         self._context = context
         self._complaints = complaints
+        self._paths = paths
         self._next_hops = next_hops_of(paths)
         self._seed = seed
         self._nodes = dict(context.nodes)
@@ -67,6 +70,8 @@ class _Planner:
         self._named = named or []
         self._choices: list[tuple[Planned, Choice]] = []
         self.planned: list[Planned] = []
+        self._there: list[frozenset[str]] = []
+        """Nodes at each of these."""
 
     def add(self, strike: Strike, *, chooses: bool = True) -> None:
         """`chooses`: also a strike whose targets are chosen by the seed."""
@@ -94,17 +99,24 @@ class _Planner:
         """With the names of steps that one entry has several of counted, and groups marked."""
         check_overlaps(self.planned, self._scenario.duration, self._complaints)
         check_order(self.planned, self._complaints)
+        check_drains(list(zip(self.planned, self._there, strict=True)), self._scenario.duration, self._complaints)
         by_place = Counter(_place(strike) for strike, _ in self.planned)
         by_group = Counter(strike.group for strike, _ in self.planned)
         numbers: Counter[int] = Counter()
-        steps: list[StepPlan] = []
+        named: list[Planned] = []
         for strike, step in sorted(self.planned, key=lambda item: item[0].at_s):
             place = _place(strike)
             numbers[place] += 1
             name = f"{place + 1}-{step.kind}" if by_place[place] == 1 else f"{place + 1}-{step.kind}-{numbers[place]}"
             group = strike.group if by_group[strike.group] > 1 else None
-            steps.append(replace(step, step=name, group=group))
-        return tuple(steps)
+            named.append((strike, replace(step, step=name, group=group)))
+        self._check_triggers(named)
+        return tuple(step for _, step in named)
+
+    def _check_triggers(self, named: list[Planned]) -> None:
+        nodes = frozenset(self._context.nodes).union(*(names_of(step, "add") for _, step in named))
+        ground = Ground(paths=self._paths, nodes=nodes, all_nodes=self._context.all_nodes)
+        check_triggers(named, ground, self._complaints)
 
     def _choose(self, strike: Strike, action: Action, selector: TargetSelector) -> tuple[str, ...]:
         """Raises ValueError."""
@@ -148,6 +160,7 @@ class _Planner:
         if planned is None:
             return
         self.planned.append(planned)
+        self._there.append(frozenset(self._nodes))
         self._nodes.update({name: self._context.all_nodes[name] for name in names_of(planned[1], "add")})
         for name in names_of(planned[1], "remove"):
             self._nodes.pop(name, None)
@@ -191,26 +204,27 @@ def nodes_at(plan: Plan, at_s: float) -> frozenset[str]:
 
 def _check_instants(scenario: Scenario, strike: Strike, complaints: Complaints) -> None:
     """With the whole phase: whether there is time must not depend on the draw."""
-    latest_s = scenario.duration - scenario.convergence_validation
-    has_phase = strike.latest_s > strike.earliest_s
-    drawn = f", or {strike.latest_s:g}s with its phase" if has_phase else ""
-    if strike.latest_s >= scenario.duration:
+    latest_s = max(0.0, scenario.duration - scenario.convergence_validation)
+    due_s = strike.latest_s + strike.delay_latest_s
+    drawn = " with its phase" if strike.latest_s > strike.earliest_s else ""
+    if due_s > latest_s:
+        waits = strike.latest_s <= latest_s
+        is_over = due_s >= scenario.duration
+        late = f"{'is ' * waits}after the end of the load" if is_over else "leaves no time to see a recovery"
         complaints.add(
             "timeline",
             _place(strike),
-            "at",
-            message="after the end of the load",
-            found=f"{strike.earliest_s:g}s{drawn}",
-            allowed=f"0s to {latest_s:g}s",
+            *(("after", "delay") if waits else ("at",)),
+            message=f"{due_s:g}s {late}" if waits else late,
+            found=f"{strike.delay_latest_s:g}s" if waits else f"{strike.earliest_s:g}s" + (drawn and f", {due_s:g}s{drawn}"),
+            allowed=f"up to {latest_s - strike.latest_s:g}s" if waits else f"0s to {latest_s:g}s",
         )
-    elif strike.for_s is not None and strike.latest_s + strike.for_s > latest_s:
-        left_s = latest_s - strike.latest_s
-        ends = f"ends at {strike.latest_s + strike.for_s:g}s{' with its phase' if has_phase else ''}"
+    elif strike.for_s is not None and due_s + strike.for_s > latest_s:
         complaints.add(
             *strike.for_location,
-            message=f"{ends}, with no time left to see a recovery",
+            message=f"ends at {due_s + strike.for_s:g}s{drawn}, with no time left to see a recovery",
             found=f"{strike.for_s:g}s",
-            allowed=f"up to {left_s:g}s" if left_s > 0 else f"none: what strikes from {latest_s:g}s on cannot be seen to recover",
+            allowed=f"up to {latest_s - due_s:g}s" if due_s < latest_s else "an earlier instant",
         )
 
 

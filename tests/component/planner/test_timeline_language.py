@@ -133,8 +133,9 @@ def test_an_entry_more_does_not_move_the_choices_of_the_others(tmp_path: Path) -
 
 
 def test_a_trigger_stands_in_the_plan_with_its_earliest_instant(tmp_path: Path) -> None:
-    (step,) = timeline(
+    _, step = timeline(
         tmp_path,
+        "{at: 5s, for: 9s, fault: node-pause, target: node-2},"
         "{at: 9s, after: {event: endpoint-not-ready, of: node-2, delay: 500ms}, fault: node-kill, target: node-1, for: 3s}",
     )
     assert step.after == TriggerPlan(event="endpoint-not-ready", of="node-2", delay_s=0.5)
@@ -142,8 +143,11 @@ def test_a_trigger_stands_in_the_plan_with_its_earliest_instant(tmp_path: Path) 
 
 
 def test_a_phase_of_a_trigger_is_drawn_from_the_event_on_and_not_from_the_start(tmp_path: Path) -> None:
-    entry = "{at: 9s, phase: 2s, after: {event: node-ready, of: node-2, delay: 500ms}, fault: node-kill, target: node-2, for: 3s}"
-    steps = [timeline(tmp_path, entry, seed=seed)[0] for seed in range(8)]
+    entries = (
+        "{at: 5s, for: 2s, fault: node-pause, target: node-2},"
+        "{at: 9s, phase: 2s, after: {event: node-ready, of: node-2, delay: 500ms}, fault: node-kill, target: node-2, for: 3s}"
+    )
+    steps = [timeline(tmp_path, entries, seed=seed)[1] for seed in range(8)]
     assert {step.at_s for step in steps} == {9.0}
     delays_s = [step.after.delay_s for step in steps if step.after is not None]
     assert all(0.5 <= delay_s < 2.5 for delay_s in delays_s)
@@ -197,11 +201,11 @@ def test_what_one_seed_can_be_planned_for_can_be_for_every_other(tmp_path: Path,
         ),
         (
             ["{at: 50s, phase: 9s, for: 3s, fault: node-kill, target: node-1}"],
-            "timeline[0].for: ends at 62s with its phase, with no time left to see a recovery; found 3s; allowed: none",
+            "timeline[0].for: ends at 62s with its phase, with no time left to see a recovery; found 3s; allowed: an earlier instant",
         ),
         (
             ["{at: 50s, phase: 15s, fault: node-kill, target: node-1}"],
-            "timeline[0].at: after the end of the load; found 50s, or 65s with its phase; allowed: 0s to 59s",
+            "timeline[0].at: after the end of the load; found 50s, 65s with its phase; allowed: 0s to 59s",
         ),
         (
             ["{at: 5s, phase: 2s, for: 2s, every: 3s, times: 2, fault: node-pause, target: node-1}"],
@@ -248,6 +252,88 @@ def _can_be_planned(changes: dict[str, object], seed: int) -> bool:
     return True
 
 
+KILL = "{at: 5s, for: 9s, fault: node-kill, target: node-2}"
+
+
+def waiting(event: str, *, fault: str = "fault: no-op, target: node-1", **trigger: str) -> str:
+    keys = ", ".join(f"{key}: {value}" for key, value in {"event": event, **trigger}.items())
+    return f"{{at: 4s, after: {{{keys}}}, {fault}}}"
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        (
+            [waiting("node-not-ready")],
+            "event: nothing else in the timeline brings it about; found node-not-ready; allowed: another",
+        ),
+        (
+            ["{at: 5s, fault: no-op, target: node-2}", waiting("node-ready")],
+            "event: nothing else in the timeline brings it about",
+        ),
+        (["{at: 5s, fault: lb-kill}", waiting("pod-evicted")], "event: nothing else in the timeline brings it about"),
+        (
+            [KILL, waiting("bfd-down")],
+            "event: no path of the scenario can tell it; found bfd-down; allowed: with a path of kind bgp",
+        ),
+        ([KILL, waiting("bgp-session-down")], "event: no path of the scenario can tell it"),
+        (
+            [KILL, waiting("vip-acquired")],
+            "event: no path of the scenario can tell it; found vip-acquired; allowed: with a path of",
+        ),
+        (
+            [KILL, waiting("node-not-ready", of="node-3")],
+            "of: nothing in the timeline makes node-not-ready name it; found 'node-3'; allowed: node-2",
+        ),
+        (
+            [KILL, waiting("node-ready", of="node-9")],
+            "of: no such node in this plan; found 'node-9'; allowed: node-1, node-2, node-3",
+        ),
+        (
+            [KILL, waiting("step-done", of="node-stop")],
+            "of: nothing in the timeline makes step-done name it; found 'node-stop'; allowed: 1-node-kill, node-kill",
+        ),
+        (["{at: 5s, fault: node-kill, target: node-2}", waiting("step-healed")], "event: nothing else in the timeline brings it"),
+        (
+            [KILL, waiting("node-not-ready", delay="70s")],
+            "delay: 74s is after the end of the load; found 70s; allowed: up to 55s",
+        ),
+        (
+            [KILL, waiting("node-not-ready", delay="55500ms")],
+            "delay: 59.5s leaves no time to see a recovery; found 55.5s; allowed: up to 55s",
+        ),
+        # Each waits for the other.
+        (
+            [waiting("step-done", of="lb-kill"), waiting("step-done", of="no-op", fault="fault: lb-kill")],
+            "event: nothing else in the timeline brings it about; found step-done",
+        ),
+    ],
+)
+def test_what_waits_in_vain_is_refused(tmp_path: Path, entries: list[str], expected: str) -> None:
+    place = next(index for index, entry in enumerate(entries) if "after" in entry)
+    with pytest.raises(ScenarioError) as caught:
+        timeline(tmp_path, ", ".join(entries))
+    assert f"timeline[{place}].after.{expected}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [KILL, waiting("node-not-ready", of="node-2", delay="50s")],
+        [KILL, waiting("endpoint-ready", of="node-3")],
+        [KILL, waiting("server-down", of="node-3")],
+        [KILL, waiting("endpoint-removed", of="default/service-test")],
+        [KILL, waiting("step-healed", of="1-node-kill")],
+        ["{at: 5s, for: 9s, fault: controlplane-down}", waiting("node-not-ready", of="node-3")],
+        ["{at: 5s, scale: {nodes: 6}}", waiting("node-ready", of="node-6")],
+        ["{at: 5s, for: 9s, fault: lb-kill}", waiting("server-up")],
+        [KILL, waiting("step-effective", of="node-kill"), waiting("step-done", of="no-op", fault="fault: lb-reload")],
+    ],
+)
+def test_what_may_come_can_be_waited_for(tmp_path: Path, entries: list[str]) -> None:
+    assert [step.after is not None for step in timeline(tmp_path, ", ".join(entries))].count(True) == len(entries) - 1
+
+
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
@@ -262,6 +348,31 @@ def _can_be_planned(changes: dict[str, object], seed: int) -> bool:
         ("{at: 1s, every: 2s, fault: no-op, target: node-1}", "timeline[0]: repeats only with both `every` and `times`"),
         ("{at: 1s, every: 2s, times: 2, scale: {nodes: 6}}", "timeline[0]: repeats a rescale"),
         ("{at: 1s, every: 2s, times: 2, fault: scale, nodes: 6}", "timeline[0]: repeats a rescale"),
+        (
+            "{at: 59.5s, fault: no-op, target: node-1}",
+            "timeline[0].at: leaves no time to see a recovery; found 59.5s; allowed: 0s to 59s",
+        ),
+        (
+            '{at: "59.5s", fault: no-op, target: node-1}',
+            "timeline[0].at: leaves no time to see a recovery; found 59.5s; allowed: 0s to 59s",
+        ),
+        ("{at: 59.5, fault: no-op, target: node-1}", "timeline[0].at: is not a duration; allowed: a number with a unit, such as"),
+        (
+            "{at: 1s, fault: loss, ratio: 0.0000001, target: node-1}",
+            "timeline[0].ratio: input should be greater than or equal to",
+        ),
+        (
+            "{at: 1s, fault: node-stop, drain: true, target: any}, {at: 0s, scale: {nodes: 1}}",
+            "timeline[0].drain: the only node's",
+        ),
+        (
+            "{at: 5s, for: 9s, fault: node-drain, target: {ratio: 100%}}",
+            "timeline[0]: drains nodes while no other is left for their pods: all are drained or down at once; found node-1, node-2,",
+        ),
+        (
+            "{at: 5s, for: 9s, fault: node-drain, target: {ratio: 80%}}, {at: 9s, for: 9s, fault: node-kill, target: any}",
+            "timeline[0]: drains nodes while no other is left for their pods",
+        ),
         ("{at: 1s, scale: {nodes: 0}}", "timeline[0].scale.nodes: input should be greater than or equal to 1; found 0"),
         ("{at: 1s, scale: {nodes: 300}}", "timeline[0].scale.nodes: more nodes than addresses"),
         ("{at: 1s, scale: {nods: 3}}", "timeline[0].scale.nods: unknown key (did you mean 'nodes'?)"),
@@ -390,6 +501,7 @@ def test_the_control_probe_can_stop_the_run(tmp_path: Path) -> None:
         ('{path: control, error_budget: "9%"}', "stop_when[0].error_budget: control has no availability objective"),
         ("{path: nodeport}", "stop_when[0]: needs one limit; found {'path': 'nodeport'}; allowed: either"),
         ("{path: nodeport, failed: 0}", "stop_when[0].failed: is too small; found 0; allowed: a whole number, 1 or more"),
+        ('{path: nodeport, error_budget: "0%"}', "stop_when[0].error_budget: is no share; found 0%; allowed: above 0%"),
     ],
 )
 def test_a_stop_condition_that_cannot_be_is_refused(tmp_path: Path, condition: str, expected: str) -> None:
