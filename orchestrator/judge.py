@@ -9,6 +9,9 @@ from orchestrator.model.outcome import Outcome, SloResult, ValidityCheck, Verdic
 from orchestrator.model.plan import Expectation, PathPlan, Plan, SloPlan
 
 FORMAT_VERSION = 1
+STRIKE_LATENESS_LIMIT_S = 0.1
+STRIKE_UNCERTAINTY_LIMIT_S = 0.02
+"""Where the user lets the sender be later than that, the machine is busy, and strikes may be as late and as uncertain."""
 POISSON_DEVIATIONS = 5.0
 """Once in two million loads a count is farther from its mean than that."""
 
@@ -73,6 +76,7 @@ def check_validity(plan: Plan, measurements: Measurements) -> tuple[ValidityChec
     return (
         *_check_stop(measurements),
         *_check_steps(measurements),
+        *_check_strikes(plan, measurements),
         *([] if measurements.stopped is not None else _check_arrivals(plan, load)),
         *_check_sender(plan, load),
         *_check_control(plan, load),
@@ -96,6 +100,21 @@ def _check_steps(measurements: Measurements) -> Iterable[ValidityCheck]:
         if stopped is not None and (step.effective_s is None or step.effective_s > stopped.at_s):
             found, valid = "not reached: the run had been stopped", True
         yield ValidityCheck(name=f"step {step.step}", valid=valid, found=found, limit="effective, with evidence")
+
+
+def _check_strikes(plan: Plan, measurements: Measurements) -> Iterable[ValidityCheck]:
+    """What fires on the clock: durations count from its effective instant, and what is late is another experiment."""
+    late_ms = 1000 * max(STRIKE_LATENESS_LIMIT_S, plan.load.lateness_limit_s)
+    uncertain_ms = 1000 * max(STRIKE_UNCERTAINTY_LIMIT_S, plan.load.lateness_limit_s)
+    for step in measurements.steps:
+        told = [
+            *([] if step.late_ms is None else [f"{step.late_ms:.1f} ms late"]),
+            *([] if step.known_within_ms is None else [f"known to within {step.known_within_ms:.1f} ms"]),
+        ]
+        if told:
+            valid = (step.late_ms or 0.0) <= late_ms and (step.known_within_ms or 0.0) <= uncertain_ms
+            limit = f"{late_ms:g} ms late at most, known to within {uncertain_ms:g} ms"
+            yield ValidityCheck(name=f"instant of {step.step}", valid=valid, found=", ".join(told), limit=limit)
 
 
 def _check_arrivals(plan: Plan, load: LoadQuality) -> Iterable[ValidityCheck]:

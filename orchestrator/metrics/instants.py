@@ -53,6 +53,7 @@ def _measure_step(step: StepPlan, history: History) -> StepMeasurement:
     effective = history.first("step-effective", step=step.step)
     failed = history.first("step-failed", step=step.step)
     effective_s = _seconds(history, effective)
+    strikes = [event for event in history.select("fault-effective", id=step.step) if event.container in step.targets]
     return StepMeasurement(
         step=step.step,
         kind=step.kind,
@@ -65,8 +66,20 @@ def _measure_step(step: StepPlan, history: History) -> StepMeasurement:
         healed_s=_seconds(history, history.first("step-healed", step=step.step)),
         done_s=_seconds(history, history.first("step-done", step=step.step)),
         evidence=str(effective.fields.get("evidence", "")) if effective else "",
+        late_ms=max((late for event in strikes if (late := _late_ms(event)) is not None), default=None),
+        known_within_ms=max((known for event in strikes if (known := _known_ms(event)) is not None), default=None),
         failure=None if failed is None else str(failed.fields.get("evidence") or "failed"),
     )
+
+
+def _late_ms(strike: Event) -> float | None:
+    at_mono_ns = strike.fields.get("at_mono_ns")
+    return (strike.t_mono_ns - at_mono_ns) / 1e6 if isinstance(at_mono_ns, int) else None
+
+
+def _known_ms(strike: Event) -> float | None:
+    known = strike.fields.get("known_within_ms")
+    return float(known) if isinstance(known, int | float) else None
 
 
 def _seconds(history: History, event: Event | None) -> float | None:

@@ -200,6 +200,10 @@ class StepMeasurement:
     failure: str | None
     group: str | None = None
     """Steps of one group struck together and are measured as one: as the first of them that was effective."""
+    late_ms: float | None = None
+    """After the instant that it was armed for; None: nothing of it was armed. Of several strikes the latest."""
+    known_within_ms: float | None = None
+    """It struck so long before its effective instant at most; None: not known. Of several strikes the least certain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,6 +135,32 @@ def test_step_without_evidence_or_with_a_failure_is_invalid() -> None:
     assert broken == [("step 1-node-kill", "no evidence"), ("step 2", "no such container")]
 
 
+@pytest.mark.parametrize(
+    ("late_ms", "known_within_ms", "valid"),
+    [(0.2, 0.1, True), (100.0, 20.0, True), (101.0, 0.1, False), (0.2, 20.5, False), (None, 0.1, True), (3.0, None, True)],
+)
+def test_strike_whose_instant_was_missed_or_is_not_known_is_invalid(
+    late_ms: float | None, known_within_ms: float | None, valid: bool
+) -> None:
+    step = replace(step_taken(), late_ms=late_ms, known_within_ms=known_within_ms)
+    outcome = judged(plan_of(MET), replace(measured(), steps=(step,)))
+    (check,) = (check for check in outcome.validity if check.name == "instant of 1-node-kill")
+    assert check.valid is valid
+    assert outcome.verdict is (Verdict.PASS if valid else Verdict.INVALID)
+    assert check.limit == "100 ms late at most, known to within 20 ms"
+
+
+def test_strike_may_be_as_late_as_the_plan_lets_the_sender_be() -> None:
+    plan = plan_of(MET)
+    lenient = replace(plan, load=replace(plan.load, lateness_limit_s=0.5))
+    step = replace(step_taken(), late_ms=400.0, known_within_ms=400.0)
+    assert judged(lenient, replace(measured(), steps=(step,))).verdict is Verdict.PASS
+
+
+def test_step_of_which_nothing_fires_on_the_clock_has_no_instant_to_miss() -> None:
+    assert not [check for check in judged(plan_of(MET), measured()).validity if check.name.startswith("instant")]
+
+
 def test_limits_of_validity_are_the_plans() -> None:
     plan = plan_of(MET)
     lenient = replace(plan, load=replace(plan.load, lateness_limit_s=0.1))

@@ -25,6 +25,27 @@ def test_step_is_measured_by_the_instants_of_its_evidence() -> None:
     assert (kill.healed_s, kill.done_s, kill.evidence, kill.failure) == (25.5, 26.0, "eth0 is down", None)
 
 
+def test_step_is_as_late_and_as_uncertain_as_the_worst_of_its_strikes_that_init_tells_of() -> None:
+    def strike(
+        at_s: float, late_ms: float, known_within_ms: float, *, container: str = "node-1", id: str = "1-node-kill"
+    ) -> Event:
+        at_mono_ns = START_NS + round(at_s * 1e9)
+        fields = {"id": id, "at_mono_ns": at_mono_ns, "known_within_ms": known_within_ms}
+        return event(at_s + late_ms / 1000, f"{container}/init", "fault-effective", **fields)
+
+    told = history(
+        strike(10, 0.5, 0.2),
+        strike(12, 4.0, 0.1),
+        strike(10, 50.0, 50.0, id="another"),
+        strike(10, 50.0, 50.0, container="node-2"),
+        event(10.1, "orchestrator", "step-effective", step="1-node-kill"),
+    )
+    kill, scale, *_ = measure_steps(real_plan(), told)
+    assert kill.late_ms == pytest.approx(4.0)
+    assert kill.known_within_ms == 0.2
+    assert (scale.late_ms, scale.known_within_ms) == (None, None)
+
+
 def test_step_without_evidence_was_not_effective() -> None:
     for step in measure_steps(real_plan(), history()):
         assert (step.effective_s, step.deviation_ms, step.done_s, step.evidence) == (None, None, None, "")
