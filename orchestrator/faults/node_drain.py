@@ -5,9 +5,10 @@ from typing import ClassVar
 from pydantic import BaseModel, Field
 
 from orchestrator.contracts import PlanContext, World
+from orchestrator.faults.admission import admit, guard_admission
 from orchestrator.faults.arming import NodeFaultOptions, plan_node_fault
 from orchestrator.faults.scaling import Rescale
-from orchestrator.faults.scaling_down import empty_nodes, readmit
+from orchestrator.faults.scaling_down import empty_nodes
 from orchestrator.model.plan import StepPlan
 from orchestrator.runner.telling import tell
 from orchestrator.scenario.quantities import DurationS
@@ -32,7 +33,8 @@ class NodeDrain:
         return plan_node_fault(self.kind, step, at_s, for_s, options.target, context, drain_period_s=period_s)
 
     def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
-        """Nothing to prepare."""
+        """Only its end: it is drained when its turn comes."""
+        guard_admission(step.targets[0], step, world, at_mono_ns)
 
     def inject(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
         began_ns = world.clock.now_mono_ns()
@@ -45,5 +47,5 @@ class NodeDrain:
 
     def heal(self, step: StepPlan, world: World) -> None:
         """Pods do not move back by themselves, as in Kubernetes."""
-        readmit(step.targets[0], world)
+        admit(step.targets[0], step, world)
         tell(world, "step-healed", step, evidence="schedulable, and back in the load balancer")

@@ -5,10 +5,11 @@ from typing import ClassVar
 from pydantic import BaseModel, Field, StrictBool
 
 from orchestrator.contracts import PlanContext, World
+from orchestrator.faults.admission import admit, guard_admission
 from orchestrator.faults.arming import NodeFaultOptions, arm, check_node, plan_inside
 from orchestrator.faults.power import await_orderly_end, heal_by_start, stop_in_order
 from orchestrator.faults.scaling import Rescale
-from orchestrator.faults.scaling_down import empty_nodes, readmit
+from orchestrator.faults.scaling_down import empty_nodes
 from orchestrator.model.plan import StepPlan
 from orchestrator.runner.telling import tell
 from orchestrator.scenario.quantities import DurationS
@@ -40,6 +41,8 @@ class NodeStop:
     def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
         if _drain_period_s(step) is None:
             arm(step, world, at_mono_ns, "shutdown")
+        else:
+            guard_admission(step.targets[0], step, world, at_mono_ns)
 
     def inject(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
         node, drain_period_s = step.targets[0], _drain_period_s(step)
@@ -54,7 +57,7 @@ class NodeStop:
 
     def heal(self, step: StepPlan, world: World) -> None:
         if _drain_period_s(step) is not None:
-            readmit(step.targets[0], world)
+            admit(step.targets[0], step, world)
         heal_by_start(step, world)
 
 

@@ -5,10 +5,11 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from orchestrator.contracts import PlanContext, World
-from orchestrator.faults.arming import refuse_end
+from orchestrator.faults.admission import admit, guard_admission
+from orchestrator.faults.arming import TTL_MARGIN_S, refuse_end
 from orchestrator.faults.power import boot, stop_in_order
 from orchestrator.faults.scaling import Rescale, await_served, present_nodes
-from orchestrator.faults.scaling_down import empty_nodes, readmit
+from orchestrator.faults.scaling_down import empty_nodes
 from orchestrator.model.plan import StepPlan
 from orchestrator.runner.telling import tell
 from orchestrator.runner.waiting import await_state
@@ -42,7 +43,11 @@ class RollingRestart:
             at_s=at_s,
             for_s=None,
             targets=tuple(context.nodes),
-            parameters={"drain": options.drain, "drain_period_s": options.drain_period},
+            parameters={
+                "drain": options.drain,
+                "drain_period_s": options.drain_period,
+                "ttl_s": context.duration_s - at_s + TTL_MARGIN_S,
+            },
         )
 
     def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
@@ -66,7 +71,7 @@ class RollingRestart:
                 continue  # a later step has removed it
             if not world.is_running(node):
                 boot(node, world)
-            readmit(node, world)
+            admit(node, step, world)
 
 
 def _restart(node: str, step: StepPlan, world: World) -> int:
@@ -75,10 +80,11 @@ def _restart(node: str, step: StepPlan, world: World) -> int:
     assert isinstance(period_s, float)
     rescale = Rescale.exchanging(step, world, remove=(node,), drain_period_s=period_s)
     if step.parameters["drain"]:
+        guard_admission(node, step, world, world.clock.now_mono_ns())
         empty_nodes(rescale, world)
     struck = stop_in_order(node, step, world)
     booted = boot(node, world)
-    readmit(node, world)
+    admit(node, step, world)
     # What the cluster said of this node before its new life does not count.
     await_rejoined(node, rescale, world, since_ns=booted.t_mono_ns)
     await_served(rescale, world, present_nodes(world))

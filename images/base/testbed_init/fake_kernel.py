@@ -42,6 +42,9 @@ class FakeKernel:
     iptables: list[str] = field(default_factory=list)
     bound: dict[str, int] = field(default_factory=dict)
     """Netfilter queue -> how long packets wait in it, ns."""
+    cordoned: set[str] = field(default_factory=set)
+    """Nodes, in the API of a control plane."""
+    api_answers: bool = True
     connections: int = 0
     connection_limit: int = 262144
     filter: PacketFilter = field(init=False)
@@ -120,11 +123,19 @@ class FakeKernel:
             raise KernelError("the container lacks CAP_NET_ADMIN: give its role `cap_add: [NET_ADMIN]`")
 
     def start_tool(self, argv: Sequence[str]) -> FakeTool:
-        """nft, tc and iptables, as far as faults use them."""
+        """nft, tc and iptables, as far as faults use them, and the program that admits a node."""
+        if "testbed_init.readmitting" in argv:
+            return FakeTool(run=lambda text: self._readmit(argv[-1]))
         programs = {"nft": self._nft, "tc": self._tc, "iptables": self._iptables}
         if argv[0] not in programs:
             raise KernelError(f"cannot start {argv[0]}: No such file or directory")
         return FakeTool(run=lambda text: programs[argv[0]](list(argv[1:]), text.decode()).encode())
+
+    def _readmit(self, node: str) -> bytes:
+        if not self.api_answers:
+            raise KernelError("readmitting gave 1: ConnectionRefusedError")
+        self.cordoned.discard(node)
+        return f"{node} is schedulable".encode()
 
     def start_helper(self, module: str) -> FakeHelper:
         """Those of delay, cpu-squeeze and conntrack-full."""

@@ -13,6 +13,8 @@ from orchestrator.registry import ACTIONS
 from tests.unit.faults.test_node_faults import SECOND, evidence_of, world
 from tests.unit.faults.test_scale import THREE, Cluster, context
 
+Options = dict[str, Any]
+
 
 class LivingCluster(Cluster):
     """Its nodes come back: a started container registers anew, and an admitted node is served again."""
@@ -65,6 +67,40 @@ def test_a_drained_node_has_no_pods_and_takes_some_again_when_healed() -> None:
     ACTIONS["node-drain"].heal(step, cluster.world)
     ACTIONS["node-drain"].heal(step, cluster.world)
     assert cluster.is_admitted("node-1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "guarded"),
+    [
+        ("node-drain", {"target": "node-1"}, ["node-1"]),
+        ("node-stop", {"target": "node-1", "drain": True}, ["node-1"]),
+        ("node-stop", {"target": "node-1"}, []),
+        ("rolling-restart", {}, list(THREE)),
+        ("rolling-restart", {"drain": False}, []),
+    ],
+)
+def test_every_drain_has_its_end_in_the_control_plane_before_it_begins(kind: str, options: Options, guarded: list[str]) -> None:
+    """Whoever drains may be killed: no node is cordoned before the guard of its admission stands, nor is any left behind."""
+    cluster = LivingCluster(*THREE, pods=6)
+    seen: list[tuple[str, str, object]] = []
+
+    def note(container: str, request: Mapping[str, object]) -> None:
+        parameters = request.get("parameters")
+        if container == "controlplane" and request["op"] == "arm":
+            assert isinstance(parameters, dict)
+            assert cluster.is_admitted(parameters["node"])
+            seen.append((str(request["fault"]), parameters["node"], request["ttl_s"]))
+
+    cluster.world.on_control = note
+    step = cluster.strike(kind, options, 15 if kind != "rolling-restart" else None)
+    assert [(fault, node) for fault, node, _ in seen] == [("readmission", node) for node in guarded]
+    assert {ttl_s for _, _, ttl_s in seen} <= {step.parameters["ttl_s"]}
+    ACTIONS[kind].heal(step, cluster.world)
+    assert not [
+        identity
+        for identity, container in cluster.world.armed_in.items()
+        if container == "controlplane" and identity in cluster.world.armed
+    ]
 
 
 def test_a_drain_that_leaves_rules_to_the_node_is_not_done() -> None:

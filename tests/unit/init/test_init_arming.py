@@ -260,6 +260,7 @@ PARAMETERS = {
     "process-pause": {"process": "agent"},
     "process-signal": {"process": "agent", "signal": "HUP"},
     "rate": {"mbit_per_s": 10},
+    "readmission": {"node": "node-1"},
     "rule-writer": {"state": "paused"},
 }
 """Of each fault that has some."""

@@ -209,6 +209,27 @@ def test_an_agent_that_does_not_listen_yet_gets_no_signal_that_would_end_it(benc
     assert bench.kernel.files["/run/testbed/rule-writer"] == "6 running 0\n"
 
 
+def test_a_drained_node_is_admitted_again_when_its_drain_expires_as_soon_as_the_api_answers(bench):
+    bench.kernel.cordoned.add("node-1")
+    bench.arm("readmission", node="node-1")
+    bench.advance_to(AT_NS)
+    assert bench.kernel.cordoned == {"node-1"}
+    bench.kernel.api_answers = False
+    bench.advance_to(AT_NS + 61 * SECOND_NS)
+    assert bench.kernel.cordoned == {"node-1"}
+    bench.kernel.api_answers = True
+    bench.advance_to(AT_NS + 63 * SECOND_NS)
+    assert (bench.kernel.cordoned, bench.state()) == (set(), FaultState.EXPIRED)
+    assert bench.events.named("fault-expired")[0]["evidence"] == "node-1 is schedulable"
+
+
+def test_a_drain_that_never_began_admits_nobody(bench):
+    bench.kernel.cordoned.add("node-1")
+    bench.arm("readmission", node="node-1")
+    bench.armoury.heal("step-1")
+    assert bench.kernel.cordoned == {"node-1"}
+
+
 def test_an_agent_that_was_started_since_is_not_asked_to_undo_anything(bench):
     bench.arm("rule-writer", state="ended")
     bench.advance_to(AT_NS)

@@ -17,6 +17,7 @@ from testbed_init.faults import (
     power_off,
     process,
     rate,
+    readmission,
     rule_writer,
     shutdown,
 )
@@ -39,6 +40,7 @@ FAULTS: Mapping[str, Build] = {
     "process-pause": process.build_pause,
     "process-signal": process.build_signal,
     "rate": rate.build,
+    "readmission": readmission.build,
     "rule-writer": rule_writer.build,
     "shutdown": shutdown.build,
 }

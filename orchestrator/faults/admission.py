@@ -1,0 +1,30 @@
+"""Drained nodes are admitted again: by the heal, or by the control plane's init when there is nobody any more who heals."""
+
+from orchestrator.contracts import World
+from orchestrator.faults.scaling_down import readmit
+from orchestrator.model.plan import StepPlan
+
+CONTROLPLANE = "controlplane"
+
+
+def guard_admission(node: str, step: StepPlan, world: World, at_mono_ns: int) -> None:
+    """Before it is drained: from the instant on, and for as long as the step may last, its end is the control plane's."""
+    request = {
+        "op": "arm",
+        "id": _identity(node, step),
+        "fault": "readmission",
+        "at_mono_ns": at_mono_ns,
+        "ttl_s": step.parameters["ttl_s"],
+        "parameters": {"node": node},
+    }
+    world.control(CONTROLPLANE, request)
+
+
+def admit(node: str, step: StepPlan, world: World) -> None:
+    """Pods and connections may come again. Idempotent, also for one that was not drained or is gone."""
+    readmit(node, world)
+    world.control(CONTROLPLANE, {"op": "heal", "id": _identity(node, step)})
+
+
+def _identity(node: str, step: StepPlan) -> str:
+    return f"{step.step}-readmit-{node}"
