@@ -264,6 +264,10 @@ class World(Protocol):
         """Start a stopped container of the run again, with its addresses and files."""
         ...
 
+    def revive_later(self, containers: Sequence[str], after_s: float) -> None:
+        """Of a run that outlives this process: those that have ended by then, and that nobody has started since, start again."""
+        ...
+
     def create(self, *containers: str) -> None:
         """Create and start planned containers that were not there at bring-up, all at once."""
         ...

@@ -168,6 +168,8 @@ class StopPlan:
 
 MOMENTARY = frozenset({"gateway-reboot", "lb-reload", "node-reboot", "node-replace", "pod-kill", "rolling-restart", "scale"})
 """Kinds of steps that take no `for`."""
+ENDING = frozenset({"node-replace", "rolling-restart"})
+"""Kinds of steps, beside those that take their targets down, that end containers on their way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +199,11 @@ class StepPlan:
     @property
     def until_s(self) -> float:
         return self.at_s + (self.for_s or 0.0)
+
+    @property
+    def ends_containers(self) -> bool:
+        """While it lasts, a container of its targets may not run: somebody has to start it."""
+        return self.takes_down or self.kind in ENDING
 
     @property
     def is_momentary(self) -> bool:

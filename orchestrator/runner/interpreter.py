@@ -24,6 +24,8 @@ ISSUE_AHEAD_S = 0.01
 START_AHEAD_S = 0.5
 """From the decision to the first request: time to arm what strikes early and to tell the load its instant."""
 LOAD_LANE = "load"
+REVIVE_MARGIN_S = 30.0
+"""After its end a container that a fault has ended is started where nobody has healed it: as late as what is armed expires."""
 
 
 class _Stage(IntEnum):
@@ -242,6 +244,11 @@ class _Interpreter:
         self._to_heal.append(step)
         try:
             self._actions[step.kind].arm(step, self._world, at_mono_ns)
+            if step.ends_containers:
+                # What is armed in a container expires there; one that has ended needs somebody who starts it.
+                ahead_s = (at_mono_ns - self._world.clock.now_mono_ns()) / 1e9
+                lasts_s = self._plan.load.duration_s - step.at_s if step.for_s is None else step.for_s
+                self._world.revive_later(step.targets, ahead_s + lasts_s + REVIVE_MARGIN_S)
         except TestbedError as error:
             self._fail(step, "arm", error)
 

@@ -157,6 +157,9 @@ class FakeWorld:
         self.states.pop(container, None)
         self.told(f"{container}/init", "booted", expires_in_s=1800)
 
+    def revive_later(self, containers: Sequence[str], after_s: float) -> None:
+        self.calls.append(("revive later", *containers, f"{after_s:g}"))
+
     def create(self, *containers: str) -> None:
         self.calls.append(("create", *containers))
         self.running.update(containers)

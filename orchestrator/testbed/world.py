@@ -137,7 +137,9 @@ class Testbed:
         return container in self._ids and self._engine.is_running(self._id(container))
 
     def revive_later(self, containers: Sequence[str], after_s: float) -> None:
-        """Those that have ended by then, and that nobody has started meanwhile, start again: also when we are gone."""
+        """Those that have ended by then, and that nobody has started meanwhile, start again. Of a run that is not kept, none."""
+        if not self._claim.warden.is_kept:
+            return
         self._claim.warden.revive_later([self._id(name) for name in containers if name in self._ids], after_s)
 
     def host_port(self, container: str, port: int) -> int:

@@ -83,6 +83,17 @@ def test_a_fault_is_armed_ahead_injected_at_its_instant_and_healed_at_its_end() 
     assert bench.told("1") == ["step-planned", "step-issued", "step-effective", "step-healed", "step-done"]
 
 
+def test_who_ends_a_container_leaves_word_of_when_it_is_to_be_started_for_when_this_process_is_gone() -> None:
+    ending = dataclasses.replace(step("1", 10, 15, "node-1"), takes_down=True)
+    for_ever = dataclasses.replace(step("2", 20, None, "node-2"), takes_down=True)
+    bench = Bench(ending, for_ever, step("3", 30, 5, "node-3"))
+    bench.run()
+    left = bench.plan.load.duration_s - 20
+    told = [call[1:] for call in bench.world.calls if call[0] == "revive later"]
+    # Armed 5 s ahead, and 30 s for whoever heals.
+    assert told == [("node-1", f"{5 + 15 + 30:g}"), ("node-2", f"{5 + left + 30:g}")]
+
+
 def test_a_fault_that_strikes_early_is_armed_before_the_load_starts() -> None:
     bench = Bench(step("1", 0.2, 1))
     bench.run()

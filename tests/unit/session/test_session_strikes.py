@@ -1,7 +1,7 @@
 """Strikes by hand: what is half done or interrupted is taken back, and one that resists does not keep the others."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -29,9 +29,6 @@ class KeptWorld(FakeWorld):
     def planned(self, plan: Plan) -> "KeptWorld":
         self._plan = plan
         return self
-
-    def revive_later(self, containers: Sequence[str], after_s: float) -> None:
-        return
 
     def control(self, container: str, request: Mapping[str, object]) -> Mapping[str, object]:
         if request["op"] == "heal":
