@@ -66,5 +66,6 @@ RateRps = Annotated[
 Ratio = Annotated[
     float,
     BeforeValidator(parse_ratio, json_schema_input_type=str | float),
+    Field(examples=["10%", 0.1]),
     PlainSerializer(lambda v: f"{v:g}", when_used="json"),
 ]

@@ -147,7 +147,8 @@ def _words_of(node: Node) -> str:
     if "enum" in node or "const" in node:
         return ", ".join(str(item) for item in node.get("enum", [node.get("const")]))
     if node.get("examples"):
-        return f"text such as {', '.join(map(str, node['examples']))}"
+        kind = "text" if all(isinstance(item, str) for item in node["examples"]) else "a value"
+        return f"{kind} such as {', '.join(map(str, node['examples']))}"
     match node.get("type"):
         case "boolean":
             return "true or false"

@@ -37,6 +37,8 @@ RULES: Mapping[str, Callable[[Pair], OutageBound]] = {
     "conntrack-full": bound_full_table,
     "agent-kill": bound_agent,
     "agent-pause": bound_agent,
+    "kube-proxy-kill": bound_agent,
+    "kube-proxy-pause": bound_agent,
     "pod-kill": bound_killed_pods,
     "pod-not-ready": bound_unready_pods,
     "lb-kill": bound_load_balancer,

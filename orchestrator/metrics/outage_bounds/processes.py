@@ -7,7 +7,7 @@ from orchestrator.metrics.outage_bounds.pair import OutageBound, Pair, nothing_l
 def bound_agent(pair: Pair) -> OutageBound:
     """Nothing is lost: rules and pods stay as they are, and BIRD and keepalived are processes of their own.
 
-    Checks that the agent itself answers (healthz, a health check node port) take its node out of HAProxy: with another node in,
+    Checks that the rule writer itself answers (healthz, a health check node port) take its node out of HAProxy: with another node in,
     new connections are led there; when every node is struck, HAProxy is left without a server: no bound.
 
     Source: kube-proxy (rules stand without it); HAProxy configuration manual 2.6, section 5.2 (check).
@@ -17,8 +17,10 @@ def bound_agent(pair: Pair) -> OutageBound:
     if asks_the_kernel(pair.haproxy) or pair.checked_s is None:
         return nothing_lost("its rules and pods stay as they are, and its kernel passes the checks")
     if pair.nodes <= set(pair.step.targets):
-        return unbounded("its checks ask the agent: with every node struck, HAProxy is left without a server")
-    return nothing_lost("its checks ask the agent: HAProxy leads elsewhere, and the node's rules and pods serve on meanwhile")
+        return unbounded("its checks ask the rule writer: with every node struck, HAProxy is left without a server")
+    return nothing_lost(
+        "its checks ask the rule writer: HAProxy leads elsewhere, and the node's rules and pods serve on meanwhile"
+    )
 
 
 def bound_load_balancer(pair: Pair) -> OutageBound:

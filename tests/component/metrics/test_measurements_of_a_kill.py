@@ -30,9 +30,9 @@ def plan() -> Plan:
         "load.rate": "10/s",
         "load.control_rate": "10/s",
         "duration": "40s",
-        "timeline.1.at": "38s",
+        "timeline.1.at": "36s",
     }
-    loaded = load_request(ROOT / "loadtests" / "scenarios" / "node-kill.yaml", {**overrides, "timeline.2.at": "38.5s"}, None)
+    loaded = load_request(ROOT / "loadtests" / "scenarios" / "node-kill.yaml", {**overrides, "timeline.2.at": "36.5s"}, None)
     full = loaded.plan()
     # The kill alone: at 10 s, for 15 s.
     from dataclasses import replace
