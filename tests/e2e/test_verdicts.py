@@ -3,13 +3,19 @@
 import json
 
 import pytest
-from testbed_command import Left, Testbed
+from testbed_command import Finished, Left, Testbed
 
 pytestmark = pytest.mark.e2e
 
 
-def test_calm_run_passes_and_leaves_a_complete_run_directory_and_nothing_else(testbed: Testbed, left_of: Left) -> None:
-    finished = testbed.run("calm.yaml")
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """One run without a fault."""
+    return Testbed(tmp_path_factory.mktemp("calm")).run("calm.yaml")
+
+
+def test_calm_run_passes_and_leaves_a_complete_run_directory_and_nothing_else(calm: Finished, left_of: Left) -> None:
+    finished = calm
     assert finished.status == 0, finished.output
     assert finished.outcome["verdict"] == "pass"
     assert finished.directory is not None
@@ -27,8 +33,8 @@ def test_calm_run_passes_and_leaves_a_complete_run_directory_and_nothing_else(te
     assert left_of(finished.run_id) == []
 
 
-def test_calm_run_measures_every_path_as_it_is(testbed: Testbed) -> None:
-    measurements = testbed.run("calm.yaml").outcome["measurements"]
+def test_calm_run_measures_every_path_as_it_is(calm: Finished) -> None:
+    measurements = calm.outcome["measurements"]
     for item in measurements["classes"]:
         assert item["sent"] == 240, item
         assert item["ok"] == item["sent"], item
@@ -53,8 +59,8 @@ def test_load_that_reaches_its_bound_is_invalid_not_failed(testbed: Testbed) -> 
     assert "in-flight bound" in broken
 
 
-def test_old_run_is_judged_and_reported_again_without_an_engine(testbed: Testbed) -> None:
-    first = testbed.run("calm.yaml")
+def test_old_run_is_judged_and_reported_again_without_an_engine(testbed: Testbed, calm: Finished) -> None:
+    first = calm
     assert first.directory is not None
     before = first.outcome
     (first.directory / "report.html").unlink()

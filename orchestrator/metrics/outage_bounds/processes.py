@@ -7,8 +7,8 @@ from orchestrator.metrics.outage_bounds.pair import OutageBound, Pair, nothing_l
 def bound_agent(pair: Pair) -> OutageBound:
     """Nothing is lost: rules and pods stay as they are, and BIRD and keepalived are processes of their own.
 
-    Checks that the rule writer itself answers (healthz, a health check node port) take its node out of HAProxy: with another node in,
-    new connections are led there; when every node is struck, HAProxy is left without a server: no bound.
+    Checks that the rule writer itself answers (healthz, a health check node port) take its node out of HAProxy: with another
+    node in, new connections are led there; when every node is struck, HAProxy is left without a server: no bound.
 
     Source: kube-proxy (rules stand without it); HAProxy configuration manual 2.6, section 5.2 (check).
     """
