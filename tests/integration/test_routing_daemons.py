@@ -2,11 +2,13 @@
 
 import dataclasses
 import datetime
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import CommandError
 from orchestrator.model.history import Event
 from orchestrator.model.plan import Plan, Role
 from orchestrator.planner import plan_run
@@ -23,10 +25,20 @@ pytestmark = pytest.mark.integration
 SCENARIO = Path(__file__).parents[2] / "loadtests" / "scenarios" / "routes.yaml"
 DEADLINE_S = 20.0
 BGP, BFD, VIP = "10.3.241.154/32", "198.51.100.10/32", "vip"
+ONE, STAYING, STANDBY = "bgp-one", "vip-staying", "10.3.241.152/32"
+"""A BGP path without ECMP and its destination, and a virtual address that nobody takes back."""
+GOLDEN = Path(__file__).parents[1] / "unit" / "render" / "golden"
 
 
 def _plan(slot: int) -> Plan:
-    quick = {"paths.bgp.hold_time": "3s", "paths.bgp.keepalive": "1s", "paths.vip.vrrp": {"advert_interval": "100ms"}}
+    quick = {
+        "paths.bgp.hold_time": "3s",
+        "paths.bgp.keepalive": "1s",
+        "paths.vip.vrrp": {"advert_interval": "100ms"},
+        "paths.static-route.service": "service-vip",
+        f"paths.{ONE}": {"kind": "bgp", "service": "service-test", "ecmp": False},
+        f"paths.{STAYING}": {"kind": "vip", "service": "service-test", "vrrp": {"advert_interval": "100ms", "preempt": False}},
+    }
     scenario = load_scenario(SCENARIO, quick)
     plan = plan_run(scenario, load_manifests(SCENARIO, scenario.manifests), KINDS, file=SCENARIO, slot=slot)
     # Nobody calls here: neither a client nor a load balancer is needed.
@@ -62,6 +74,13 @@ def await_event(world: Testbed, name: str, since_ns: int, **fields: object) -> E
 def next_hops(world: Testbed, destination: str) -> set[str]:
     shown = world.execute("gateway", ["ip", "-4", "-oneline", "route", "show", destination], deadline_s=10)
     return {words.split()[0] for words in shown.split("via ")[1:]}
+
+
+def await_next_hop(world: Testbed, destination: str, node: str) -> None:
+    until_s = time.monotonic() + DEADLINE_S
+    while (hops := next_hops(world, destination)) != addresses(world, node):
+        assert time.monotonic() < until_s, f"{destination} leads to {hops}, not to {node}"
+        time.sleep(0.1)
 
 
 def addresses(world: Testbed, *nodes: str) -> set[str]:
@@ -116,6 +135,54 @@ def test_virtual_address_is_with_the_first_node_that_is_there(testbed: Testbed) 
         testbed.execute("node-1", ["ip", "link", "set", "eth0", "up"], deadline_s=10)
     back = await_event(testbed, "vip-acquired", since_ns, path=VIP, node="node-1")
     await_event(testbed, "vip-released", back.t_mono_ns - 1_000_000_000, path=VIP, node="node-2")
+
+
+@pytest.mark.parametrize(
+    ("golden", "container", "check"),
+    [
+        ("bird-gateway.conf", "gateway", "bird -p -c"),
+        ("bird-node.conf", "node-1", "bird -p -c"),
+        ("keepalived.conf", "node-1", "keepalived --config-test --use-file"),
+    ],
+)
+def test_real_programs_accept_the_golden_configurations(testbed: Testbed, golden: str, container: str, check: str) -> None:
+    # The files that keepalived follows are those of the node's own addresses.
+    text = (GOLDEN / golden).read_text(encoding="utf-8").replace("/run/testbed/", "/tmp/")
+    script = f'printf %s "$1" > /tmp/{golden} && {check} /tmp/{golden}'
+    testbed.execute(container, ["sh", "-c", script, "sh", text], deadline_s=10)
+    with pytest.raises(CommandError):
+        testbed.execute(container, ["sh", "-c", script, "sh", f"{text}\nnonsense {{"], deadline_s=10)
+
+
+def test_without_ecmp_one_node_s_route_is_used_and_the_next_one_s_after_it(testbed: Testbed) -> None:
+    await_next_hop(testbed, STANDBY, "node-1")
+    testbed.control("node-1", {"op": "stop", "process": "bird"})
+    await_next_hop(testbed, STANDBY, "node-2")
+    testbed.control("node-1", {"op": "start", "process": "bird"})
+    await_next_hop(testbed, STANDBY, "node-1")
+    await_routes(testbed)
+
+
+def test_virtual_address_stays_with_who_took_it_over_where_nobody_takes_it_back(testbed: Testbed) -> None:
+    (first,) = holders(testbed, STAYING)
+    since_ns = testbed.clock.now_mono_ns()
+    testbed.execute(first, ["ip", "link", "set", "eth0", "down"], deadline_s=10)
+    try:
+        await_event(testbed, "vip-acquired", since_ns, path=STAYING)
+        (heir,) = holders(testbed, STAYING) - {first}
+    finally:
+        testbed.execute(first, ["ip", "link", "set", "eth0", "up"], deadline_s=10)
+    await_routes(testbed)
+    # Ten advertisements of who has the address.
+    testbed.clock.sleep_until_mono_ns(testbed.clock.now_mono_ns() + 1_000_000_000)
+    assert holders(testbed, STAYING) == {heir}
+
+
+def holders(world: Testbed, path: str) -> set[str]:
+    """The nodes that have the path's address on an uplink."""
+    address = world.plan.path(path).url.removeprefix("http://").partition(":")[0]
+    nodes = [item.name for item in world.plan.of_role(Role.NODE)]
+    return {node for node in nodes if f" {address}/" in world.execute(node, ["ip", "-4", "address", "show"], deadline_s=10)}
 
 
 def test_real_programs_accept_what_the_plan_has_for_them(testbed: Testbed) -> None:
