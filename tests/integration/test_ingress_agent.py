@@ -46,8 +46,8 @@ class IngressBench:
     def delete(self, collection: str, name: str) -> None:
         self.bench.tell(op="delete", path=collection, name=name)
 
-    def ask(self, host: str, scheme: str = "https") -> dict:
-        request = {"scheme": scheme, "port": HTTPS if scheme == "https" else HTTP, "host": host, "path": "/"}
+    def ask(self, host: str, scheme: str = "https", port: int | None = None) -> dict:
+        request = {"scheme": scheme, "port": port or (HTTPS if scheme == "https" else HTTP), "host": host, "path": "/"}
         self.bench.container.container.put_archive("/", pack({"/lab/request.json": json.dumps([request])}))
         (answer,) = json.loads(self.bench.container.run(*LAB, "ask", "/lab/request.json"))
         return answer
@@ -122,6 +122,32 @@ def test_broken_ingresses_are_told_and_take_nobody_down(lab):
     lab.put(SERVICES, service("nobody", node_port=NODE_PORT))
     lab.bench.container.wait_event("server-up", backend="web:default:nobody:80", server="node-1")
     assert lab.ask("broken.example.org", "http")["status"] == 200
+
+
+def test_bad_answers_are_asked_again_elsewhere_where_retry_on_says_so(pki):
+    ports = {"plain": HTTP, "retrying": HTTP + 1}
+    again = {"plain": {}, "retrying": {"retry_on": "junk-response", "redispatch": 1}}
+    frontends = [
+        {"name": name, "mode": "ingress", "bind": f"127.0.0.1:{port}", "haproxy": OPTIONS | again[name]}
+        for name, port in ports.items()
+    ]
+    client = docker.from_env()
+    try:
+        with started_bench(client, pki, {}, frontends=frontends) as bench:
+            lab = IngressBench(bench, Authority())
+            # It greets before it is asked: no HTTP.
+            bench.tell(op="listen", address="127.0.1.3", port=NODE_PORT)
+            lab.add_node(3)
+            lab.put(INGRESSES, ingress("shop", rule("shop.example.org", path("/", "shop"))))
+            for name in ports:
+                for node in ("node-1", "node-3"):
+                    bench.container.wait_event("server-up", backend=f"{name}:default:shop:80", server=node)
+            found = {
+                name: {lab.ask("shop.example.org", "http", port)["status"] for _ in range(4)} for name, port in ports.items()
+            }
+            assert found == {"plain": {200, 502}, "retrying": {200}}
+    finally:
+        client.close()
 
 
 def test_renewed_certificate_and_new_nodes_need_no_reload(lab):

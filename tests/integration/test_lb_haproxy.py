@@ -148,6 +148,53 @@ def test_without_checks_a_dead_node_port_stays_a_server(make_bench):
     assert bench.container.events("server-down") == []
 
 
+def at(name: str, address: str, **haproxy: object) -> dict[str, object]:
+    """A frontend of its own for the same Service."""
+    ports = {"service": "default/service-test", "port": "http", "mode": "tcp"}
+    return {"name": name, "bind": f"{address}:80", "haproxy": {**OPTIONS, **haproxy}, **ports}
+
+
+def test_connections_to_a_server_that_is_marked_down_are_cut_where_it_is_asked_for_and_go_on_elsewhere(make_bench):
+    cutting, keeping = at("cutting", "127.0.0.2", shutdown_sessions_on_down=True), at("keeping", "127.0.0.3")
+    bench = make_bench(frontends=[cutting, keeping])
+    bench.add_node(1)
+    for name in ("cutting", "keeping"):
+        bench.container.wait_event("server-up", backend=name, server="node-1")
+    cut, kept = (bench.container.background("python3", "-c", HOLD.replace("127.0.0.1", f"127.0.0.{end}")) for end in (2, 3))
+    assert cut.line(1) == kept.line(1) == "127.0.1.1"
+    # The port refuses, so that checks fail; what is connected goes on.
+    bench.tell(op="close", address="127.0.1.1", port=PORT)
+    down, _ = (bench.container.wait_event("server-down", backend=name) for name in ("cutting", "keeping"))
+    assert abs(int(cut.line(2)) - down["t_mono_ns"]) < 500e6
+    assert bench.container.run("cat", kept.output) == "127.0.1.1\n"
+
+
+def test_balance_algorithm_chooses_the_servers(make_bench):
+    names = ("roundrobin", "leastconn", "first", "random", "source")
+    addresses = {name: f"127.0.0.{place}" for place, name in enumerate(names, 2)}
+    bench = make_bench(frontends=[at(name, address, balance=name) for name, address in addresses.items()])
+    for number in (1, 2):
+        bench.add_node(number)
+        for name in names:
+            bench.container.wait_event("server-up", backend=name, server=f"node-{number}")
+    servers = {"127.0.1.1", "127.0.1.2"}
+    assert bench.connect(50, 0.4, addresses["roundrobin"]) == dict.fromkeys(servers, 10)
+    assert bench.connect(200, 0.4, addresses["random"]).keys() == servers
+    for name in ("first", "source"):
+        (chosen,) = bench.connect(50, 0.4, addresses[name])
+        assert chosen in servers, "none is free of connections for long: the same one gets all of them"
+    held = bench.container.background("python3", "-c", HOLD.replace("127.0.0.1", addresses["leastconn"]))
+    busy = held.line(1)
+    idle = bench.connect(20, 0.5, addresses["leastconn"])
+    assert idle.get(busy, 0) <= 2, "who holds a connection gets the next only when the other has one too"
+    assert sum(idle.values()) == 10
+    # Where the first is gone, it is the other one's turn.
+    bench.tell(op="close", address="127.0.1.1", port=PORT)
+    for name in ("first", "source"):
+        bench.container.wait_event("server-down", backend=name, server="node-1")
+        assert bench.connect(50, 0.2, addresses[name]) == {"127.0.1.2": 10}
+
+
 def test_drain_keeps_established_connections_and_deletion_cuts_them(make_bench):
     bench = make_bench()
     bench.add_node(1)
