@@ -1,7 +1,7 @@
 """A node's processes do not run, and its kernel answers and forwards."""
 
-from orchestrator.metrics.bounds import asks_the_kernel, detection_bounds
 from orchestrator.metrics.outage_bounds.pair import OutageBound, Pair, nothing_lost
+from orchestrator.metrics.verdicts import asks_the_kernel, detection_bounds
 
 
 def bound_frozen(pair: Pair) -> OutageBound:

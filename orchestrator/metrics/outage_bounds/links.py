@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.metrics.bounds import withdrawal_bounds
 from orchestrator.metrics.outage_bounds.gone import NEIGHBOUR_S
 from orchestrator.metrics.outage_bounds.pair import OutageBound, Pair, nothing_lost, unbounded
+from orchestrator.metrics.verdicts import withdrawal_bounds
 from orchestrator.model.plan import NetworkName, Plan, Role
 from orchestrator.model.routing import Bgp, Vrrp
 

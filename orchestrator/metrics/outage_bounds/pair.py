@@ -3,14 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.metrics.bounds import (
-    asks_the_kernel,
-    check_duration_s,
-    detection_bounds,
-    recovery_s,
-    withdrawal_bounds,
-)
 from orchestrator.metrics.routing import detection_of
+from orchestrator.metrics.verdicts import asks_the_kernel, check_duration_s, detection_bounds, recovery_s, withdrawal_bounds
 from orchestrator.model.direct import direct_of
 from orchestrator.model.plan import Expectation, LoadClassPlan, PathPlan, Plan, Role, StepPlan
 from orchestrator.model.routing import Routing, StaticEcmp, routing_of

@@ -1,7 +1,7 @@
 """One process dies, hangs or is replaced: a node's agent, HAProxy, the control plane's API."""
 
-from orchestrator.metrics.bounds import asks_the_kernel, withdrawal_bounds
 from orchestrator.metrics.outage_bounds.pair import OutageBound, Pair, nothing_lost, unbounded
+from orchestrator.metrics.verdicts import asks_the_kernel, withdrawal_bounds
 
 
 def bound_agent(pair: Pair) -> OutageBound:

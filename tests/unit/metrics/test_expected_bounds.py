@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sample_builder import HOST_PORT, KILL, NODEPORT, history
 
-from orchestrator.metrics.bounds import Instants, detection_bounds, explain, withdrawal_bounds
+from orchestrator.metrics.bounds import Instants, explain
+from orchestrator.metrics.verdicts import detection_bounds, withdrawal_bounds
 from orchestrator.model.measurements import Explanation
 from orchestrator.model.plan import LoadClassPlan, TimingsPlan
 
