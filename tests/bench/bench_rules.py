@@ -73,9 +73,9 @@ def changes_ms(lab: ClusterLab, name: str, name_number: int, count: int) -> list
         time.sleep(SPACING_S)
         began_ns = time.monotonic_ns()
         item = lab.patch(f"{SLICES}/{name}-x", {"endpoints": addresses(name_number, count, change)})
-        sent_ns[int(item["metadata"]["resourceVersion"])] = began_ns
-    last = max(sent_ns)
-    lab.node.wait_event("rules-committed", revision=last)
+        revision = int(item["metadata"]["resourceVersion"])
+        sent_ns[revision] = began_ns
+        lab.node.wait_event("rules-committed", revision=revision)
     committed = {event["fields"]["revision"]: event["t_mono_ns"] for event in lab.node.events("rules-committed")}
     return [(committed[revision] - began_ns) / 1e6 for revision, began_ns in sent_ns.items() if revision in committed]
 
