@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from cp_world import World, deployment, names
 
+from controlplane.controllers.proportions import is_scaled, plan_scaling
 from controlplane.controllers.replicasets import rank_for_deletion
 from controlplane.controllers.rollout import Replicas, plan_recreate, plan_rolling
 
@@ -260,7 +261,7 @@ def sets(**sizes: tuple[int, int]) -> dict[str, Replicas]:
 def test_rolling_step(sizes: dict, wanted: int, surge: int, unavailable: int, plan: dict) -> None:
     found = sets(**sizes)
     new = found.pop("new")
-    step = plan_rolling(wanted=wanted, surge=surge, unavailable=unavailable, new=new, old=list(found.values()), is_paused=False)
+    step = plan_rolling(wanted=wanted, surge=surge, unavailable=unavailable, new=new, old=list(found.values()))
     assert step == plan
 
 
@@ -291,3 +292,131 @@ def test_foreground_deletion_waits_for_the_pods() -> None:
     world.kubelets.ends_pods = True
     world.delete("pods", world.pods()[0]["metadata"]["name"], grace_period_s=0)
     assert not world.exists("deployments", "web")
+
+
+def sized(name: str, size: int, *, available: int | None = None, desired: int = 10, maximum: int = 13) -> Replicas:
+    return Replicas(name=name, wanted=size, available=size if available is None else available, desired=desired, maximum=maximum)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted", "surge", "plan"),
+    [
+        pytest.param([8], 5, 15, 3, {"old-0": 11, "new": 7}, id="up, as in the documentation"),
+        pytest.param([8], 5, 5, 3, {"old-0": 5, "new": 3}, id="down"),
+        pytest.param([8], 5, 0, 3, {"old-0": 0, "new": 0}, id="to nothing"),
+        pytest.param([5, 5], 3, 15, 3, {"old-0": 7, "old-1": 7, "new": 4}, id="of three"),
+        pytest.param([4, 4], 4, 10, 3, {"old-0": 4, "old-1": 4, "new": 5}, id="what no share takes goes to the first"),
+        pytest.param([6], 6, 12, 4, {"old-0": 7, "new": 9}, id="of equals the younger grows"),
+        pytest.param([6], 6, 8, 2, {"old-0": 5, "new": 5}, id="of equals both shrink"),
+        pytest.param([8], 5, 10, 3, {"old-0": 8, "new": 5}, id="nothing to add"),
+        pytest.param([8, 0], 0, 12, 3, {"old-0": 12}, id="one alone is all of it"),
+        pytest.param([0, 0], 0, 4, 1, {"new": 4}, id="of none with pods the new one"),
+    ],
+)
+def test_scaling_during_a_rollout_gives_each_replica_set_its_share(
+    old: list[int], new: int, wanted: int, surge: int, plan: dict[str, int]
+) -> None:
+    found = [sized(f"old-{number}", size) for number, size in enumerate(old)]
+    planned = plan_scaling(wanted=wanted, surge=surge, new=sized("new", new), old=found, is_rolling=True, shown=13)
+    assert planned == plan
+
+
+def test_old_replica_sets_go_when_the_new_one_is_all_that_is_wanted() -> None:
+    new, old = sized("new", 10), [sized("old", 3)]
+    assert plan_scaling(wanted=10, surge=3, new=new, old=old, is_rolling=True, shown=13) == {"old": 0}
+    unready = sized("new", 10, available=9)
+    assert plan_scaling(wanted=10, surge=3, new=unready, old=old, is_rolling=True, shown=13) == {"old": 3, "new": 10}
+
+
+def test_deployment_counts_as_scaled_by_what_its_replica_sets_with_pods_were_told() -> None:
+    assert is_scaled([sized("a", 3)], wanted=9)
+    assert not is_scaled([sized("a", 3)], wanted=10)
+    assert not is_scaled([sized("a", 0)], wanted=9)
+    assert not is_scaled([Replicas(name="a", wanted=3, available=3)], wanted=9)
+
+
+def test_deployment_that_is_scaled_while_it_rolls_keeps_the_proportion_and_then_goes_on() -> None:
+    world = make(replicas=10, strategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}})
+    world.kubelets.readies = False
+    world.change("deployments", "web", image("broken"))
+    assert images(world) == {"nginx": 8, "broken": 5}
+    world.change("deployments", "web", {"spec": {"replicas": 15}})
+    # The share of each of 18; fewer than the 13 that must be available are, so the rollout goes no further.
+    assert images(world) == {"nginx": 11, "broken": 7}
+    annotations = [item["metadata"]["annotations"] for item in world.store.items("replicasets")]
+    assert {item["deployment.kubernetes.io/max-replicas"] for item in annotations} == {"18"}
+
+
+def progress(world: World) -> tuple[str, str, str]:
+    conditions = world.get("deployments", "web")["status"]["conditions"]
+    entry = next(item for item in conditions if item["type"] == "Progressing")
+    return entry["status"], entry["reason"], entry["message"]
+
+
+def test_pause_and_its_end_are_conditions_of_the_deployment() -> None:
+    world = make()
+    reasons: list[str] = []
+    world.store.subscribe(lambda change: reasons.append(progress(world)[1]) if change.plural == "deployments" else None)
+    world.change("deployments", "web", {"spec": {"paused": True}})
+    assert progress(world) == ("Unknown", "DeploymentPaused", "Deployment is paused")
+    world.change("deployments", "web", {"spec": {"paused": None}})
+    assert "DeploymentResumed" in reasons
+    assert progress(world)[:2] == ("True", "NewReplicaSetAvailable")
+
+
+def test_paused_deployment_does_not_run_out_of_time_and_a_resumed_one_has_all_of_it_again() -> None:
+    world = make(replicas=2, progressDeadlineSeconds=60)
+    world.kubelets.readies = False
+    world.change("deployments", "web", image("broken"))
+    world.change("deployments", "web", {"spec": {"paused": True}})
+    world.advance(300, step_s=20)
+    assert progress(world)[1] == "DeploymentPaused"
+    world.change("deployments", "web", {"spec": {"paused": None}})
+    world.advance(50, step_s=10)
+    assert progress(world)[1] != "ProgressDeadlineExceeded"
+    world.advance(20, step_s=1)
+    assert progress(world)[1] == "ProgressDeadlineExceeded"
+    world.change("deployments", "web", {"spec": {"paused": True}})
+    assert progress(world)[1] == "ProgressDeadlineExceeded", "that it ran out of time stays said"
+
+
+def test_finished_deployment_that_is_scaled_is_no_rollout() -> None:
+    world = make()
+    said = progress(world)
+    reasons: set[str] = set()
+    world.store.subscribe(lambda change: reasons.add(progress(world)[1]) if change.plural == "deployments" else None)
+    world.change("deployments", "web", {"spec": {"replicas": 6}})
+    assert (progress(world), reasons) == (said, {"NewReplicaSetAvailable"})
+
+
+def test_replica_set_of_somebody_else_under_the_name_is_a_collision_and_the_next_hash_is_tried() -> None:
+    first = make()
+    (taken,) = first.store.items("replicasets")
+    world = World()
+    foreign = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": taken["metadata"]["name"]},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": "foreign"}},
+            "template": {"metadata": {"labels": {"app": "foreign"}}, "spec": {"containers": [{"name": "a", "image": "b"}]}},
+        },
+    }
+    world.create(foreign)
+    world.create(deployment(replicas=4))
+    assert world.get("deployments", "web")["status"]["collisionCount"] == 1
+    mine = [item for item in world.store.items("replicasets") if item["metadata"]["name"] != taken["metadata"]["name"]]
+    assert [item["spec"]["replicas"] for item in mine] == [4]
+    assert world.plane.loop.failing == []
+
+
+def test_replica_set_that_cannot_be_made_is_told() -> None:
+    world = World()
+    world.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}})
+    name = "a" * 250
+    world.create(deployment(name=name) | {"spec": {**deployment()["spec"]}}, namespace="x")
+    told = [item["message"] for item in world.store.items("events") if item["reason"] == "ReplicaSetCreateError"]
+    assert told[0].startswith(f'Failed to create new replica set "{name}-')
+    status = world.get("deployments", name, namespace="x")["status"]
+    assert [(item["status"], item["reason"]) for item in status["conditions"]] == [("False", "ReplicaSetCreateError")]

@@ -8,6 +8,9 @@ from datetime import datetime
 from controlplane.clock import parse_time, render_time
 from controlplane.objects import Object, name_of, spec_of, status_of
 
+AVAILABLE, TIMED_OUT = "NewReplicaSetAvailable", "ProgressDeadlineExceeded"
+PAUSED, RESUMED = "DeploymentPaused", "DeploymentResumed"
+
 
 def plan_status(
     deployment: Object, owned: Sequence[Object], current: Object | None, *, now: datetime, unavailable: int
@@ -59,20 +62,25 @@ def _progress(deployment: Object, counts: dict[str, int], current: Object | None
     wanted = spec_of(deployment)["replicas"]
     title = f'ReplicaSet "{name_of(current)}"' if current is not None else f'Deployment "{name_of(deployment)}"'
     known: Object | None = next((entry for entry in before.get("conditions") or () if entry.get("type") == "Progressing"), None)
+    if spec_of(deployment).get("paused"):
+        # Whoever pauses it stops the clock; that its time is over stays said.
+        return known if _reason(known) == TIMED_OUT else _progressing("Unknown", PAUSED, "Deployment is paused")
+    if _reason(known) == PAUSED:
+        return _progressing("Unknown", RESUMED, "Deployment is resumed")
+    if _reason(known) == AVAILABLE and counts["replicas"] == counts["updatedReplicas"]:
+        return known  # scaled, or short of a pod: no rollout
     is_complete = counts["updatedReplicas"] == wanted == counts["replicas"] == counts["availableReplicas"]
     if is_complete:
-        return _progressing("True", "NewReplicaSetAvailable", f"{title} has successfully progressed.")
-    if spec_of(deployment).get("paused"):
-        return known
+        return _progressing("True", AVAILABLE, f"{title} has successfully progressed.")
     if _moved(counts, before):
         return _progressing("True", "ReplicaSetUpdated", f"{title} is progressing.")
     if known is None:
-        return _progressing("True", "NewReplicaSetCreated", f"Created new replica set {title.partition(' ')[2]}")
-    if known.get("reason") == "NewReplicaSetAvailable":
+        return _progressing("True", "FoundNewReplicaSet", f"Found new replica set {title.partition(' ')[2]}")
+    if _reason(known) == AVAILABLE:
         # Pods were lost after a finished rollout: that is not a rollout that hangs.
         return known
     if (left_s := _left_s(deployment, known, now)) is not None and left_s <= 0:
-        return _progressing("False", "ProgressDeadlineExceeded", f"{title} has timed out progressing.")
+        return _progressing("False", TIMED_OUT, f"{title} has timed out progressing.")
     return known
 
 
@@ -85,6 +93,17 @@ def _moved(counts: dict[str, int], before: Object) -> bool:
         or counts["readyReplicas"] > before.get("readyReplicas", 0)
         or counts["availableReplicas"] > before.get("availableReplicas", 0)
     )
+
+
+def _reason(entry: Object | None) -> str:
+    return "" if entry is None else str(entry.get("reason"))
+
+
+def with_progress(status: Object, value: str, reason: str, message: str, now: datetime) -> Object:
+    """The status with that said of the rollout."""
+    conditions = [dict(entry) for entry in status.get("conditions") or ()]
+    _set(conditions, _progressing(value, reason, message), render_time(now), is_update=False)
+    return {**status, "conditions": conditions}
 
 
 def _progressing(status: str, reason: str, message: str) -> Object:
@@ -113,7 +132,8 @@ def _left_s(deployment: Object, progress: Object, now: datetime) -> float | None
 def seconds_until_deadline(deployment: Object, status: Object, now: datetime) -> float | None:
     """When a rollout that does not move must be called failed, None if none is under way."""
     for entry in status.get("conditions") or ():
-        if entry["type"] == "Progressing" and entry["status"] == "True" and entry["reason"] != "NewReplicaSetAvailable":
+        is_under_way = entry["status"] == "True" or entry["reason"] == RESUMED
+        if entry["type"] == "Progressing" and is_under_way and entry["reason"] != AVAILABLE:
             left_s = _left_s(deployment, entry, now)
             return None if left_s is None else max(left_s, 0.0) + 1.0
     return None

@@ -5,41 +5,48 @@ Source: kubernetes, pkg/controller/deployment (deployment_controller.go, sync.go
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
 from controlplane.cluster import Cluster, DeleteOptions
 from controlplane.controllers.claiming import claim
-from controlplane.controllers.deployment_status import plan_status, seconds_until_deadline
+from controlplane.controllers.deployment_status import plan_status, seconds_until_deadline, with_progress
 from controlplane.controllers.indexes import PodIndex
-from controlplane.controllers.recorder import NORMAL, Recorder
-from controlplane.controllers.rollout import Replicas, plan_recreate, plan_rolling
-from controlplane.identity import hash_text
-from controlplane.kinds.workloads import REPLICASETS, resolve_share
+from controlplane.controllers.proportions import is_scaled, plan_scaling
+from controlplane.controllers.recorder import NORMAL, WARNING, Recorder
+from controlplane.controllers.revisions import (
+    REVISION,
+    bounds_of,
+    count_replicas,
+    find_current,
+    has_template_of,
+    render_replicaset,
+    revision_after,
+    revision_of,
+    shares_of,
+    told_of,
+)
+from controlplane.controllers.rollout import plan_recreate, plan_rolling
+from controlplane.errors import StatusError
+from controlplane.kinds.workloads import DEPLOYMENTS, REPLICASETS
 from controlplane.objects import (
     Key,
     Object,
     annotations_of,
     controller_of,
+    is_controlled_by,
     is_terminating,
     key_of,
     labels_of,
     namespace_of,
-    owner_reference,
     spec_of,
     status_of,
     with_metadata,
     with_spec,
+    with_status,
 )
 from controlplane.schema.decoding import decode
 from controlplane.selectors import matches_selector
 from controlplane.store.history import Change, ChangeType
-
-HASH_LABEL = "pod-template-hash"
-REVISION = "deployment.kubernetes.io/revision"
-DESIRED = "deployment.kubernetes.io/desired-replicas"
-MAXIMUM = "deployment.kubernetes.io/max-replicas"
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class DeploymentController:
@@ -79,6 +86,9 @@ class DeploymentController:
             may_create = spec_of(deployment)["strategy"]["type"] != "Recreate" or not self._old_pods_remain(owned, current)
             if current is None and may_create:
                 current = self._create_replicaset(deployment, owned)
+                deployment = self._cluster.get(DEPLOYMENTS, key)
+                if current is None:
+                    return None
                 owned = self._owned(deployment)
             elif current is not None:
                 current = self._raise_revision(deployment, current, owned)
@@ -97,49 +107,42 @@ class DeploymentController:
     def _old_pods_remain(self, owned: Sequence[Object], current: Object | None) -> bool:
         return any(self._pods.controlled_by(item["metadata"]["uid"]) for item in owned if item is not current)
 
-    def _create_replicaset(self, deployment: Object, owned: Sequence[Object]) -> Object:
-        spec = spec_of(deployment)
-        template = spec["template"]
-        text = json.dumps(template, sort_keys=True) + str(status_of(deployment).get("collisionCount", 0))
-        digest = hash_text(text)
-        labels = {**((template.get("metadata") or {}).get("labels") or {}), HASH_LABEL: digest}
-        selector = spec["selector"]
-        kept = _told(deployment)
-        raw: Object = {
-            "apiVersion": "apps/v1",
-            "kind": "ReplicaSet",
-            "metadata": {
-                "name": f"{deployment['metadata']['name']}-{digest}",
-                "namespace": namespace_of(deployment),
-                "labels": labels,
-                "annotations": {**kept, REVISION: str(_revision_after(owned)), **self._bounds(deployment)},
-                "ownerReferences": [owner_reference(deployment)],
-            },
-            "spec": {
-                "replicas": 0,
-                "selector": {**selector, "matchLabels": {**(selector.get("matchLabels") or {}), HASH_LABEL: digest}},
-                "template": {**template, "metadata": {**(template.get("metadata") or {}), "labels": labels}},
-                "minReadySeconds": spec.get("minReadySeconds", 0),
-            },
-        }
-        return self._cluster.create(REPLICASETS, decode(REPLICASETS.schema, raw)[0])
+    def _create_replicaset(self, deployment: Object, owned: Sequence[Object]) -> Object | None:
+        """None: another ReplicaSet has its name; the next attempt has another hash."""
+        wanted = render_replicaset(deployment, owned)
+        key = key_of(wanted)
+        try:
+            created = self._cluster.create(REPLICASETS, decode(REPLICASETS.schema, wanted)[0])
+        except StatusError as error:
+            found = self._cluster.store.find("replicasets", *key)
+            if found is not None and error.reason == "AlreadyExists":
+                if is_controlled_by(found, deployment) and has_template_of(deployment, found):
+                    return found  # its own, on its way out
+                collisions = status_of(deployment).get("collisionCount", 0) + 1
+                self._cluster.store.update("deployments", with_status(deployment, collisionCount=collisions))
+                return None
+            message = f'Failed to create new replica set "{key[1]}": {error.message}'
+            self._recorder.record(deployment, WARNING, "ReplicaSetCreateError", message)
+            self._say_of_rollout(deployment, "False", "ReplicaSetCreateError", message)
+            raise
+        self._say_of_rollout(deployment, "True", "NewReplicaSetCreated", f'Created new replica set "{key[1]}"')
+        return created
 
-    def _bounds(self, deployment: Object) -> dict[str, str]:
-        wanted = spec_of(deployment)["replicas"]
-        surge, _ = shares_of(deployment)
-        return {DESIRED: str(wanted), MAXIMUM: str(wanted + surge)}
+    def _say_of_rollout(self, deployment: Object, value: str, reason: str, message: str) -> None:
+        status = with_progress(status_of(deployment), value, reason, message, self._cluster.clock.now())
+        self._cluster.store.update("deployments", {**deployment, "status": status})
 
     def _raise_revision(self, deployment: Object, current: Object, owned: Sequence[Object]) -> Object:
         """A template that comes back, as after `kubectl rollout undo`, is the newest revision again."""
-        newest = max(_revision(current), _revision_after([item for item in owned if item is not current]))
+        newest = max(revision_of(current), revision_after([item for item in owned if item is not current]))
         # What people say of a Deployment, such as the cause of a change, is said of its current revision.
-        annotations = {**annotations_of(current), **_told(deployment), REVISION: str(newest)}
+        annotations = {**annotations_of(current), **told_of(deployment), REVISION: str(newest)}
         if annotations == annotations_of(current):
             return current
         return self._cluster.store.update("replicasets", with_metadata(current, annotations=annotations))
 
     def _copy_revision(self, deployment: Object, current: Object | None) -> Object:
-        revision = str(_revision(current)) if current is not None else None
+        revision = str(revision_of(current)) if current is not None else None
         if revision is None or annotations_of(deployment).get(REVISION) == revision:
             return deployment
         annotations = {**annotations_of(deployment), REVISION: revision}
@@ -148,33 +151,26 @@ class DeploymentController:
     def _scale(self, deployment: Object, owned: Sequence[Object], current: Object | None) -> None:
         spec = spec_of(deployment)
         surge, unavailable = shares_of(deployment)
-        new = None if current is None else self._count(current)
-        old = [self._count(item) for item in owned if current is None or key_of(item) != key_of(current)]
-        is_paused = bool(spec.get("paused"))
-        if spec["strategy"]["type"] == "Recreate" and not is_paused:
-            plan = dict(plan_recreate(wanted=spec["replicas"], new=new, old=old))
+        wanted, is_rolling = spec["replicas"], spec["strategy"]["type"] != "Recreate"
+        new = None if current is None else count_replicas(current)
+        old = [count_replicas(item) for item in owned if current is None or key_of(item) != key_of(current)]
+        everything = old if new is None else [*old, new]
+        if spec.get("paused") or is_scaled(everything, wanted=wanted):
+            total = status_of(deployment).get("replicas", 0)
+            plan = dict(plan_scaling(wanted=wanted, surge=surge, new=new, old=old, is_rolling=is_rolling, shown=total))
+        elif is_rolling:
+            plan = dict(plan_rolling(wanted=wanted, surge=surge, unavailable=unavailable, new=new, old=old))
+        else:
+            plan = dict(plan_recreate(wanted=wanted, new=new, old=old))
             if new is not None and plan.get(new.name, 0) > new.wanted and self._old_pods_remain(owned, current):
                 del plan[new.name]  # no new pod beside an old one that still terminates
-        else:
-            plan = dict(
-                plan_rolling(wanted=spec["replicas"], surge=surge, unavailable=unavailable, new=new, old=old, is_paused=is_paused)
-            )
         by_name = {item["metadata"]["name"]: item for item in owned}
         for name, replicas in plan.items():
             self._scale_one(deployment, by_name[name], replicas)
 
-    def _count(self, item: Object) -> Replicas:
-        status = status_of(item)
-        # Until the ReplicaSet controller has seen the latest size, its counts are those of another one.
-        return Replicas(
-            name=item["metadata"]["name"],
-            wanted=spec_of(item).get("replicas", 0),
-            available=status.get("availableReplicas", 0),
-        )
-
     def _scale_one(self, deployment: Object, item: Object, replicas: int) -> None:
         before = spec_of(item).get("replicas", 0)
-        annotations = {**annotations_of(item), **self._bounds(deployment)}
+        annotations = {**annotations_of(item), **bounds_of(deployment)}
         changed = with_metadata(with_spec(item, replicas=replicas), annotations=annotations)
         if replicas != before:
             changed["metadata"]["generation"] = item["metadata"].get("generation", 1) + 1
@@ -193,7 +189,7 @@ class DeploymentController:
             and spec_of(item).get("replicas", 0) == 0
             and not self._pods.controlled_by(item["metadata"]["uid"])
         ]
-        idle.sort(key=_revision)
+        idle.sort(key=revision_of)
         for item in idle[: max(0, len(idle) - limit)]:
             self._cluster.delete(REPLICASETS, key_of(item), DeleteOptions())
 
@@ -205,42 +201,3 @@ class DeploymentController:
         status = plan_status(deployment, owned, current, now=now, unavailable=shares_of(deployment)[1])
         self._cluster.store.update("deployments", {**deployment, "status": status})
         return seconds_until_deadline(deployment, status, now)
-
-
-def _told(deployment: Object) -> dict[str, str]:
-    """Its annotations but those that are its own (deployment_util.go, annotationsToSkip)."""
-    own = (LAST_APPLIED, REVISION, DESIRED, MAXIMUM)
-    return {name: value for name, value in annotations_of(deployment).items() if name not in own}
-
-
-def shares_of(deployment: Object) -> tuple[int, int]:
-    """maxSurge and maxUnavailable as counts; both 0 would be a standstill, so the latter is then 1."""
-    spec = spec_of(deployment)
-    rolling = (spec.get("strategy") or {}).get("rollingUpdate")
-    if rolling is None:
-        return 0, 0
-    total = spec["replicas"]
-    surge = resolve_share(rolling.get("maxSurge", 0), total, round_up=True)
-    unavailable = resolve_share(rolling.get("maxUnavailable", 0), total, round_up=False)
-    return (surge, unavailable) if surge or unavailable else (0, 1)
-
-
-def find_current(deployment: Object, owned: Sequence[Object]) -> Object | None:
-    """The ReplicaSet of the Deployment's template, the oldest if there are several."""
-    wanted = _plain_template(spec_of(deployment)["template"])
-    return next((item for item in owned if _plain_template(spec_of(item)["template"]) == wanted), None)
-
-
-def _plain_template(template: Object) -> Object:
-    metadata = dict(template.get("metadata") or {})
-    labels = {key: value for key, value in (metadata.pop("labels", None) or {}).items() if key != HASH_LABEL}
-    return {"metadata": metadata, "labels": labels, "spec": template.get("spec")}
-
-
-def _revision(item: Object) -> int:
-    text = annotations_of(item).get(REVISION, "0")
-    return int(text) if text.isascii() and text.isdecimal() else 0
-
-
-def _revision_after(owned: Sequence[Object]) -> int:
-    return max(map(_revision, owned), default=0) + 1

@@ -13,10 +13,13 @@ class Replicas:
     name: str
     wanted: int
     available: int
+    desired: int | None = None
+    """How many the Deployment wanted when this one was scaled last, and at most with its surge; None: it is not known."""
+    maximum: int | None = None
 
 
 def plan_rolling(
-    *, wanted: int, surge: int, unavailable: int, new: Replicas | None, old: Sequence[Replicas], is_paused: bool
+    *, wanted: int, surge: int, unavailable: int, new: Replicas | None, old: Sequence[Replicas]
 ) -> Mapping[str, int]:
     """The sizes to change: at most `wanted + surge` in all, never fewer than `wanted - unavailable` available.
 
@@ -25,11 +28,8 @@ def plan_rolling(
     sizes = {item.name: item.wanted for item in (*old, *([new] if new is not None else []))}
     before = dict(sizes)
     active = [item for item in old if item.wanted > 0]
-    if is_paused or new is None:
-        if not is_paused or len(active) + (new is not None and new.wanted > 0) != 1:
-            return {}
-        only = active[0] if active else new
-        return {only.name: wanted} if only is not None and only.wanted != wanted else {}
+    if new is None:
+        return {}
     if not active:
         sizes[new.name] = wanted
         return _changes(before, sizes)
