@@ -16,6 +16,8 @@ from tests.integration.kubectl_programs import NEWEST, find_kubectl
 
 pytestmark = pytest.mark.integration
 
+FIDELITY = Path(__file__).resolve().parents[2] / "docs" / "fidelity.md"
+
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment
@@ -460,3 +462,28 @@ def test_a_dry_run_on_the_server_is_offered_and_changes_nothing(server: Server) 
         printed = kubectl(command, "--dry-run=server", "-f", "-", text=DEPLOYMENT)
         assert printed == "deployment.apps/service-test created (server dry run)\n"
     assert kubectl("get", "deploy") == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "rest"),
+    [
+        ("logs", ["deploy/service-test"]),
+        ("exec", ["deploy/service-test", "--", "true"]),
+        ("attach", ["deploy/service-test"]),
+        ("port-forward", ["svc/service-test", "0:80"]),
+        ("top", ["nodes"]),
+        ("auth can-i", ["get", "pods"]),
+        ("certificate", ["approve", "x"]),
+        ("autoscale", ["deploy/service-test", "--max=3"]),
+        ("create", ["serviceaccount", "x"]),
+    ],
+)
+def test_command_that_is_not_served_fails_at_once_and_is_named_where_it_is_looked_for(
+    furnished: Server, command: str, rest: list[str]
+) -> None:
+    assert f"`{command}`" in FIDELITY.read_text(encoding="utf-8")
+    said = furnished.kubectl(*command.split(), *rest, status=1)
+    assert re.search(
+        "could not find the requested resource|doesn't have a resource type|not available|not found|no matches|failed to create",
+        said,
+    )
