@@ -85,6 +85,18 @@ def test_every_node_is_ready_and_every_pod_is_spread(testbed: Testbed) -> None:
     assert {node: placed.count(node) for node in placed} == dict.fromkeys(nodes, 2)
 
 
+def test_every_kubelet_has_told_of_its_node_and_its_containers(testbed: Testbed) -> None:
+    nodes = {item.name for item in testbed.plan.of_role(Role.NODE) if item.at_bring_up}
+    told: dict[str, set[str]] = {name: set() for name in nodes}
+    for event in testbed.kube.list("events", namespace="default"):
+        source = event["source"]
+        if source.get("component") == "kubelet":  # type: ignore[attr-defined]
+            told[str(source["host"])].add(str(event["reason"]))  # type: ignore[index]
+    assert all(
+        {"Starting", "NodeHasNoDiskPressure", "NodeReady", "Created", "Started"} <= reasons for reasons in told.values()
+    ), told
+
+
 def test_the_endpoints_that_the_api_has_are_those_that_were_waited_for(testbed: Testbed) -> None:
     slices = testbed.kube.list("endpointslices", namespace="default", label_selector="kubernetes.io/service-name=service-test")
     ready = [item for found in slices for item in found["endpoints"] if item["conditions"]["ready"]]  # type: ignore[attr-defined]
