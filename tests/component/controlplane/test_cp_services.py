@@ -503,3 +503,15 @@ def test_status_of_somebody_else_ends_no_controller(entry: dict | None) -> None:
     world.change("services", "a", {"status": {"loadBalancer": {"ingress": [entry]}}}, subresource="status")
     assert world.plane.loop.failing == []
     assert assigned(world, "a") == "198.18.0.128"
+
+
+def test_address_of_a_load_balancer_of_somebody_else_is_a_virtual_one_unless_it_says_otherwise() -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer", loadBalancerClass="example.com/lb"))
+    told = [{"ip": "203.0.113.9"}, {"ip": "203.0.113.8", "ipMode": "Proxy"}, {"hostname": "h"}]
+    world.change("services", "a", {"status": {"loadBalancer": {"ingress": told}}}, subresource="status")
+    assert shown(world, "a") == [
+        {"ip": "203.0.113.9", "ipMode": "VIP"},
+        {"ip": "203.0.113.8", "ipMode": "Proxy"},
+        {"hostname": "h"},
+    ]

@@ -112,6 +112,10 @@ def default_service(service: Object) -> None:
         spec.setdefault("internalTrafficPolicy", "Cluster")
     if kind_ == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
+        if entries := ingress_of(service):
+            # A new list: the status of an update of the spec is the committed one.
+            shown = [{**entry, "ipMode": entry.get("ipMode") or "VIP"} if entry.get("ip") else entry for entry in entries]
+            service["status"] = {**service["status"], "loadBalancer": {**service["status"]["loadBalancer"], "ingress": shown}}
 
 
 def _default_addresses(spec: Object, kind_: str) -> None:
