@@ -112,16 +112,21 @@ def _pods_on(rescale: Rescale, world: World) -> list[Manifest]:
 
 
 def _await_forgotten(rescale: Rescale, world: World, staying: tuple[str, ...]) -> None:
-    """No pod is left on the leaving nodes, no rule of any node leads to one, and the others serve what is wanted."""
+    """No pod is left on the leaving nodes, no rule of a live node leads to one, and the others serve what is wanted.
+
+    A node that fails meanwhile is not waited for: nobody writes its rules.
+    """
     wanted = rescale.wanted(world)
 
     def lacking(view: ClusterView) -> list[str]:
         on_leaving = view.endpoints_on(rescale.remove)
+        failed = {node for node, is_ready in view.nodes.items() if not is_ready}
         programmed = view.programmed_anywhere(view.endpoints_ever_on(rescale.remove))
+        held = {node: endpoints for node, endpoints in programmed.items() if node not in failed}
         return [
             *(f"endpoint {name} is on a leaving node" for name in sorted(on_leaving)),
-            *(f"rules of {node} still have {', '.join(sorted(left))}" for node, left in sorted(programmed.items())),
-            *lacking_service(view, staying, wanted),
+            *(f"rules of {node} still have {', '.join(sorted(left))}" for node, left in sorted(held.items())),
+            *lacking_service(view, [node for node in staying if node not in failed], wanted),
         ]
 
     await_state(world, lacking, deadline_s=DRAIN_DEADLINE_S, what=f"{rescale.step.step}: leaving nodes without endpoints")

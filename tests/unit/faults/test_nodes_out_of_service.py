@@ -110,6 +110,15 @@ def test_a_drain_that_leaves_rules_to_the_node_is_not_done() -> None:
         cluster.strike("node-drain", {"target": "node-1"}, 15)
 
 
+def test_a_drain_does_not_wait_for_the_rules_of_a_node_that_fails_meanwhile() -> None:
+    cluster = LivingCluster(*THREE, pods=6)
+    cluster.deaf.add("node-2")
+    later_ns = cluster.world.clock.now_mono_ns() + 20 * SECOND
+    cluster.world.clock.at(later_ns, lambda: cluster.world.told("controlplane/api", "node-not-ready", node="node-2") and None)
+    cluster.strike("node-drain", {"target": "node-1"}, 60)
+    assert evidence_of(cluster.world, "step-effective")[1].startswith("node-1 without endpoints after 2")
+
+
 def test_a_stopped_node_ends_on_the_clock_with_status_0_and_is_healed_by_a_start() -> None:
     cluster = LivingCluster(*THREE, pods=6)
     at_ns = cluster.world.clock.now_mono_ns() + SECOND
