@@ -9,8 +9,8 @@ from testbed_command import RUN_LABEL
 
 ROLE_LABEL, CONTAINER_LABEL = "ingress-testbed.role", "ingress-testbed.container"
 
-# Links and addresses, routes, queues and what faults put into netfilter, to the byte; processes of init's own, and whether they are
-# stopped. Left out is what another life or another pod changes: numbers of links, the links and the bridge of pods, pods that outlived their agent.
+# Links and addresses, routes, queues and what faults put into netfilter, to the byte; processes of init's own and HAProxy's, and whether
+# they are stopped. Left out is what another life or another pod changes: numbers of links, the links and the bridge of pods, pods that outlived their agent.
 LOOK = """
 import json, os, re, subprocess
 def run(*argv):
@@ -24,8 +24,9 @@ for entry in filter(str.isdigit, os.listdir("/proc")):
         words = open(f"/proc/{entry}/cmdline").read().split("\\0")
     except OSError:
         continue
-    if int(fields[1]) == 1 and not words[0].startswith("nginx"):
-        state["processes"][" ".join(words[:3])] = "stopped" if fields[0] in "Tt" else "running"
+    name = os.path.basename(words[0])
+    if name == "haproxy" or int(fields[1]) == 1 and not name.startswith("nginx"):
+        state["processes"][name if name == "haproxy" else " ".join(words[:3])] = "stopped" if fields[0] in "Tt" else "running"
 try:
     state["rule writer"] = open("/run/testbed/rule-writer").read().split()[1]
 except OSError:
