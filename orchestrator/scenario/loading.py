@@ -137,7 +137,8 @@ def _override(document: dict[str, object], dotted: str, value: object) -> None:
 def _list_index(dotted: str, part: str, items: list[object]) -> int:
     if part.isdecimal() and int(part) < len(items):
         return int(part)
-    raise UsageError(f"--set {dotted}: {part!r} is no place in a list of {len(items)}; allowed: 0 to {len(items) - 1}")
+    allowed = f"0 to {len(items) - 1}" if items else "none: it is empty"
+    raise UsageError(f"--set {dotted}: {part!r} is no place in a list of {len(items)}; allowed: {allowed}")
 
 
 def load_manifests(scenario_file: Path, names: tuple[str, ...]) -> tuple[Manifest, ...]:

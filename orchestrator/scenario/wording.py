@@ -78,7 +78,7 @@ def _describe(details: "ErrorDetails", schema: Node, prefix: Location) -> Proble
         keys = sorted({name for node in parents for name in node.get("properties", ())})
         close = difflib.get_close_matches(str(location[-1]), keys, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        return Problem(key=key, message=f"unknown key{hint}", allowed=", ".join(keys))
+        return Problem(key=key, message=f"unknown key{hint}", allowed=", ".join(keys) or "none")
     if kind == "value_error":
         message, _, allowed = str(context["error"]).partition("; allowed: ")
         return Problem(key=key, message=message, found=shorten(value), allowed=allowed or None)

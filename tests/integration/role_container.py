@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 from docker.models.containers import Container
 
-REPOSITORY = os.environ.get("TESTBED_IMAGES", "ingress-testbed")
+from orchestrator.testbed.image_sources import BASE
+from orchestrator.testbed.images import plan_images
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@cache
+def image_tags() -> Mapping[str, str]:
+    """Of the sources as they stand: the engine may have images of others, and newer ones."""
+    plan = plan_images(ROOT)
+    return {BASE: plan.base_tag, **plan.tags}
 
 
 def find_image(client: docker.DockerClient, role: str) -> str:
-    """The newest image of a role."""
-    images = client.images.list(name=f"{REPOSITORY}/{role}")
-    if not images:
-        pytest.fail(f"no image {REPOSITORY}/{role}: run `make images`")
-    newest = max(images, key=lambda image: image.attrs["Created"])
-    return newest.id
+    """The image that the present sources ask for."""
+    tag = image_tags()[role]
+    try:
+        client.images.get(tag)
+    except docker.errors.ImageNotFound:
+        pytest.fail(f"no image {tag}: run `make images`")
+    return tag
 
 
 def pack(files: Mapping[str, str | bytes]) -> bytes:

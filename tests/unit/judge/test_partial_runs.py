@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orchestrator.assessment import assess, write_reports
@@ -9,6 +10,7 @@ from orchestrator.errors import InternalError
 from orchestrator.experiment import load_request
 from orchestrator.model.history import Event, order_events
 from orchestrator.model.outcome import Outcome, Verdict
+from orchestrator.model.samples import SAMPLE_DTYPE, Samples, save_samples
 from orchestrator.registry import REPORTS
 from orchestrator.store import NOTES, RunDirectory, create_run_directory
 
@@ -49,6 +51,17 @@ def test_run_without_samples_is_invalid_and_keeps_its_notes(run: RunDirectory) -
     outcome = assess(run)
     assert "samples.bin" in reasons(outcome)
     assert "the client is gone" in reasons(outcome)
+
+
+def test_run_whose_connections_nobody_logged_is_invalid_but_not_a_load_that_has_no_logs_of_its_own(run: RunDirectory) -> None:
+    run.save_history(order_events([STARTED]))
+    records = np.zeros(1, dtype=SAMPLE_DTYPE)
+    records["path_id"], records["class_id"] = 1, 2
+    records["intended_ns"] = records["sent_ns"] = records["end_ns"] = STARTED.t_mono_ns
+    save_samples(Samples(records=records, strings=("", "nodeport", "new")), run.path)
+    assert "tells of no connection" not in reasons(assess(run))
+    (run.path / "logs").mkdir()
+    assert "haproxy-connections.jsonl: tells of no connection" in reasons(assess(run))
 
 
 def test_every_report_of_a_broken_run_is_written(run: RunDirectory) -> None:

@@ -55,9 +55,9 @@ def test_value_of_no_type_is_told_with_its_key_and_what_is_allowed(model: type[B
 
 @pytest.mark.parametrize("model", MODELS)
 def test_key_that_no_option_has_is_told_with_those_there_are(model: type[BaseModel]) -> None:
-    if model.model_config.get("extra") == "forbid" and model.model_fields:
+    if model.model_config.get("extra") == "forbid":
         (told,) = [text for text in problems_of(model, {"moon": 1}) if text.startswith("moon")]
-        assert told == f"moon: unknown key; allowed: {', '.join(sorted(names_of(model)))}"
+        assert told == f"moon: unknown key; allowed: {', '.join(sorted(names_of(model))) or 'none'}"
 
 
 @pytest.mark.parametrize(
