@@ -25,7 +25,7 @@ def test_kept_routes_leave_a_dead_node_and_a_standing_one_does_not(testbed: Test
         assert stages["bgp"][stage] >= 1.0, stages
     assert stages["bgp-bfd"]["BFD down"] < stages["bgp"]["BGP session down"], stages
     assert stages["vip"]["address taken over"] >= 0.9, stages
-    assert outages["vip"]["attribution"]["next hop"] > 0
+    assert outages["vip"]["attribution"].get("next hop", 0) > 0, outages["vip"]
     for path in ("bgp", "vip"):
         assert outages[path]["failed"] < outages["static-ecmp"]["failed"], outages[path]
     assert left_of(finished.run_id) == []
