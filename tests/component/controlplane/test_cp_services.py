@@ -248,6 +248,61 @@ def test_load_balancer_gets_an_address_of_the_pool_and_gives_it_back() -> None:
     assert assigned(world, "c") == "198.18.0.129"
 
 
+def synced(world: World, name: str) -> tuple[str, str, str] | None:
+    conditions = world.get("services", name)["status"].get("conditions", [])
+    entries = [entry for entry in conditions if entry["type"] == "ingress-testbed.io/LoadBalancerSynced"]
+    return (entries[0]["status"], entries[0]["reason"], entries[0]["message"]) if entries else None
+
+
+def test_condition_says_whether_a_load_balancer_has_its_address_and_what_it_lacks() -> None:
+    world = World(external_ip_pool="198.18.0.128/32")
+    for name in ("a", "b"):
+        world.create(service(name, type="LoadBalancer"))
+    assert synced(world, "a") == ("True", "AddressAssigned", "198.18.0.128 is assigned")
+    exhausted = ("False", "PoolExhausted", "all 1 addresses of the pool 198.18.0.128/32 are assigned")
+    assert synced(world, "b") == exhausted
+    since = world.get("services", "b")["status"]["conditions"][0]["lastTransitionTime"]
+    world.clock.advance(5)
+    world.change("services", "b", {"metadata": {"labels": {"x": "y"}}})
+    assert synced(world, "b") == exhausted
+    assert world.get("services", "b")["status"]["conditions"][0]["lastTransitionTime"] == since
+    assert len(complaints(world, "b")) == 1, "told once: nothing has changed"
+    world.change("services", "a", {"spec": {"type": "NodePort"}})
+    assert synced(world, "a") is None
+    assert world.get("services", "a")["status"].get("conditions", []) == []
+    assert synced(world, "b") == ("True", "AddressAssigned", "198.18.0.128 is assigned")
+    assert world.get("services", "b")["status"]["conditions"][0]["lastTransitionTime"] > since
+
+
+def test_condition_of_another_is_left_alone() -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer"))
+    other = {
+        "type": "example.com/Seen",
+        "status": "True",
+        "reason": "Seen",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    mine = world.get("services", "a")["status"]["conditions"]
+    world.change("services", "a", {"status": {"conditions": [*mine, other]}}, subresource="status")
+    world.change("services", "a", {"spec": {"type": "NodePort"}})
+    assert [entry["type"] for entry in world.get("services", "a")["status"]["conditions"]] == ["example.com/Seen"]
+
+
+def test_service_that_wants_another_address_than_it_holds_keeps_its_own_until_that_is_freed() -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer", loadBalancerIP="198.18.0.140"))
+    world.create(service("b", type="LoadBalancer"))
+    serve(world, "b")
+    world.change("services", "b", {"spec": {"loadBalancerIP": "198.18.0.140"}})
+    assert synced(world, "b") == ("False", "AddressInUse", "198.18.0.140 is already assigned")
+    assert (assigned(world, "b"), shown(world, "b")) == ("198.18.0.128", [{"ip": "198.18.0.128", "ipMode": "VIP"}])
+    world.delete("services", "a")
+    assert synced(world, "b") == ("True", "AddressAssigned", "198.18.0.140 is assigned")
+    assert (assigned(world, "b"), shown(world, "b")) == ("198.18.0.140", [])
+
+
 def test_address_is_pending_until_the_load_balancer_listens_there() -> None:
     world = World()
     world.create(service("a", type="LoadBalancer"))
@@ -315,6 +370,7 @@ def test_load_balancer_keeps_to_the_address_that_was_asked_for() -> None:
     assert [assigned(world, name) for name in "abc"] == ["198.18.0.140", None, None]
     assert complaints(world, "b") == ["198.18.0.140 is already assigned"]
     assert complaints(world, "c") == ["192.0.2.1 is not in the pool 198.18.0.128/26"]
+    assert synced(world, "c") == ("False", "AddressOutsidePool", "192.0.2.1 is not in the pool 198.18.0.128/26")
     serve(world, "a")
     world.change("services", "a", {"spec": {"loadBalancerIP": "198.18.0.150"}})
     assert (assigned(world, "a"), shown(world, "a")) == ("198.18.0.150", [])
@@ -336,6 +392,8 @@ def test_what_the_load_balancer_cannot_do_is_told_on_the_service(spec: dict, com
     world = World()
     world.create(service("a", type="LoadBalancer", **spec))
     assert complaints(world, "a") == [complaint]
+    status, reason, message = synced(world, "a") or ("", "", "")
+    assert (status, reason in ("NoNodePort", "ProtocolNotSupported"), message) == ("False", True, complaint)
     assert (assigned(world, "a"), shown(world, "a")) == (None, [])
 
 

@@ -1,13 +1,15 @@
 """Addresses of Services of type LoadBalancer: a cloud's service controller, whose load balancer is the testbed's HAProxy.
 
 Two annotations are what it and the load balancer's agent tell each other (docs/contracts.md section 4): the controller assigns an
-address, the agent listens there and says so, and only then does the status show the address. Until then it is `<pending>`.
+address, the agent listens there and says so, and only then does the status show the address. Until then it is `<pending>`, and
+a condition says whether the Service has an address, or what it lacks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
+from typing import NamedTuple
 
 from controlplane.allocation.external_ips import PoolError, pick_external_ip
 from controlplane.cluster import Cluster
@@ -18,10 +20,12 @@ from controlplane.objects import (
     Key,
     Object,
     annotations_of,
+    condition,
     is_terminating,
     key_of,
     spec_of,
     status_of,
+    with_condition,
     with_metadata,
     with_status,
 )
@@ -31,6 +35,15 @@ EXTERNAL_IP = "ingress-testbed.io/external-ip"
 """The assigned address; written by this controller alone."""
 SERVED_IP = "ingress-testbed.io/external-ip-served"
 """The address at which HAProxy listens for every port of the Service; written by the load balancer's agent."""
+SYNCED = "ingress-testbed.io/LoadBalancerSynced"
+"""Condition: True while the Service has the address that it asks for; False says what keeps it from one."""
+
+
+class _Obstacle(NamedTuple):
+    """Why a Service cannot have what it asks for: reason and message of its condition."""
+
+    reason: str
+    message: str
 
 
 class LoadBalancerController:
@@ -52,7 +65,7 @@ class LoadBalancerController:
         if freed and (change.type is ChangeType.DELETED or assigned_ip(change.item) != freed):
             # It may be what others wait for.
             for service in self._cluster.store.items("services"):
-                if type_of(service) == "LoadBalancer" and not assigned_ip(service):
+                if type_of(service) == "LoadBalancer" and not _is_content(service):
                     yield key_of(service)
 
     def reconcile(self, key: Key) -> None:
@@ -66,17 +79,20 @@ class LoadBalancerController:
             return
         if spec_of(service).get("loadBalancerClass") or self._pool is None:
             return
-        wanted, held = spec_of(service).get("loadBalancerIP", ""), assigned_ip(service)
-        if held and not self._may_hold(service, held, self._pool):
+        if (held := assigned_ip(service)) and not self._may_hold(service, held, self._pool):
             held = ""
-            self._write(service, address="", served="")
+            self._write(service, address="", served="", conditions=_conditions_of(service))
             service = self._cluster.store.find("services", *key) or service
-        if why := _why_not_served(service):
-            self._complain(service, why)
-        if held and (not wanted or wanted == held):
-            self._write(service, address=held, served="" if why else annotations_of(service).get(SERVED_IP, ""))
-        elif not why:
-            self._assign(service, self._pool, wanted)
+        address, served, obstacle = held, annotations_of(service).get(SERVED_IP, ""), _why_not_served(service)
+        if obstacle is not None:
+            served = ""
+        elif not _is_content(service):
+            address, obstacle = self._choose(service, self._pool, held)
+            served = served if address == held else ""
+        conditions = self._tell_obstacle(service, obstacle) if obstacle else self._told_of(service, address)
+        if address != held:
+            self._recorder.record(service, NORMAL, "EnsuringLoadBalancer", "Ensuring load balancer")
+        self._write(service, address=address, served=served, conditions=conditions)
 
     def _tell_changes(self, key: Key, service: Object) -> None:
         old = self._seen.get(key)
@@ -90,7 +106,8 @@ class LoadBalancerController:
         is_held = EXTERNAL_IP in annotations_of(service)
         if is_held:
             self._recorder.record(service, NORMAL, "DeletingLoadBalancer", "Deleting load balancer")
-        self._write(service, address="", served="")
+        others = [entry for entry in _conditions_of(service) if entry.get("type") != SYNCED]
+        self._write(service, address="", served="", conditions=others)
         if is_held:
             self._recorder.record(service, NORMAL, "DeletedLoadBalancer", "Deleted load balancer")
 
@@ -101,34 +118,49 @@ class LoadBalancerController:
         others = (item for item in self._cluster.store.items("services") if key_of(item) != key_of(service))
         return not any(assigned_ip(other) == address and _age(other) < _age(service) for other in others)
 
-    def _assign(self, service: Object, pool: IPv4Network, wanted: str) -> None:
+    def _choose(self, service: Object, pool: IPv4Network, held: str) -> tuple[str, _Obstacle | None]:
+        """The address that is asked for, or any; if it cannot be had, the one that is held and why."""
         others = (item for item in self._cluster.store.items("services") if key_of(item) != key_of(service))
         used = {address for item in others if (address := _address(assigned_ip(item))) is not None}
         try:
-            address = pick_external_ip(pool, used=used, wanted=wanted)
+            return str(pick_external_ip(pool, used=used, wanted=spec_of(service).get("loadBalancerIP", ""))), None
         except PoolError as error:
-            self._complain(service, str(error))
-            return
-        self._recorder.record(service, NORMAL, "EnsuringLoadBalancer", "Ensuring load balancer")
-        self._write(service, address=str(address), served="")
+            return held, _Obstacle(error.reason, str(error))
 
-    def _write(self, service: Object, *, address: str, served: str) -> None:
+    def _write(self, service: Object, *, address: str, served: str, conditions: list[Object]) -> None:
         """Bring annotations and status to this, where they are not."""
         annotations = {key: text for key, text in annotations_of(service).items() if key not in (EXTERNAL_IP, SERVED_IP)}
         annotations |= {key: text for key, text in ((EXTERNAL_IP, address), (SERVED_IP, served)) if text}
         is_served = bool(address) and served == address
         balancer = {"ingress": [{"ip": address, "ipMode": "VIP"}]} if is_served else {}
         was = _load_balancer_of(service)
-        if annotations == annotations_of(service) and balancer == was:
+        if annotations == annotations_of(service) and balancer == was and conditions == _conditions_of(service):
             return
         changed = with_status(with_metadata(service, annotations=annotations), loadBalancer=balancer)
+        if conditions or _conditions_of(service):
+            changed = with_status(changed, conditions=conditions)
         self._cluster.store.update("services", changed)
         if is_served and balancer != was:
             self._recorder.record(changed, NORMAL, "EnsuredLoadBalancer", "Ensured load balancer")
 
-    def _complain(self, service: Object, why: str) -> None:
-        message = f"Error syncing load balancer: failed to ensure load balancer: {why}"
-        self._recorder.record(service, WARNING, "SyncLoadBalancerFailed", message)
+    def _told_of(self, service: Object, address: str) -> list[Object]:
+        entry = {"type": SYNCED, "status": "True", "reason": "AddressAssigned", "message": f"{address} is assigned"}
+        return with_condition(_conditions_of(service), entry, self._cluster.now())
+
+    def _tell_obstacle(self, service: Object, obstacle: _Obstacle) -> list[Object]:
+        """The conditions with it; the first time it is an Event too."""
+        entry = {"type": SYNCED, "status": "False", **obstacle._asdict()}
+        before = condition(service, SYNCED) or {}
+        if any(before.get(key) != text for key, text in entry.items()):
+            message = f"Error syncing load balancer: failed to ensure load balancer: {obstacle.message}"
+            self._recorder.record(service, WARNING, "SyncLoadBalancerFailed", message)
+        return with_condition(_conditions_of(service), entry, self._cluster.now())
+
+
+def _is_content(service: Object) -> bool:
+    """Whether it holds an address, and the one that it asks for if it asks for one."""
+    wanted, held = spec_of(service).get("loadBalancerIP", ""), assigned_ip(service)
+    return bool(held) and wanted in ("", held)
 
 
 def assigned_ip(service: Object) -> str:
@@ -153,20 +185,25 @@ def _age(service: Object) -> tuple[str, Key]:
     return str(service["metadata"].get("creationTimestamp") or ""), key_of(service)
 
 
+def _conditions_of(service: Object) -> list[Object]:
+    return list(status_of(service).get("conditions") or ())
+
+
 def _load_balancer_of(service: Object) -> Mapping[str, list[Object]]:
     found: Mapping[str, list[Object]] = status_of(service).get("loadBalancer") or {}
     return found
 
 
-def _why_not_served(service: Object) -> str:
-    """What HAProxy, which forwards TCP to node ports, cannot do for this Service; empty if nothing."""
+def _why_not_served(service: Object) -> _Obstacle | None:
+    """What HAProxy, which forwards TCP to node ports, cannot do for this Service."""
     for port in spec_of(service).get("ports") or ():
         name = port.get("name") or port["port"]
         if port.get("protocol", "TCP") != "TCP":
-            return f"port {name}: this load balancer forwards TCP only, not {port['protocol']}"
+            return _Obstacle("ProtocolNotSupported", f"port {name}: this load balancer forwards TCP only, not {port['protocol']}")
         if not port.get("nodePort"):
-            return (
+            return _Obstacle(
+                "NoNodePort",
                 f"port {name} has no node port, which this load balancer forwards to: "
-                "set allocateLoadBalancerNodePorts to true, or give the port a nodePort"
+                "set allocateLoadBalancerNodePorts to true, or give the port a nodePort",
             )
-    return ""
+    return None
