@@ -80,6 +80,8 @@ class IngressFacts:
     """Hosts that it has a certificate for."""
     secrets: Mapping[str, tuple[str, ...]]
     """Name of a TLS Secret -> hosts of its certificate."""
+    foreign_class: str | None = None
+    """What gives it to another controller: file, key and class; None: the load balancer serves it."""
 
     @property
     def key(self) -> str:

@@ -10,6 +10,7 @@ from orchestrator.ingress.haproxy import HEALTH_CHECK_NODE_PORT, HttpHaproxyOpti
 from orchestrator.model.plan import Expectation, PathPlan
 
 HTTP_PORT, HTTPS_PORT = 80, 443
+OUR_CLASSES = "no class, the class haproxy, or one whose IngressClass has the controller ingress-testbed.io/haproxy"
 FURTHER_HTTP_PORTS, FURTHER_HTTPS_PORTS = 8080, 8443
 """A second path of this kind listens on 8081 and 8444 with a frontend and settings of its own, and so on."""
 CA_FILE = "/etc/testbed/pki/ca.crt"
@@ -80,10 +81,11 @@ def find_rule(
     ingresses: tuple[IngressFacts, ...], host: str, path: str
 ) -> tuple[IngressFacts, IngressRuleFacts] | tuple[None, None]:
     """Who serves a request: of the rules that it meets the one of the most specific host, then of the longest path, exact before
-    prefix, then the first. A default backend gets what nobody else does.
+    prefix, then the first. A default backend gets what nobody else does. Ingresses of other controllers are left alone.
 
     Source: Kubernetes, "Ingress": multiple matches, hostname wildcards, DefaultBackend; `lbagent/ingress/routing.py` decides so.
     """
+    ingresses = tuple(item for item in ingresses if item.foreign_class is None)
     meeting = [
         (_rank(rule, host), -place, ingress, rule)
         for place, (ingress, rule) in enumerate((item, rule) for item in ingresses for rule in item.rules)
@@ -107,16 +109,29 @@ def _rank(rule: IngressRuleFacts, host: str) -> tuple[int, bool, int]:
 
 
 def _select_ingress(name: str | None, context: PlanContext) -> IngressFacts:
-    known = ", ".join(item.name for item in context.ingresses) or "none: add an Ingress manifest"
+    ours = [item for item in context.ingresses if item.foreign_class is None]
+    foreign = [item for item in context.ingresses if item.foreign_class is not None]
+    known = ", ".join(item.name for item in ours) or "none: add an Ingress manifest"
     if name is None:
-        if len(context.ingresses) == 1:
-            return context.ingresses[0]
-        raise ValueError(f"ingress: is required, since the manifests hold {len(context.ingresses)}; allowed: {known}")
+        if len(ours) == 1:
+            return ours[0]
+        if foreign and not ours:
+            raise ValueError(_describe_foreign(foreign[0]))
+        raise ValueError(f"ingress: is required, since the manifests hold {len(ours)}; allowed: {known}")
     found = [item for item in context.ingresses if name in (item.name, item.key)]
     if len(found) != 1:
         what = "no manifest has an Ingress" if not found else "more than one namespace has an Ingress"
         raise ValueError(f"ingress: {what} {name!r}; allowed: {known}")
+    if found[0].foreign_class is not None:
+        raise ValueError(_describe_foreign(found[0]))
     return found[0]
+
+
+def _describe_foreign(ingress: IngressFacts) -> str:
+    return (
+        f"ingress: Ingress {ingress.key} is another controller's, which the testbed does not run; "
+        f"found {ingress.foreign_class}; allowed: {OUR_CLASSES}"
+    )
 
 
 def _select_request(options: IngressOptions, ingress: IngressFacts) -> tuple[str | None, str]:

@@ -1,4 +1,4 @@
-"""What the plan needs of the Ingresses in the manifests: who serves which host and path, which certificates are missing."""
+"""What the plan needs of the Ingresses in the manifests: whose they are, who serves what, which certificates lack."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +11,11 @@ from orchestrator.model.plan import TlsSecretPlan
 from orchestrator.scenario.loading import Manifest
 from orchestrator.scenario.wording import describe_problems
 
+CONTROLLER = "ingress-testbed.io/haproxy"
+CLASS = "haproxy"
+"""Ingresses of this class, of an IngressClass of this controller, and those of no class are the load balancer's."""
+_ANNOTATION = "kubernetes.io/ingress.class"
+
 
 class _Part(BaseModel):
     """Part of a Kubernetes object: other fields are the control plane's to judge."""
@@ -21,6 +26,7 @@ class _Part(BaseModel):
 class _Metadata(_Part):
     name: str
     namespace: str = "default"
+    annotations: Mapping[str, str] | None = None
 
 
 class _Port(_Part):
@@ -71,6 +77,7 @@ class _Spec(_Part):
     default_backend: _Backend | None = Field(default=None, alias="defaultBackend")
     backend: _Backend | None = None
     tls: tuple[_Tls, ...] = ()
+    ingress_class_name: str | None = Field(default=None, alias="ingressClassName")
 
 
 class _Ingress(_Part):
@@ -80,10 +87,17 @@ class _Ingress(_Part):
 
 def read_ingresses(manifests: tuple[Manifest, ...]) -> tuple[IngressFacts, ...]:
     """In the order of the manifests, which is that of their creation. Raises ScenarioError naming the manifest file."""
-    return tuple(_read(manifest) for manifest in manifests if manifest.body["kind"] == "Ingress")
+    controllers = dict(_read_class(manifest) for manifest in manifests if manifest.body["kind"] == "IngressClass")
+    return tuple(_read(manifest, controllers) for manifest in manifests if manifest.body["kind"] == "Ingress")
 
 
-def _read(manifest: Manifest) -> IngressFacts:
+def _read_class(manifest: Manifest) -> tuple[str, str]:
+    """Its name and its controller, which is the control plane's to judge."""
+    spec = manifest.body.get("spec")
+    return _key(manifest.body)[1], str(spec.get("controller", "")) if isinstance(spec, Mapping) else ""
+
+
+def _read(manifest: Manifest, controllers: Mapping[str, str]) -> IngressFacts:
     try:
         ingress = _Ingress.model_validate(manifest.body)
     except ValidationError as error:
@@ -107,7 +121,23 @@ def _read(manifest: Manifest) -> IngressFacts:
             for item in spec.tls
             if item.secret_name
         },
+        foreign_class=_find_foreign_class(ingress, manifest, controllers),
     )
+
+
+def _find_foreign_class(ingress: _Ingress, manifest: Manifest, controllers: Mapping[str, str]) -> str | None:
+    """As `lbagent/ingress/classes.py` decides.
+
+    Source: Kubernetes, "Ingress", Ingress class and Deprecated annotation; IngressSpec, `ingressClassName`.
+    """
+    name, annotation = ingress.spec.ingress_class_name, (ingress.metadata.annotations or {}).get(_ANNOTATION, CLASS)
+    where = f"{manifest.file}: document {manifest.index}"
+    if name and name in controllers:
+        controller = controllers[name]
+        return None if controller == CONTROLLER else f"{where}.spec.ingressClassName {name!r}, of controller {controller!r}"
+    if name:
+        return None if name == CLASS else f"{where}.spec.ingressClassName {name!r}"
+    return None if annotation == CLASS else f"{where}.metadata.annotations[{_ANNOTATION}] {annotation!r}"
 
 
 def _paths(rule: _Rule, default: _Backend | None) -> list[tuple[str, str, _Backend]]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from test_haproxy_paths import CONTEXT
 
 from ingress_cases import CASES, WORLDS, Case
+from lbagent.ingress.classes import is_ours, read_controllers
 from lbagent.settings import decode_settings
 from orchestrator.contracts import IngressFacts, PathParts, PlanContext
 from orchestrator.errors import ScenarioError
@@ -136,6 +138,58 @@ def test_manifest_without_an_ingress_is_refused_with_its_remedy() -> None:
     kind = Ingress()
     with pytest.raises(ValueError, match="allowed: none: add an Ingress manifest"):
         kind.plan("web", kind.options.model_validate({}), CONTEXT, 0)
+
+
+def classed(name: str | None = None, annotation: str | None = None, controller: str | None = None) -> str:
+    """The Ingress `shop` alone, of a class."""
+    text = MANIFESTS.partition("---")[0]
+    if name is not None:
+        text = text.replace("spec:\n", f"spec:\n  ingressClassName: {name}\n", 1)
+    if annotation is not None:
+        text = text.replace("{name: shop}", f"{{name: shop, annotations: {{kubernetes.io/ingress.class: {annotation}}}}}")
+    if controller is not None:
+        text += f"---\nkind: IngressClass\nmetadata: {{name: {name}}}\nspec: {{controller: {controller}}}\n"
+    return text
+
+
+@pytest.mark.parametrize("annotation", [None, "haproxy", "nginx"])
+@pytest.mark.parametrize(
+    ("name", "controller"),
+    [
+        (None, None),
+        *product(("haproxy", "mine", "nginx"), (None, "ingress-testbed.io/haproxy", "k8s.io/ingress-nginx")),
+    ],
+)
+def test_plan_takes_for_another_controller_s_what_the_agent_does(
+    name: str | None, annotation: str | None, controller: str | None
+) -> None:
+    text = classed(name, annotation, controller)
+    bodies = [dict(item.body) for item in manifests(text)]
+    controllers = read_controllers([body for body in bodies if body["kind"] == "IngressClass"])
+    (facts,) = read_ingresses(manifests(text))
+    assert (facts.foreign_class is None) is is_ours(bodies[0], controllers)
+
+
+@pytest.mark.parametrize("options", [{}, {"ingress": "shop"}, {"ingress": "default/shop"}])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (classed("nginx"), r"ingress\.yaml: document 0\.spec\.ingressClassName 'nginx'; allowed: no class, the class haproxy"),
+        (classed("haproxy", controller="a.io/b"), r"spec\.ingressClassName 'haproxy', of controller 'a\.io/b'; allowed"),
+        (classed(annotation="gce"), r"document 0\.metadata\.annotations\[kubernetes\.io/ingress\.class\] 'gce'; allowed"),
+    ],
+)
+def test_path_to_an_ingress_of_another_controller_is_refused(options: dict[str, object], text: str, found: str) -> None:
+    kind = Ingress()
+    with pytest.raises(ValueError, match=r"ingress: Ingress default/shop is another controller's.*; found .*" + found):
+        kind.plan("web", kind.options.model_validate(options), context(text), 0)
+
+
+def test_ingress_of_another_controller_takes_no_request_from_ours() -> None:
+    other = classed("nginx").replace("name: shop}", "name: other}").replace("path: /,", "path: /deep,")
+    kind = Ingress()
+    parts = kind.plan("web", kind.options.model_validate({"path": "/deep"}), context(other + "---\n" + classed()), 0)
+    assert parts.path.service == "default/plain"
 
 
 def test_broken_manifest_is_named() -> None:
