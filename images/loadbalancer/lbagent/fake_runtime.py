@@ -40,6 +40,8 @@ class FakeHaproxy:
     offered: dict[str, str] = field(default_factory=dict)
     certificates: dict[str, str] = field(default_factory=dict)
     """Those that were replaced, by their file."""
+    refusing: str = ""
+    """`set` or `commit`: which of the two it refuses a certificate at."""
 
     async def ask(self, line: str) -> str:
         """Carry out each of the `;`-separated commands and join their answers."""
@@ -53,6 +55,13 @@ class FakeHaproxy:
                 return "\n".join((STATE_HEADER, *map(self._render_state, self.servers)))
             case ["show", "servers", "conn"]:
                 return "\n".join((CONNECTIONS_HEADER, *map(self._render_connections, self.servers)))
+            case ["set", "ssl", "cert", path, "<<", *_] if self.refusing == "set":
+                return f"unable to load certificate from file '{path}'.\nCan't load the payload"
+            case ["commit", "ssl", "cert", path] if self.refusing == "commit":
+                return f"Committing {path}\nFailed!"
+            case ["abort", "ssl", "cert", path]:
+                known = self.offered.pop(path, None) is not None
+                return f"Transaction aborted for certificate '{path}'!" if known else "No ongoing transaction!"
             case ["set", "ssl", "cert", path, "<<", *payload]:
                 self.offered[path] = " ".join(payload)
                 return f"Transaction created for certificate {path}!"

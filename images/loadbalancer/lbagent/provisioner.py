@@ -19,6 +19,7 @@ from lbagent.frontends import Backend, Check, Frontend
 from lbagent.frontends.ingress import IngressFrontend
 from lbagent.ingress.files import changed_files, keep_only, write_files
 from lbagent.ingress.reading import IngressView
+from lbagent.ingress.renewal import renew_certificates
 from lbagent.ingress.telling import Teller
 from lbagent.load_balancers import SERVED_IP, LoadBalancer, find_load_balancers, service_path
 from lbagent.process import ConfigRefusedError, HaproxyError
@@ -78,6 +79,8 @@ class Provisioner:
         self._quarantine = Quarantine(check=self._check_alone, ingress_frontends=self._ingress_frontends)
         self._wanted = asyncio.Event()
         self._reload_asked = False
+        self._owes_reload = False
+        """Whether configuration or certificates on disk are not HAProxy's yet, and only a successor will read them."""
         self._is_awaited = False
         """Whether a Service waits for its first server that is up."""
 
@@ -128,8 +131,8 @@ class Provisioner:
         Raises:
             AddressError, ApiError, HaproxyError, RuntimeApiError: what was done stays, and the next attempt goes on from there.
         """
-        reload_asked, is_known = self._reload_asked, self._is_known()
-        if self._haproxy.pid is None and not reload_asked:
+        is_known = self._is_known()
+        if self._haproxy.pid is None and not self._reload_asked:
             return  # it stays dead until it is asked for
         balancers, view = self._quarantine.admit(self._balancers or (), self._ingresses)
         ingresses = self._ingress_frontends(view)
@@ -138,24 +141,16 @@ class Provisioner:
         files = {path: content for frontend in ingresses for path, content in frontend.files().items()}
         wanted = {balancer.address for balancer in balancers}
         await self._addresses.add(wanted)
-        if reload_asked or (is_known and not self._is_running(frontends)):
-            self._reload_asked = False
-            event = "haproxy-started" if self._haproxy.pid is None else "haproxy-reloaded"
-            live = await self._reconciler.read_servers() if self._haproxy.pid is not None else None
-            if live is not None:
-                await self._retire(frontends, live)
-            write_files(files)
+        if self._reload_asked or (is_known and await self._needs_reload(frontends, files)):
             try:
-                await self._start(event, frontends, live)
+                await self._replace(frontends, files)
             except ConfigRefusedError:
-                self._reload_asked = reload_asked
                 if not self._quarantine.search(balancers, view):
                     raise
                 self._wanted.set()  # the others are served in the next round
                 return
         if not is_known:
             return
-        await self._renew(changed_files(files))
         write_files(files)
         if self._reconciler.backends != (backends := backends_of(frontends)):
             self._reconciler.serve(backends)  # a HAProxy that was taken over serves more than the plan's own frontends
@@ -208,16 +203,32 @@ class Provisioner:
             for entry in self._settings.ingresses
         )
 
-    async def _renew(self, certificates: Mapping[Path, str]) -> None:
-        """Replace certificates in the running HAProxy: new handshakes get the new one, and no connection is touched.
+    async def _needs_reload(self, frontends: tuple[Frontend, ...], files: Mapping[Path, str]) -> bool:
+        """False when HAProxy serves these, and has taken the certificates that are new."""
+        if self._owes_reload or not self._is_running(frontends):
+            return True
+        return not await renew_certificates(self._runtime, changed_files(files))
 
-        Source: HAProxy 2.6 management manual, section 9.3: `set ssl cert`, `commit ssl cert`.
+    async def _replace(self, frontends: tuple[Frontend, ...], files: Mapping[Path, str]) -> None:
+        """Start HAProxy, or a successor; what fails is still asked for, and owed where the disk is ahead of what runs.
+
+        Raises:
+            HaproxyError, RuntimeApiError
         """
-        for path, pem in certificates.items():
-            await self._runtime.ask(f"set ssl cert {path} <<\n{pem}")
-            answer = await self._runtime.ask(f"commit ssl cert {path}")
-            if "Success" not in answer:
-                raise RuntimeApiError(f"'commit ssl cert {path}': HAProxy answered {answer!r}")
+        asked, self._reload_asked = self._reload_asked, False
+        is_first = self._haproxy.pid is None
+        renewed = changed_files(files)
+        try:
+            live = None if is_first else await self._reconciler.read_servers()
+            if live is not None:
+                await self._retire(frontends, live)
+            write_files(files)
+            await self._start("haproxy-started" if is_first else "haproxy-reloaded", frontends, live)
+        except (HaproxyError, RuntimeApiError) as error:
+            self._reload_asked = self._reload_asked or asked
+            self._owes_reload = self._owes_reload or bool(renewed) or not isinstance(error, ConfigRefusedError)
+            raise
+        self._owes_reload = False
 
     async def _start(self, event: str, frontends: tuple[Frontend, ...], live: Iterable[LiveServer] | None) -> None:
         """`live`: what the predecessor has; None where there is none, and every server that is known starts as healthy."""

@@ -19,7 +19,7 @@ class RuntimeApi(Protocol):
     """What the agent needs of it."""
 
     async def ask(self, line: str) -> str:
-        """Send one line and return the answer without surrounding white space."""
+        """Send one line, with its payload if it has one, and return the answer without surrounding white space."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,4 +44,5 @@ class AdminSocket:
                     writer.close()
         except (OSError, TimeoutError) as error:
             reason = f"no answer within {TIMEOUT_S:g} s" if isinstance(error, TimeoutError) else str(error)
-            raise RuntimeApiError(f"{self.path}: {line!r}: {reason}") from error
+            # What follows the first line is a payload, and may be a key.
+            raise RuntimeApiError(f"{self.path}: {line.partition(chr(10))[0]!r}: {reason}") from error

@@ -4,9 +4,12 @@ import pytest
 from test_lb_provisioner import Bench
 
 from ingress_cases import ingress, path, rule, service
-from ingress_pki import Authority
+from ingress_pki import Authority, tls_secret
 from lbagent.api import ApiError
+from lbagent.ingress.certificates import read_pair
 from lbagent.ingress.reading import read_ingresses
+from lbagent.ingress.renewal import COMMAND_LIMIT_BYTES
+from lbagent.process import HaproxyError
 
 ENTRY = {"name": "web", "mode": "ingress", "bind": "198.18.0.3:80", "bind_tls": "198.18.0.3:443"}
 SHOP = ingress("shop", rule("a.org", path("/", "shop")), tls=(("s", ("a.org",)),))
@@ -75,6 +78,47 @@ async def test_renewed_certificate_is_replaced_at_run_time(bench, authority):
     ((file, pem),) = bench.runtime.certificates.items()
     assert file == f"{bench.paths.ingress}/default:s.pem"
     assert pem.split() == (bench.paths.ingress / "default:s.pem").read_text().split()
+
+
+@pytest.mark.parametrize("refusing", ["set", "commit"])
+async def test_certificate_that_haproxy_does_not_take_at_run_time_comes_by_a_reload(bench, authority, refusing):
+    await bench.show(told(SHOP), secrets=(authority.secret("s", "a.org"),))
+    bench.runtime.refusing = refusing
+    renewed = authority.secret("s", "a.org")
+    assert await bench.show(told(SHOP), secrets=(renewed,)) == [START]
+    assert bench.runtime.offered == {}, "a transaction left open would bar every other"
+    assert (bench.paths.ingress / "default:s.pem").read_text() == read_pair(renewed)
+    assert await bench.show(told(SHOP), secrets=(renewed,)) == []
+
+
+async def test_certificate_that_fits_into_no_command_is_not_offered_but_reloaded(bench, authority):
+    await bench.show(told(SHOP), secrets=(authority.secret("s", "a.org"),))
+    asked = len(bench.runtime.asked)
+    certificate, key = authority.issue("a.org")
+    long = tls_secret("s", certificate + 30 * authority.pem, key)
+    assert len(read_pair(long)) > COMMAND_LIMIT_BYTES
+    assert await bench.show(told(SHOP), secrets=(long,)) == [START]
+    assert not [line for line in bench.runtime.asked[asked:] if "ssl cert" in line]
+
+
+async def test_certificate_renewed_in_the_moment_of_a_refusal_reaches_haproxy(bench, authority):
+    secrets = (authority.secret("s", "a.org"),)
+    await bench.show(told(SHOP), secrets=secrets)
+    bench.process.refused = "default:odd"
+    odd = ingress("odd", rule("b.org", path("/", "odd")))
+    services = SERVICES | {"default/odd": service("odd")}
+    renewed = (authority.secret("s", "a.org"),)
+    assert await bench.show(told(SHOP), odd, secrets=renewed, services=services) == []
+    assert await bench.again() == [START, "event odd RefusedByHaproxy"], "the disk has it, what runs has not"
+    assert await bench.again() == []
+
+
+async def test_reload_that_fails_is_tried_again(bench, authority):
+    bench.process.fails = True
+    with pytest.raises(HaproxyError):
+        await bench.show(SHOP, secrets=(authority.secret("s", "a.org"),))
+    bench.process.fails = False
+    assert await bench.again() == [START, "status shop True"]
 
 
 async def test_other_path_is_a_reload_and_the_old_maps_go(bench, authority):

@@ -13,7 +13,7 @@ from lbagent.addresses import AddressError
 from lbagent.api import ApiError
 from lbagent.fake_runtime import FakeHaproxy, FakeServer
 from lbagent.load_balancers import EXTERNAL_IP, SERVED_IP
-from lbagent.process import ConfigRefusedError
+from lbagent.process import ConfigRefusedError, HaproxyError
 from lbagent.provisioner import Provisioner
 from lbagent.reconciler import Reconciler
 from lbagent.render import Paths
@@ -31,12 +31,17 @@ class Process:
         self.pid: int | None = None
         self.refused = ""
         """What no configuration may have in it."""
+        self.fails = False
+        """A successor does not start; its configuration is on disk all the same."""
         self._config = config
         self._acts = acts
 
     async def start(self, config: str) -> str:
         if said := self.check(config):
             raise ConfigRefusedError(said)
+        if self.fails:
+            self._config.write_text(config)
+            raise HaproxyError("no answer")
         names = [line.split()[1] for line in config.splitlines() if line.startswith("frontend")]
         self._acts.append("start " + " ".join(names))
         self._config.write_text(config)
