@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 
 from controlplane.admission import make_admissions
 from controlplane.allocation.services import ServiceAllocator
-from controlplane.bootstrap import ApiService, ApiServiceKeeper, create_first_objects, create_planned_objects
+from controlplane.bootstrap import NAME, ApiService, ApiServiceKeeper, create_first_objects, create_planned_objects
 from controlplane.clock import Clock
 from controlplane.cluster import Cluster
 from controlplane.controllers.announcer import Announcer
@@ -26,6 +26,7 @@ from controlplane.controllers.pod_collection import PodCollector
 from controlplane.controllers.recorder import EventCollector, Recorder
 from controlplane.controllers.replicasets import ReplicaSetController
 from controlplane.controllers.scheduler import Scheduler
+from controlplane.controllers.service_addresses import IpAddressController, ServiceCidrController
 from controlplane.controllers.taint_eviction import TaintEviction
 from controlplane.identity import Identities
 from controlplane.kinds.registry import STORED
@@ -104,6 +105,8 @@ def _make_controllers(cluster: Cluster, settings: Settings, events: EventSink) -
         TaintEviction(cluster=cluster, pods=pods, recorder=recorder("taint-eviction-controller"), events=events),
         DisruptionController(cluster=cluster, pods=pods, recorder=recorder("controllermanager")),
         LoadBalancerController(cluster=cluster, recorder=recorder("service-controller"), pool=settings.external_ip_pool),
+        IpAddressController(cluster=cluster),
+        ServiceCidrController(cluster=cluster, name=NAME),
         PodCollector(cluster=cluster, pods=pods, node_monitor_period_s=settings.timings.node_monitor_period_s),
         GarbageCollector(cluster=cluster, dependents=DependentIndex(cluster.store)),
         DanglingCollector(cluster=cluster),

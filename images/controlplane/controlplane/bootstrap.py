@@ -11,10 +11,10 @@ from controlplane.cluster import PROTECTED_NAMESPACES, Cluster
 from controlplane.errors import StatusError
 from controlplane.kinds.configuration import NAMESPACES
 from controlplane.kinds.endpoints import ENDPOINT_SLICES, ENDPOINTS, SERVICE_LABEL
-from controlplane.kinds.ingress import SERVICE_CIDRS
 from controlplane.kinds.registry import find_kind
 from controlplane.kinds.resource import Resource
 from controlplane.kinds.service import SERVICES
+from controlplane.kinds.service_cidr import SERVICE_CIDRS
 from controlplane.objects import Key, Object, is_terminating, key_of, name_of
 from controlplane.schema.decoding import MalformedError, decode
 from controlplane.settings import SettingsError

@@ -18,6 +18,14 @@ from controlplane.cluster import Cluster
 from controlplane.errors import StatusError, internal, method_not_allowed, unauthorized, unknown_resource
 from controlplane.kinds.registry import by_stored
 
+VERBS = {
+    "GET": {"get", "list", "watch"},
+    "POST": {"create"},
+    "PUT": {"update"},
+    "PATCH": {"patch"},
+    "DELETE": {"delete", "deletecollection"},
+}
+
 
 class ApiServer:
     """Answers requests of one listener; `token` None lets everybody in."""
@@ -90,6 +98,8 @@ class ApiServer:
 
     async def _answer_resource(self, target: Target, request: web.BaseRequest) -> web.StreamResponse:
         cluster, query = self._cluster, request.query
+        if not VERBS.get(request.method, set()).intersection(target.resource.verbs):
+            raise method_not_allowed()
         match request.method:
             case "GET" if read_flag(query, "watch"):
                 return await answer_watch(cluster, target, request)

@@ -1,18 +1,17 @@
-"""Ingress, IngressClass and ServiceCIDR (networking.k8s.io/v1)."""
+"""Ingress and IngressClass (networking.k8s.io/v1)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from ipaddress import ip_network
 
 from controlplane.errors import FieldError, invalid_value, required
 from controlplane.kinds.addresses import NOT_A_NAME, check_load_balancer_status, is_address
-from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none
+from controlplane.kinds.columns import AGE, NAME, NONE
 from controlplane.kinds.names import check_choice, check_domain_prefixed_path, check_name, check_port_name, check_port_number
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, annotations_of, spec_of, status_of
-from controlplane.schema.meta import CONDITIONS, LOAD_BALANCER_STATUS, kind
+from controlplane.schema.meta import LOAD_BALANCER_STATUS, kind
 from controlplane.schema.types import INT32, OPAQUE, STRING, STRINGS, ListOf, struct
 
 _BACKEND = struct(
@@ -151,35 +150,6 @@ INGRESSES = Resource(
         Column(name="Ports", cell=lambda ingress, _: "80, 443" if spec_of(ingress).get("tls") else "80"),
         AGE,
     ),
-)
-
-SERVICE_CIDR = kind(
-    "ServiceCIDR", spec=struct("ServiceCIDRSpec", cidrs=STRINGS), status=struct("ServiceCIDRStatus", conditions=CONDITIONS)
-)
-
-
-def check_service_cidr(item: Object, before: Object | None) -> Iterable[FieldError]:
-    cidrs = spec_of(item).get("cidrs") or []
-    if not cidrs:
-        yield required("spec.cidrs", "at least one CIDR required")
-    for index, text in enumerate(cidrs):
-        try:
-            ip_network(text)
-        except ValueError:
-            yield invalid_value(f"spec.cidrs[{index}]", text, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
-    if before is not None and spec_of(before) != spec_of(item):
-        yield invalid_value("spec.cidrs", cidrs, "field is immutable")
-
-
-SERVICE_CIDRS = Resource(
-    group="networking.k8s.io",
-    kind="ServiceCIDR",
-    plural="servicecidrs",
-    is_namespaced=False,
-    schema=SERVICE_CIDR,
-    has_status=True,
-    validate=check_service_cidr,
-    columns=(NAME, Column(name="CIDRs", cell=lambda item, _: join_or_none(spec_of(item).get("cidrs") or ())), AGE),
 )
 
 INGRESS_CLASS = kind("IngressClass", spec=struct("IngressClassSpec", controller=STRING, parameters=OPAQUE))

@@ -8,12 +8,13 @@ from controlplane.kinds.configuration import CONFIG_MAPS, NAMESPACES, SECRETS
 from controlplane.kinds.disruption import POD_DISRUPTION_BUDGETS
 from controlplane.kinds.endpoints import ENDPOINT_SLICES, ENDPOINTS
 from controlplane.kinds.event import CORE_EVENTS, EVENTS
-from controlplane.kinds.ingress import INGRESS_CLASSES, INGRESSES, SERVICE_CIDRS
+from controlplane.kinds.ingress import INGRESS_CLASSES, INGRESSES
 from controlplane.kinds.legacy_ingress import LEGACY_INGRESSES
 from controlplane.kinds.node import LEASES, NODES
 from controlplane.kinds.pod import PODS
 from controlplane.kinds.resource import Resource
 from controlplane.kinds.service import SERVICES
+from controlplane.kinds.service_cidr import IP_ADDRESSES, SERVICE_CIDRS
 from controlplane.kinds.workloads import DEPLOYMENTS, REPLICASETS
 
 RESOURCES: tuple[Resource, ...] = (
@@ -32,6 +33,7 @@ RESOURCES: tuple[Resource, ...] = (
     EVENTS,
     INGRESS_CLASSES,
     INGRESSES,
+    IP_ADDRESSES,
     SERVICE_CIDRS,
     POD_DISRUPTION_BUDGETS,
     LEGACY_INGRESSES,
