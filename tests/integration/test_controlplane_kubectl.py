@@ -406,7 +406,7 @@ def test_objects_are_watched_waited_for_and_deleted(server: Server) -> None:
 @pytest.mark.parametrize(
     "resource",
     ["nodes", "pods", "deployments", "replicasets", "services", "endpointslices", "endpoints", "ingresses", "secrets", "configmaps",
-     "events", "leases", "namespaces", "servicecidrs", "poddisruptionbudgets"],
+     "events", "leases", "namespaces", "servicecidrs", "ipaddresses", "poddisruptionbudgets"],
 )  # fmt: skip
 def test_every_resource_is_got_in_every_form_and_described(furnished: Server, resource: str) -> None:
     for form in ("wide", "name", "json", "yaml"):
