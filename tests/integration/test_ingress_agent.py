@@ -22,7 +22,28 @@ INGRESSES, SECRETS, SERVICES = "/apis/networking.k8s.io/v1/ingresses", "/api/v1/
 OPTIONS = {"inter_ms": 200, "fall": 2, "rise": 1, "connect_timeout_ms": 300}
 FRONTENDS = [
     {"name": "web", "mode": "ingress", "bind": f"127.0.0.1:{HTTP}", "bind_tls": f"127.0.0.1:{HTTPS}", "haproxy": OPTIONS},
+    {"name": "l4", "service": "default/plain", "port": "http", "mode": "loadbalancer", "haproxy": OPTIONS},
 ]
+ADDRESS, ECHO_PORT = "198.18.0.128", 32213
+SEND = f"""
+import json, socket, ssl
+hello = ssl.MemoryBIO()
+session = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), hello, server_hostname="shop.example.org")
+try:
+    session.do_handshake()
+except ssl.SSLWantReadError:
+    pass
+answers = []
+for sent in (hello.read(), b"GET /nowhere HTTP/1.1\\r\\nHost: nobody.example.org\\r\\n\\r\\n"):
+    with socket.create_connection(("{ADDRESS}", 80), timeout=5) as stream:
+        received = stream.makefile("rb")
+        greeting = received.readline().decode().strip()
+        stream.sendall(sent)
+        answers.append([greeting, sent.hex(), received.read(len(sent)).hex()])
+print(json.dumps(answers))
+"""
+"""A client's first TLS message (RFC 8446, section 4.1.2), then a request for a host that nobody has, to a server that sends back
+what it gets."""
 
 
 class IngressBench:
@@ -124,6 +145,24 @@ def test_broken_ingresses_are_told_and_take_nobody_down(lab):
     assert lab.ask("broken.example.org", "http")["status"] == 200
 
 
+def test_layer_4_neither_ends_tls_nor_reads_the_host_and_layer_7_does_both(lab):
+    lab.serve_shop()
+    lab.bench.tell(op="listen", address="127.0.1.1", port=ECHO_PORT)
+    lab.bench.tell(op="balancer", name="plain", external_ip=ADDRESS, node_port=ECHO_PORT)
+    lab.bench.container.wait_event("server-up", backend="l4", server="node-1")
+    (server, hello, hello_at_server), (other_server, request, request_at_server) = json.loads(
+        lab.bench.container.run("python3", "-c", SEND)
+    )
+    assert (server, other_server) == ("127.0.1.1", "127.0.1.1"), "one Service for each address and port, whatever is asked for"
+    assert bytes.fromhex(hello)[:1] == b"\x16"
+    assert b"shop.example.org" in bytes.fromhex(hello)
+    assert (hello_at_server, request_at_server) == (hello, request), "to the byte: nobody has read it on the way"
+    answer = lab.ask("shop.example.org")
+    assert (answer["status"], answer["certificate"]) == (200, "shop.example.org")
+    assert json.loads(answer["body"])["headers"]["x-forwarded-proto"] == ["https"], "the server got plain HTTP"
+    assert lab.ask("nobody.example.org", "http")["status"] == 404
+
+
 def test_bad_answers_are_asked_again_elsewhere_where_retry_on_says_so(pki):
     ports = {"plain": HTTP, "retrying": HTTP + 1}
     again = {"plain": {}, "retrying": {"retry_on": "junk-response", "redispatch": 1}}
@@ -150,7 +189,7 @@ def test_bad_answers_are_asked_again_elsewhere_where_retry_on_says_so(pki):
         client.close()
 
 
-def test_renewed_certificate_and_new_nodes_need_no_reload(lab):
+def test_renewed_certificate_and_new_nodes_need_no_reload_unless_it_fits_into_no_command(lab):
     lab.serve_shop()
     pid = lab.bench.haproxy_pid()
     lab.put(SECRETS, lab.authority.secret("shop-tls", "renewed.example.org", "shop.example.org"))
@@ -162,6 +201,12 @@ def test_renewed_certificate_and_new_nodes_need_no_reload(lab):
     lab.bench.tell(op="delete-node", name="node-1")
     lab.bench.container.wait_event("server-removed", backend="web:default:shop:80", server="node-1")
     assert lab.bench.haproxy_pid() == pid
+    certificate, key = lab.authority.issue("long.example.org", "shop.example.org")
+    lab.put(SECRETS, tls_secret("shop-tls", certificate + 60 * lab.authority.pem, key))
+    lab.bench.until(
+        lambda: lab.ask("shop.example.org").get("certificate") == "long.example.org", "the long certificate is not served"
+    )
+    assert lab.bench.haproxy_pid() != pid, "a certificate of more than 16 KiB fits into no command: it came by a reload"
 
 
 def test_ingress_that_goes_leaves_no_frontend_backend_map_or_certificate(lab):

@@ -289,6 +289,24 @@ def test_a_reload_loses_no_connection(make_bench):
     assert bench.container.events("haproxy-exited") == []
 
 
+def test_connection_from_before_a_reload_outlives_the_health_and_the_removal_of_its_server(make_bench):
+    bench = make_bench(frontends=[at("cutting", "127.0.0.2", shutdown_sessions_on_down=True)])
+    bench.add_node(1)
+    bench.container.wait_event("server-up", backend="cutting", server="node-1")
+    held = bench.container.background("python3", "-c", HOLD.replace("127.0.0.1", "127.0.0.2"))
+    assert held.line(1) == "127.0.1.1"
+    older = bench.haproxy_pid()
+    bench.container.ctl(op="signal", process="lb", signal="HUP")
+    bench.container.wait_event("haproxy-reloaded")
+    bench.tell(op="close", address="127.0.1.1", port=PORT)
+    bench.container.wait_event("server-down", backend="cutting", server="node-1")
+    bench.tell(op="delete-node", name="node-1")
+    bench.container.wait_event("server-removed", backend="cutting", server="node-1")
+    time.sleep(1.0)  # several checks' time, in which nothing may happen
+    assert bench.container.run("cat", held.output) == "127.0.1.1\n", "it is the older process's, which nobody can tell"
+    assert bench.container.run("cat", f"/proc/{older}/comm").strip() == "haproxy"
+
+
 def test_servers_stay_while_the_api_forgets_its_history(make_bench):
     bench = make_bench()
     bench.add_node(1)

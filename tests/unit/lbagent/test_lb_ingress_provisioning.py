@@ -95,7 +95,7 @@ async def test_certificate_that_fits_into_no_command_is_not_offered_but_reloaded
     await bench.show(told(SHOP), secrets=(authority.secret("s", "a.org"),))
     asked = len(bench.runtime.asked)
     certificate, key = authority.issue("a.org")
-    long = tls_secret("s", certificate + 30 * authority.pem, key)
+    long = tls_secret("s", certificate + 60 * authority.pem, key)
     assert len(read_pair(long)) > COMMAND_LIMIT_BYTES
     assert await bench.show(told(SHOP), secrets=(long,)) == [START]
     assert not [line for line in bench.runtime.asked[asked:] if "ssl cert" in line]
