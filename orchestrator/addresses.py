@@ -14,6 +14,7 @@ CONTROLPLANE_HOST = 250
 VIRTUAL_HOSTS = range(251, 254)  # addresses of the node network that nodes take over from each other
 ROUTER_HOST = 254  # Docker's IPAM keeps one address for itself; nothing uses it as next hop, so that .1 is free for the gateway
 EXTERNAL_POOL = (128, 26)  # external IPs of LoadBalancer services: the third quarter of the client network
+FURTHER_EXTERNAL = (192, 27)  # beside the pool, from which the control plane gives: a Service's addresses with other settings
 MAX_NODES = CONTROLPLANE_HOST - FIRST_NODE_HOST
 MGMT_CONTROLPLANE_HOST = 2
 
@@ -55,6 +56,11 @@ class SlotAddresses:
     def external_pool(self) -> IPv4Network:
         offset, prefix = EXTERNAL_POOL
         return IPv4Network((int(self.clients.network_address) + offset, prefix))
+
+    @property
+    def further_external(self) -> tuple[IPv4Address, ...]:
+        offset, prefix = FURTHER_EXTERNAL
+        return tuple(IPv4Network((int(self.clients.network_address) + offset, prefix)))
 
     @property
     def virtual(self) -> tuple[IPv4Address, ...]:

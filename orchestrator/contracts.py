@@ -135,6 +135,10 @@ class PlanContext:
     client: IPv4Address
     virtual_addresses: tuple[IPv4Address, ...] = ()
     """Of the node network, for nodes to take over from each other."""
+    further_external: tuple[IPv4Address, ...] = ()
+    """Of the client network, for Services that several paths lead to with different settings of the load balancer."""
+    frontends: tuple[Mapping[str, object], ...] = ()
+    """Of the paths that are planned before."""
     networks: tuple[IPv4Network, ...] = ()
     """All in which the run has addresses of its own."""
     ingresses: tuple[IngressFacts, ...] = ()

@@ -1,14 +1,16 @@
 """Service of type LoadBalancer: the control plane gives it an external address, and HAProxy (TCP) is provisioned there.
 
 Its limits are those of layer 4: no TLS termination, no routing by host or path, one service for each address and port. Several
-services share the machine, not the address.
+services share the machine, not the address. Several paths of one service, with settings of their own,
+have an address each.
 """
 
+from ipaddress import IPv4Address
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.contracts import PathParts, PlanContext
+from orchestrator.contracts import PathParts, PlanContext, ServiceFacts, ServicePortFacts
 from orchestrator.ingress.haproxy import HEALTH_CHECK_NODE_PORT, HaproxyOptions, check_service, plan_settings
 from orchestrator.ingress.selection import select_port, select_service
 from orchestrator.model.plan import Expectation, PathPlan
@@ -45,10 +47,12 @@ class LoadBalancer:
             raise ValueError(f"port: {port.name or port.port} of {service.key} is {port.protocol}; allowed: TCP")
         check_service(options.haproxy, service)
         default_check = HEALTH_CHECK_NODE_PORT if service.is_local else "tcp"
+        further = _select_further(service, port, context)
+        address = further or service.external_ip
         path = PathPlan(
             name=name,
             kind=self.kind,
-            url=f"http://{service.external_ip}:{port.port}/",
+            url=f"http://{address}:{port.port}/",
             expect=Expectation.OK,
             service=service.key,
             entry_nodes=(),
@@ -61,5 +65,21 @@ class LoadBalancer:
             "port": port.name or port.port,
             "mode": "loadbalancer",
             "haproxy": options.haproxy.to_settings(),
+            **({} if further is None else {"address": str(further)}),
         }
         return PathParts(path=path, frontends=(frontend,))
+
+
+def _select_further(service: ServiceFacts, port: ServicePortFacts, context: PlanContext) -> IPv4Address | None:
+    """None for the first path to this port of the Service, which has the Service's own address."""
+    named = {"mode": "loadbalancer", "service": service.key, "port": port.name or port.port}
+    if not any(named.items() <= frontend.items() for frontend in context.frontends):
+        return None
+    used = {frontend.get("address") for frontend in context.frontends}
+    free = next((address for address in context.further_external if str(address) not in used), None)
+    if free is None:
+        raise ValueError(
+            f"service: no address is left for another path to {service.key}; "
+            f"allowed: {len(context.further_external)} paths beside the first of each Service"
+        )
+    return free

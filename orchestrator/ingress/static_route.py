@@ -26,7 +26,10 @@ class StaticRoute:
     def plan(self, name: str, options: BaseModel, context: PlanContext, index: int) -> PathParts:
         assert isinstance(options, StaticRouteOptions)
         if index > 0:
-            raise ValueError("a gateway has one static route to the service network; allowed: one path of this kind in a run")
+            raise ValueError(
+                "a gateway has one static route to the service network; allowed: one path of this kind in a run, "
+                "and beside it static-ecmp with one of next_hops, which leads to one Service alone"
+            )
         service = select_service(options.service, context)
         port = select_port(service, options.port)
         if service.cluster_ip is None:

@@ -188,24 +188,19 @@ def _context(scenario: Scenario, addresses: SlotAddresses, services: dict[str, S
         controlplane=addresses.controlplane,
         client=addresses.client,
         virtual_addresses=addresses.virtual,
+        further_external=addresses.further_external,
         networks=(cluster.pod_network, cluster.service_network, addresses.clients, addresses.nodes, addresses.mgmt),
         has_own_kube_proxy=cluster.kube_proxy.binary is not None,
     )
 
 
 def _check_frontends(parts: Sequence[PathParts]) -> None:
-    """Raises ValueError when the last path would share the frontend of a Service's address with an earlier one."""
-    earlier = {_served(item): part.path.name for part in parts[:-1] for item in part.frontends}
+    """Raises ValueError when the last path would listen where an earlier one does."""
     bound = {bind: part.path.name for part in parts[:-1] for item in part.frontends for bind in _binds(item)}
     for item in parts[-1].frontends:
         for bind in _binds(item):
             if bind in bound:
                 raise ValueError(f"path {bound[bind]!r} listens on {bind} as well; allowed: a port of its own (http_port)")
-        if item.get("mode") == "loadbalancer" and _served(item) in earlier:
-            raise ValueError(
-                f"service: its external address has one frontend for each port, and path {earlier[_served(item)]!r} has it; "
-                "allowed: another port, another Service, or a path of kind nodeport"
-            )
 
 
 def _added_external_ips(parts: Sequence[PathParts]) -> dict[str, tuple[IPv4Address, ...]]:
@@ -218,10 +213,6 @@ def _added_external_ips(parts: Sequence[PathParts]) -> dict[str, tuple[IPv4Addre
 
 def _binds(frontend: Mapping[str, object]) -> tuple[object, ...]:
     return tuple(frontend[key] for key in ("bind", "bind_tls") if key in frontend)
-
-
-def _served(frontend: Mapping[str, object]) -> tuple[object, ...]:
-    return tuple(frontend.get(key) for key in ("mode", "service", "port"))
 
 
 def _plan_paths(scenario: Scenario, kinds: Kinds, context: PlanContext, complaints: Complaints) -> tuple[PathParts, ...]:
@@ -243,7 +234,8 @@ def _plan_paths(scenario: Scenario, kinds: Kinds, context: PlanContext, complain
         if decoded is None:
             continue
         with complaints.at("paths", name):
-            parts.append(path.plan(name, decoded, context, counts.get(kind, 0)))
+            earlier = tuple(frontend for part in parts for frontend in part.frontends)
+            parts.append(path.plan(name, decoded, replace(context, frontends=earlier), counts.get(kind, 0)))
             _check_frontends(parts)
             check_routing(parts)
         counts[kind] = counts.get(kind, 0) + 1

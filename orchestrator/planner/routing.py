@@ -93,7 +93,8 @@ def check_routing(parts: Sequence[PathParts]) -> None:
         for key, value in last.gateway_sysctls.items():
             if other.gateway_sysctls.get(key, value) != value:
                 raise ValueError(
-                    f"hash: a gateway has one {key}, and path {other.path.name!r} sets it differently; allowed: the same hash"
+                    f"hash: Linux has one {key} for a network namespace, a run has one gateway, "
+                    f"and path {other.path.name!r} sets it differently; allowed: the same hash, and another in a run of its own"
                 )
     common_bfd([item for part in parts for item in part.announcements])
 

@@ -57,7 +57,7 @@ def common_bfd(announcements: Sequence[Announcement]) -> Bfd | None:
         first, second, *_ = found.values()
         raise ValueError(
             f"bfd: two neighbours have one BFD session (RFC 5881), and paths {first!r} and {second!r} set it differently; "
-            "allowed: the same interval and multiplier"
+            "allowed: the same interval and multiplier, or false for one of them, and another in a run of its own"
         )
     return next(iter(found), None)
 

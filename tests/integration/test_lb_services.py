@@ -11,7 +11,7 @@ from lb_bench import HOLD, PORT, Bench, make_pki, started_bench
 
 pytestmark = pytest.mark.integration
 
-ADDRESS, OTHER = "198.18.0.128", "198.18.0.129"
+ADDRESS, OTHER, FURTHER = "198.18.0.128", "198.18.0.129", "198.18.0.192"
 SERVED = "ingress-testbed.io/external-ip-served"
 OPTIONS = {"inter_ms": 200, "fastinter_ms": 50, "fall": 2, "rise": 2, "connect_timeout_ms": 300, "check_timeout_ms": 200}
 ENTRY = {"name": "lb", "service": "default/balanced", "port": "http", "mode": "loadbalancer"}
@@ -44,6 +44,15 @@ while True:
 """Answers agent checks of default/balanced with the word that stands in /tmp/word."""
 
 
+SHOW_SERVERS = """
+import socket
+stream = socket.socket(socket.AF_UNIX)
+stream.connect("/run/testbed/haproxy.sock")
+stream.sendall(b"show servers state\\n")
+print(stream.makefile().read())
+"""
+
+
 @pytest.fixture(scope="module")
 def pki():
     return make_pki()
@@ -55,7 +64,7 @@ def make_bench(pki):
         client = docker.from_env()
         stack.callback(client.close)
 
-        def make(**haproxy: object) -> Bench:
+        def make(*further: dict[str, object], **haproxy: object) -> Bench:
             static = {
                 "name": "nodeport",
                 "bind": "127.0.0.1:80",
@@ -63,7 +72,7 @@ def make_bench(pki):
                 "port": "http",
                 "mode": "tcp",
             }
-            frontends = [{**static, "haproxy": OPTIONS}, {**ENTRY, "haproxy": OPTIONS | haproxy}]
+            frontends = [{**static, "haproxy": OPTIONS}, {**ENTRY, "haproxy": OPTIONS | haproxy}, *further]
             bench = stack.enter_context(started_bench(client, pki, OPTIONS, frontends=frontends))
             bench.add_node(1)
             bench.wait("server-up", "node-1")
@@ -118,6 +127,24 @@ def test_several_services_share_the_machine_and_not_the_address(make_bench):
     bench.tell(op="delete-service", name="balanced")
     bench.until(lambda: addresses(bench) == [OTHER], "the address is still there")
     assert bench.connect(50, 0.2, OTHER) == {"127.0.1.1": 10}
+
+
+def test_one_service_is_served_at_two_addresses_with_two_settings(make_bench):
+    bench = make_bench({**ENTRY, "name": "blind", "address": FURTHER, "haproxy": OPTIONS | {"checks": False}})
+    serve(bench)
+    assert addresses(bench) == [ADDRESS, FURTHER]
+    assert [bench.connect(50, 0.2, address) for address in (ADDRESS, FURTHER)] == [{"127.0.1.1": 10}] * 2
+    bench.add_node(2)
+    bench.container.wait_event("server-up", backend="lb", server="node-2")
+    bench.tell(op="close", address="127.0.1.1", port=PORT)
+    bench.container.wait_event("server-down", backend="lb", server="node-1")
+    assert bench.connect(50, 0.2, ADDRESS) == {"127.0.1.2": 10}
+    servers = bench.container.run("python3", "-c", SHOW_SERVERS).splitlines()
+    states = {tuple(line.split()[i] for i in (1, 3)): line.split()[5] for line in servers if " node-" in line}
+    assert states[("lb", "node-1")] == "0"
+    assert states[("blind", "node-1")] == "2", "without checks it stays, beside the other"
+    bench.tell(op="delete-service", name="balanced")
+    bench.until(lambda: addresses(bench) == [], "an address is left")
 
 
 def test_server_that_is_down_stays_down_over_a_reload_and_one_that_is_up_stays_up(make_bench):

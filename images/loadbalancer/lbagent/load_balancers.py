@@ -28,6 +28,8 @@ class LoadBalancer:
     is_told: bool
     """Whether the API knows already that the address is served."""
     frontends: tuple[TcpFrontend, ...]
+    further: frozenset[IPv4Address] = frozenset()
+    """Addresses of the plan's, at which it is served with other settings."""
     uid: str = ""
 
 
@@ -39,7 +41,8 @@ def service_path(balancer: LoadBalancer) -> str:
 def find_load_balancers(services: Mapping[str, Object], named: Iterable[ServiceFrontend]) -> tuple[LoadBalancer, ...]:
     """Services that have an address and can be served: every port TCP, with a node port. In the order of their names.
 
-    `named`: the plan's own names and settings for some service ports; every other one has HAProxy's defaults.
+    `named`: the plan's own names and settings for some service ports; every other one has HAProxy's defaults. Those that have an
+    address come in addition.
     """
     chosen = tuple(named)
     return tuple(found for key in sorted(services) for found in _read(key, services[key], chosen))
@@ -58,12 +61,23 @@ def _read(key: str, service: Object, named: tuple[ServiceFrontend, ...]) -> Iter
     if not is_ours or not text or not all(_can_serve(port) for port in ports):
         return
     address = IPv4Address(text)
+    own = tuple(item for item in named if item.address is None)
+    beside = [
+        (item.address, port, item)
+        for item in named
+        for port in ports
+        if item.address is not None and item.is_for(key, port, alone=len(ports) == 1)
+    ]
     yield LoadBalancer(
         namespace=metadata.get("namespace", "default"),
         name=metadata["name"],
         address=address,
         is_told=annotations.get(SERVED_IP) == text,
-        frontends=tuple(_frontend(key, service, port, address, named) for port in ports),
+        frontends=(
+            *(_frontend(key, service, port, address, own) for port in ports),
+            *(_frontend(key, service, port, further, (item,)) for further, port, item in beside),
+        ),
+        further=frozenset(further for further, _, _ in beside),
         uid=metadata.get("uid", ""),
     )
 

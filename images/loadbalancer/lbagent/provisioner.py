@@ -139,7 +139,7 @@ class Provisioner:
         balanced = (item for balancer in balancers for item in balancer.frontends)
         frontends: tuple[Frontend, ...] = (*self._settings.frontends, *balanced, *ingresses)
         files = {path: content for frontend in ingresses for path, content in frontend.files().items()}
-        wanted = {balancer.address for balancer in balancers}
+        wanted = {address for balancer in balancers for address in (balancer.address, *balancer.further)}
         await self._addresses.add(wanted)
         if self._reload_asked or (is_known and await self._needs_reload(frontends, files)):
             try:

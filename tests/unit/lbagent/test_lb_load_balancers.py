@@ -78,6 +78,20 @@ def test_plan_names_a_service_port_and_gives_its_settings(port):
     assert balancer.frontends == (replace(FRONTEND, name="lb", options=options),)
 
 
+def test_further_settings_of_one_port_are_served_at_an_address_of_their_own():
+    first = ServiceFrontend(name="slow", service="default/web", port="http", options=TcpOptions())
+    address, options = IPv4Address("198.18.0.192"), TcpOptions(fall=2)
+    second = ServiceFrontend(name="fast", service="default/web", port="http", options=options, address=address)
+    for named in ((first, second), (second, first)):
+        (balancer,) = found(balanced(), named=named)
+        assert balancer.frontends == (
+            replace(FRONTEND, name="slow"),
+            replace(FRONTEND, name="fast", bind="198.18.0.192:80", options=options),
+        )
+        assert (balancer.address, balancer.further) == (IPv4Address(ADDRESS), {address})
+    assert found(balanced(ports=({**HTTP, "name": "other"},)), named=(second,))[0].further == frozenset()
+
+
 def test_settings_of_another_port_or_service_are_not_taken():
     named = (
         ServiceFrontend(name="a", service="default/web", port="metrics", options=TcpOptions(fall=9)),

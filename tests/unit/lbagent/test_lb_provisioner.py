@@ -148,6 +148,21 @@ async def test_address_comes_before_the_frontend_and_is_told_when_a_server_is_up
     assert await bench.again() == [f"tell web {ADDRESS}"]
 
 
+async def test_further_address_of_the_plan_comes_and_goes_with_the_service(tmp_path):
+    named = {"service": "default/web", "port": "http", "mode": "loadbalancer"}
+    first, second = {**named, "name": "slow"}, {**named, "name": "fast", "address": "198.18.0.192"}
+    bench = Bench(tmp_path, frontends=[first, second])
+    bench.runtime.backends = ("slow", "fast")
+    await bench.provisioner.start()
+    bench.reconciler.on_nodes([node()])
+    assert await bench.provision(balanced()) == [f"add {ADDRESS}", "add 198.18.0.192", "start slow fast"]
+    await bench.pass_checks("slow/node-1")
+    assert await bench.again() == [], "told when there is a way through each of them"
+    await bench.pass_checks()
+    assert await bench.again() == [f"tell web {ADDRESS}"]
+    assert await bench.provision() == ["start ", f"delete {ADDRESS}", "delete 198.18.0.192"]
+
+
 async def test_service_of_several_ports_is_told_when_each_has_a_server_that_is_up(bench):
     bench.runtime.backends += ("default:web:81",)
     await bench.provision(balanced(ports=(HTTP, {**HTTP, "name": "more", "port": 81, "nodePort": 32214})))

@@ -1,10 +1,13 @@
 """External addresses in the plan: the manifest's own, or the lowest that is left, and none twice."""
 
+import json
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
+from lbagent.settings import decode_settings
+from orchestrator.addresses import slot_addresses
 from orchestrator.errors import ScenarioError
 from orchestrator.model.plan import Plan
 from orchestrator.planner import plan_run
@@ -77,11 +80,31 @@ def test_address_that_cannot_be_had_is_refused(tmp_path: Path, services: list[tu
     assert message in str(caught.value)
 
 
-def test_two_paths_cannot_share_the_frontend_of_one_address(tmp_path: Path) -> None:
-    paths = "one: {kind: loadbalancer, service: a}, two: {kind: loadbalancer, service: a}"
-    with pytest.raises(ScenarioError) as caught:
+def test_further_paths_of_one_service_have_an_address_each_that_no_service_gets(tmp_path: Path) -> None:
+    paths = ", ".join(f"{name}: {{kind: loadbalancer, service: {service}}}" for name, service in zip("wxyz", "aaba", strict=True))
+    plan = plan_services(tmp_path, paths, ("a", ""), ("b", ""), slot=3)
+    assert [path.url for path in plan.paths] == [
+        "http://198.18.3.128:80/",
+        "http://198.18.3.192:80/",
+        "http://198.18.3.129:80/",
+        "http://198.18.3.193:80/",
+    ]
+    (balancer,) = (item for item in plan.containers if item.name == "loadbalancer")
+    settings = balancer.config["settings"]
+    assert isinstance(settings, dict)
+    assert [entry.get("address") for entry in settings["frontends"]] == [None, "198.18.3.192", None, "198.18.3.193"]
+    served = decode_settings(json.dumps({"container": "loadbalancer", "settings": settings | {"token": "t"}})).services
+    assert [str(entry.address) for entry in served] == ["None", "198.18.3.192", "None", "198.18.3.193"]
+    slots = slot_addresses(3, client_pool=IPv4Network("198.18.0.0/16"), node_pool=IPv4Network("10.100.0.0/16"))
+    assert not set(slots.further_external) & {*slots.external_pool, slots.client, slots.loadbalancer, slots.clients[254]}
+
+
+def test_more_paths_of_one_service_than_addresses_are_refused(tmp_path: Path) -> None:
+    paths = ", ".join(f"p{number}: {{kind: loadbalancer, service: a}}" for number in range(34))
+    with pytest.raises(
+        ScenarioError, match=r"paths\.p33\.service: no address is left for another path to default/a; allowed: 32"
+    ):
         plan_services(tmp_path, paths, ("a", ""))
-    assert "paths.two.service: its external address has one frontend for each port, and path 'one' has it" in str(caught.value)
 
 
 def test_services_share_the_machine_and_not_the_address(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any
 
 from lbagent.decoding import SettingsError, expect_object
@@ -21,6 +22,8 @@ class ServiceFrontend:
     service: str
     port: str | int | None
     options: TcpOptions
+    address: IPv4Address | None = None
+    """Beside the Service's own address: there the same port is served with these settings."""
 
     def is_for(self, service: str, port: Mapping[str, Any], *, alone: bool) -> bool:
         """Whether it means this port of this Service; `alone`: the Service has no other."""
@@ -33,10 +36,10 @@ def decode(raw: object, where: str) -> ServiceFrontend:
     """Decode an entry of mode `loadbalancer`.
 
     Raises:
-        SettingsError: unknown or missing keys, a name HAProxy would refuse.
+        SettingsError: unknown or missing keys, a name HAProxy would refuse, an address that is none.
     """
-    given = expect_object(raw, where, {"name", "service", "port", "mode", "haproxy"})
-    name, service, port = (given.get(key) for key in ("name", "service", "port"))
+    given = expect_object(raw, where, {"name", "service", "port", "mode", "address", "haproxy"})
+    name, service, port, address = (given.get(key) for key in ("name", "service", "port", "address"))
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise SettingsError(f"{where}.name: must consist of letters, digits and _.:-, got {name!r}")
     if not isinstance(service, str) or service.count("/") != 1:
@@ -44,4 +47,8 @@ def decode(raw: object, where: str) -> ServiceFrontend:
     if port is not None and (isinstance(port, bool) or not isinstance(port, str | int)):
         raise SettingsError(f"{where}.port: must be the name or number of a service port or null, got {port!r}")
     options = decode_tcp_options(given.get("haproxy", {}), f"{where}.haproxy")
-    return ServiceFrontend(name=name, service=service, port=port, options=options)
+    try:
+        own = None if address is None else IPv4Address(str(address))
+    except ValueError as error:
+        raise SettingsError(f"{where}.address: {error}") from error
+    return ServiceFrontend(name=name, service=service, port=port, options=options, address=own)
