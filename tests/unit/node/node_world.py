@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from nodeagent.proxy.iptables.chains import render_tables
+from nodeagent.proxy.iptables.tracer import IptablesTracer
 from nodeagent.proxy.local_pods import LocalPods
 from nodeagent.proxy.ruleset import Network, Ruleset, render_ruleset
-from nodeagent.proxy.services import read_service_ports
+from nodeagent.proxy.services import ServicePort, read_service_ports
+from nodeagent.proxy.tracer import Tracer
 
 NODE, NODE_IP = "node-1", "10.100.0.2"
 NETWORK = Network(node_ip=NODE_IP, local_pods=LocalPods(cidr="10.0.0.0/16"), service_cidr="10.3.240.0/20")
 IPTABLES_NETWORK = dataclasses.replace(NETWORK, node_ports_everywhere=True)
+NETWORKS = {"nftables": NETWORK, "iptables": IPTABLES_NETWORK}
+"""Of both modes, as kube-proxy's defaults are."""
+MODES = tuple(NETWORKS)
+BRIDGE_IP = "10.0.1.1"
 CLUSTER_IP, PORT, NODE_PORT = "10.3.241.152", 80, 32213
 EXTERNAL_IP, LOAD_BALANCER_IP = "198.18.0.130", "198.18.0.131"
 POD, POD_ELSEWHERE, CLIENT = "10.0.1.77", "10.0.2.77", "198.18.0.9"
@@ -68,3 +75,21 @@ def rules(*endpoints: Endpoint, **spec: Any) -> Ruleset:
 def protocol_of(spec: Mapping[str, Any]) -> str:
     """Of the first port of a Service, as the EndpointSlice controller copies it."""
     return str((spec.get("ports") or [{}])[0].get("protocol", "TCP"))
+
+
+AnyTracer = Tracer | IptablesTracer
+
+
+def trace(
+    mode: str,
+    ports: Iterable[ServicePort],
+    *,
+    network: Network | None = None,
+    remembered: Mapping[str, Collection[str]] | None = None,
+) -> AnyTracer:
+    """Of the rules that node-1 makes of these in that mode."""
+    network = network or NETWORKS[mode]
+    addresses = (NODE_IP, BRIDGE_IP)
+    if mode == "iptables":
+        return IptablesTracer(render_tables(ports, network), node_addresses=addresses, remembered=remembered)
+    return Tracer(render_ruleset(ports, network), node_addresses=addresses, remembered=remembered)

@@ -1,7 +1,8 @@
-"""What becomes of a packet to a service: the rendered rules, walked as the kernel would."""
+"""What becomes of a packet to a service: the rendered rules of both modes, walked as the kernel would."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from node_world import (
     ALL_ADDRESSES,
     AT_HERE,
     AT_THERE,
+    BRIDGE_IP,
     CLIENT,
     CLUSTER_IP,
     EXTERNAL_IP,
@@ -19,7 +21,8 @@ from node_world import (
     LEAVING,
     LOAD_BALANCER_IP,
     LOCAL,
-    NETWORK,
+    MODES,
+    NETWORKS,
     NODE,
     NODE_IP,
     NODE_PORT,
@@ -29,12 +32,16 @@ from node_world import (
     READY,
     THERE,
     UNREADY,
+    AnyTracer,
     Endpoint,
+    protocol_of,
     rules,
     service,
     slice_of,
+    trace,
 )
 
+from nodeagent.proxy.iptables.chains import render_tables
 from nodeagent.proxy.ruleset import Ruleset, render_ruleset
 from nodeagent.proxy.services import read_service_ports
 from nodeagent.proxy.tracer import Fate, Tracer, UnknownRuleError
@@ -60,10 +67,29 @@ def hidden(*targets: str) -> Fate:
     return Fate(targets=targets, verdict="dnat", masqueraded_targets=targets)
 
 
-def fate(ruleset: Ruleset, sender: str, address: str) -> Fate:
+class World:
+    """Node-1 in one of the modes."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+
+    def of(self, services: list[Any], slices: list[Any], remembered: dict[str, list[str]] | None = None) -> AnyTracer:
+        return trace(self.mode, read_service_ports(services, slices, NODE), remembered=remembered)
+
+    def serving(self, *endpoints: Endpoint, **spec: Any) -> AnyTracer:
+        """One service with these endpoints."""
+        return self.of([service(**spec)], [slice_of(*endpoints, protocol=protocol_of(spec))])
+
+
+@pytest.fixture(params=MODES)
+def world(request: pytest.FixtureRequest) -> World:
+    return World(request.param)
+
+
+def fate(tracer: AnyTracer, sender: str, address: str) -> Fate:
     itself = sender == "the node itself"
     # To its own address a node speaks from that very address; the choice of it is the routing table's, not the rules'.
-    return Tracer(ruleset).packet(SENDERS[sender], ADDRESSES[address][0], "tcp", ADDRESSES[address][1], from_node_itself=itself)
+    return tracer.packet(SENDERS[sender], ADDRESSES[address][0], "tcp", ADDRESSES[address][1], from_node_itself=itself)
 
 
 @pytest.mark.parametrize(
@@ -75,14 +101,14 @@ def fate(ruleset: Ruleset, sender: str, address: str) -> Fate:
         ("the node itself", hidden(*BOTH)),
     ],
 )
-def test_cluster_ip_is_masqueraded_unless_the_source_is_a_pod(sender: str, expected: Fate) -> None:
-    assert fate(rules(HERE, THERE), sender, "cluster IP") == expected
+def test_cluster_ip_is_masqueraded_unless_the_source_is_a_pod(world: World, sender: str, expected: Fate) -> None:
+    assert fate(world.serving(HERE, THERE), sender, "cluster IP") == expected
 
 
 @pytest.mark.parametrize("sender", SENDERS)
 @pytest.mark.parametrize("address", FROM_OUTSIDE)
-def test_policy_cluster_is_always_masqueraded(sender: str, address: str) -> None:
-    assert fate(rules(HERE, THERE, **ALL_ADDRESSES), sender, address) == hidden(*BOTH)
+def test_policy_cluster_is_always_masqueraded(world: World, sender: str, address: str) -> None:
+    assert fate(world.serving(HERE, THERE, **ALL_ADDRESSES), sender, address) == hidden(*BOTH)
 
 
 @pytest.mark.parametrize("address", FROM_OUTSIDE)
@@ -99,15 +125,62 @@ def test_policy_cluster_is_always_masqueraded(sender: str, address: str) -> None
         ("a pod here", (), REJECTED),
         ("the node itself", (HERE, THERE), hidden(*BOTH)),
         ("the node itself", (THERE,), hidden(AT_THERE)),
-        ("the node itself", (), REJECTED),
     ],
 )
-def test_external_policy_local(address: str, sender: str, endpoints: tuple[Endpoint, ...], expected: Fate) -> None:
-    assert fate(rules(*endpoints, **LOCAL, **ALL_ADDRESSES), sender, address) == expected
+def test_external_policy_local(world: World, address: str, sender: str, endpoints: tuple[Endpoint, ...], expected: Fate) -> None:
+    assert fate(world.serving(*endpoints, **LOCAL, **ALL_ADDRESSES), sender, address) == expected
 
 
-def test_external_policy_local_does_not_concern_the_cluster_ip() -> None:
-    assert fate(rules(THERE, **LOCAL), "a pod here", "cluster IP") == kept(AT_THERE)
+def test_what_nothing_leads_to_has_no_rules_of_its_own(world: World) -> None:
+    """The cluster's list where only policy Local leads to the service, the node's own where nothing is Local."""
+    cases = {
+        "cluster": ({"ports": [{"name": "http", "port": PORT}]}, {"service-", "KUBE-SVC-"}),
+        "internal local": ({"ports": [{"name": "http", "port": PORT}], **INTERNAL_LOCAL}, {"local-", "KUBE-SVL-"}),
+        "node port": ({}, {"service-", "external-", "KUBE-SVC-", "KUBE-EXT-"}),
+        # What comes from inside is sent to the cluster's list.
+        "external local": (LOCAL, {"service-", "external-", "local-", "KUBE-SVC-", "KUBE-EXT-", "KUBE-SVL-"}),
+    }
+    for what, (spec, expected) in cases.items():
+        ports = read_service_ports([service(**spec)], [slice_of(HERE, THERE)], NODE)
+        if world.mode == "nftables":
+            chains = {name.partition("-")[0] + "-" for name in render_ruleset(ports, NETWORKS["nftables"]).chains if "/" in name}
+        else:
+            own = render_tables(ports, NETWORKS["iptables"]).own
+            chains = {name[:9] for name in own if not name.startswith("KUBE-SEP-")}
+        assert chains == {name for name in expected if name.startswith("KUBE-") is (world.mode == "iptables")}, what
+
+
+def test_external_policy_local_hides_the_pod_that_reaches_itself(world: World) -> None:
+    """Where nothing is taken for a pod there is no short cut, and even then a pod would not know its own address as a client's."""
+    ports = read_service_ports([service(**LOCAL)], [slice_of(HERE, THERE)], NODE)
+    tracer = trace(world.mode, ports, network=dataclasses.replace(NETWORKS[world.mode], local_pods=None))
+    assert tracer.packet("10.0.1.2", NODE_IP, "tcp", NODE_PORT) == hidden(AT_HERE)
+    assert tracer.packet(POD, NODE_IP, "tcp", NODE_PORT) == kept(AT_HERE)
+
+
+def test_masquerade_takes_a_source_port_at_random(world: World) -> None:
+    """`--random-fully`: it is not the client's even where that is free."""
+    ports = read_service_ports([service()], [slice_of(HERE)], NODE)
+    if world.mode == "nftables":
+        rules = render_ruleset(ports, NETWORKS["nftables"]).chains["masquerading"]
+        assert [rule.endswith("masquerade fully-random") for rule in rules] == [True, True]
+    else:
+        rules = render_tables(ports, NETWORKS["iptables"]).shared["nat"]["KUBE-POSTROUTING"]
+        assert rules[-1].endswith("-j MASQUERADE --random-fully")
+
+
+def test_endpoints_meant_for_another_zone_are_not_used(world: World) -> None:
+    part = slice_of(HERE, THERE)
+    for entry, zone in zip(part["endpoints"], "ab", strict=True):
+        entry["hints"] = {"forZones": [{"name": zone}]}
+    zoned, elsewhere = (trace(world.mode, read_service_ports([service()], [part], NODE, zone)) for zone in ("a", ""))
+    for sender, address, sent in (("a pod here", "cluster IP", kept), ("outside", "node port", hidden)):
+        assert fate(zoned, sender, address) == sent(AT_HERE)
+        assert fate(elsewhere, sender, address) == sent(*BOTH)
+
+
+def test_external_policy_local_does_not_concern_the_cluster_ip(world: World) -> None:
+    assert fate(world.serving(THERE, **LOCAL), "a pod here", "cluster IP") == kept(AT_THERE)
 
 
 @pytest.mark.parametrize(
@@ -120,24 +193,26 @@ def test_external_policy_local_does_not_concern_the_cluster_ip() -> None:
     ],
 )
 def test_internal_policy_local_concerns_the_cluster_ip_only(
-    address: str, endpoints: tuple[Endpoint, ...], expected: Fate
+    world: World, address: str, endpoints: tuple[Endpoint, ...], expected: Fate
 ) -> None:
-    assert fate(rules(*endpoints, **INTERNAL_LOCAL), "a pod here", address) == expected
+    assert fate(world.serving(*endpoints, **INTERNAL_LOCAL), "a pod here", address) == expected
 
 
 HELD_BACK = {"ready": False, "serving": True, "terminating": False}
 
 
-def test_endpoint_that_is_neither_ready_nor_leaving_is_not_even_a_last_resort() -> None:
-    assert fate(rules(("10.0.1.3", NODE, HELD_BACK)), "outside", "node port") == REJECTED
+def test_endpoint_that_is_neither_ready_nor_leaving_is_not_even_a_last_resort(world: World) -> None:
+    assert fate(world.serving(("10.0.1.3", NODE, HELD_BACK)), "outside", "node port") == REJECTED
 
 
 @pytest.mark.parametrize("policies", [{}, LOCAL, INTERNAL_LOCAL, LOCAL | INTERNAL_LOCAL], ids=str)
 @pytest.mark.parametrize("address", ADDRESSES)
 @pytest.mark.parametrize("sender", SENDERS)
-def test_without_any_endpoint_every_address_rejects(policies: dict[str, Any], address: str, sender: str) -> None:
-    ruleset = rules(("10.0.1.2", NODE, UNREADY), ("10.0.2.2", "node-2", GONE), **ALL_ADDRESSES, **policies)
-    assert fate(ruleset, sender, address) == REJECTED
+def test_without_any_endpoint_every_address_rejects(world: World, policies: dict[str, Any], address: str, sender: str) -> None:
+    tracer = world.serving(("10.0.1.2", NODE, UNREADY), ("10.0.2.2", "node-2", GONE), **ALL_ADDRESSES, **policies)
+    # KUBE-EXTERNAL-SERVICES is not met by what the node itself sends to an address that is not its own.
+    unmet = world.mode == "iptables" and sender == "the node itself" and address in ("external IP", "load balancer IP")
+    assert fate(tracer, sender, address) == (UNTOUCHED if unmet else REJECTED)
 
 
 @pytest.mark.parametrize(
@@ -152,31 +227,34 @@ def test_without_any_endpoint_every_address_rejects(policies: dict[str, Any], ad
         pytest.param((HERE, ("10.0.1.2", NODE, LEAVING)), (AT_HERE,), (AT_HERE,), id="whatever their order"),
     ],
 )
-def test_which_endpoints_are_used(endpoints: tuple[Endpoint, ...], cluster: tuple[str, ...], local: tuple[str, ...]) -> None:
-    ruleset = rules(*endpoints, **LOCAL)
-    assert fate(ruleset, "a pod here", "cluster IP").targets == cluster
-    assert fate(ruleset, "outside", "node port").targets == local
+def test_which_endpoints_are_used(
+    world: World, endpoints: tuple[Endpoint, ...], cluster: tuple[str, ...], local: tuple[str, ...]
+) -> None:
+    tracer = world.serving(*endpoints, **LOCAL)
+    assert fate(tracer, "a pod here", "cluster IP").targets == cluster
+    assert fate(tracer, "outside", "node port").targets == local
 
 
-def test_endpoint_without_a_node_is_not_local() -> None:
+def test_endpoint_without_a_node_is_not_local(world: World) -> None:
     part = slice_of(HERE)
     del part["endpoints"][0]["nodeName"]
-    ruleset = render_ruleset(read_service_ports([service(**LOCAL)], [part], NODE), NETWORK)
-    assert fate(ruleset, "outside", "node port") == DROPPED
+    tracer = world.of([service(**LOCAL)], [part])
+    assert fate(tracer, "outside", "node port") == DROPPED
 
 
 @pytest.mark.parametrize(
-    ("sender", "target", "masqueraded"),
+    ("sender", "target", "modes"),
     [
-        pytest.param("10.0.1.2", AT_HERE, True, id="itself: else it would answer itself directly"),
-        pytest.param("10.0.1.2", AT_THERE, False, id="another"),
-        pytest.param("10.0.2.2", AT_THERE, False, id="itself on another node, whose own matter it is"),
+        pytest.param("10.0.1.2", AT_HERE, MODES, id="itself: else it would answer itself directly"),
+        pytest.param("10.0.1.2", AT_THERE, (), id="another"),
+        # The set of hairpins holds the node's own endpoints, the chains of iptables mark the traffic of every one.
+        pytest.param("10.0.2.2", AT_THERE, ("iptables",), id="itself on another node"),
     ],
 )
-def test_pod_that_reaches_itself_is_masqueraded(sender: str, target: str, masqueraded: bool) -> None:
-    found = Tracer(rules(HERE, THERE)).packet(sender, CLUSTER_IP, "tcp", PORT)
+def test_pod_that_reaches_itself_is_masqueraded(world: World, sender: str, target: str, modes: tuple[str, ...]) -> None:
+    found = world.serving(HERE, THERE).packet(sender, CLUSTER_IP, "tcp", PORT)
     assert found.targets == BOTH
-    assert (target in found.masqueraded_targets) is masqueraded
+    assert (target in found.masqueraded_targets) is (world.mode in modes)
     assert not found.masqueraded
 
 
@@ -193,62 +271,106 @@ def test_pod_that_reaches_itself_is_masqueraded(sender: str, target: str, masque
         (["10.100.0.0/24"], LOAD_BALANCER_IP, hidden(AT_HERE)),
     ],
 )
-def test_source_ranges_guard_load_balancer_addresses(ranges: list[str], sender: str, expected: Fate) -> None:
-    ruleset = rules(HERE, loadBalancerSourceRanges=ranges, **ALL_ADDRESSES)
-    assert Tracer(ruleset).packet(sender, LOAD_BALANCER_IP, "tcp", PORT) == expected
+def test_source_ranges_guard_load_balancer_addresses(world: World, ranges: list[str], sender: str, expected: Fate) -> None:
+    tracer = world.serving(HERE, loadBalancerSourceRanges=ranges, **ALL_ADDRESSES)
+    assert tracer.packet(sender, LOAD_BALANCER_IP, "tcp", PORT) == expected
 
 
 @pytest.mark.parametrize("address", ["cluster IP", "node port", "external IP"])
-def test_source_ranges_guard_nothing_else(address: str) -> None:
-    ruleset = rules(HERE, loadBalancerSourceRanges=["192.168.0.0/16"], **ALL_ADDRESSES)
-    assert fate(ruleset, "outside", address) == hidden(AT_HERE)
+def test_source_ranges_guard_nothing_else(world: World, address: str) -> None:
+    tracer = world.serving(HERE, loadBalancerSourceRanges=["192.168.0.0/16"], **ALL_ADDRESSES)
+    assert fate(tracer, "outside", address) == hidden(AT_HERE)
 
 
 @pytest.mark.parametrize("entry", [{"ip": LOAD_BALANCER_IP, "ipMode": "Proxy"}, {"hostname": "lb.example"}], ids=str)
-def test_load_balancer_that_is_a_proxy_or_a_name_has_no_rules(entry: dict[str, str]) -> None:
-    ruleset = rules(HERE, status={"loadBalancer": {"ingress": [entry]}})
-    assert fate(ruleset, "outside", "load balancer IP") == UNTOUCHED
+def test_load_balancer_that_is_a_proxy_or_a_name_has_no_rules(world: World, entry: dict[str, str]) -> None:
+    tracer = world.serving(HERE, status={"loadBalancer": {"ingress": [entry]}})
+    assert fate(tracer, "outside", "load balancer IP") == UNTOUCHED
 
 
 @pytest.mark.parametrize(
-    ("dst", "protocol", "port", "expected"),
+    ("dst", "protocol", "port", "nftables", "iptables"),
     [
-        pytest.param(NODE_IP, "tcp", PORT, UNTOUCHED, id="service port at the node's address"),
-        pytest.param(NODE_IP, "udp", NODE_PORT, UNTOUCHED, id="node port of another protocol"),
-        pytest.param("10.0.1.1", "tcp", NODE_PORT, UNTOUCHED, id="node port at the node's other address"),
-        pytest.param("10.100.0.3", "tcp", NODE_PORT, UNTOUCHED, id="node port of another node"),
-        pytest.param(CLUSTER_IP, "tcp", NODE_PORT, REJECTED, id="node port at the cluster IP"),
-        pytest.param(CLUSTER_IP, "tcp", 81, REJECTED, id="unknown port at the cluster IP"),
-        pytest.param("10.3.241.1", "tcp", PORT, DROPPED, id="service address that nobody has"),
-        pytest.param("10.0.2.2", "tcp", 8080, UNTOUCHED, id="a pod by its own address"),
+        pytest.param(NODE_IP, "tcp", PORT, UNTOUCHED, UNTOUCHED, id="service port at the node's address"),
+        pytest.param(NODE_IP, "udp", NODE_PORT, UNTOUCHED, UNTOUCHED, id="node port of another protocol"),
+        pytest.param(BRIDGE_IP, "tcp", NODE_PORT, UNTOUCHED, hidden(*BOTH), id="node port at the node's other address"),
+        pytest.param("10.100.0.3", "tcp", NODE_PORT, UNTOUCHED, UNTOUCHED, id="node port of another node"),
+        pytest.param(CLUSTER_IP, "tcp", NODE_PORT, REJECTED, UNTOUCHED, id="node port at the cluster IP"),
+        pytest.param(CLUSTER_IP, "tcp", 81, REJECTED, UNTOUCHED, id="unknown port at the cluster IP"),
+        pytest.param("10.3.241.1", "tcp", PORT, DROPPED, UNTOUCHED, id="service address that nobody has"),
+        pytest.param("10.0.2.2", "tcp", 8080, UNTOUCHED, UNTOUCHED, id="a pod by its own address"),
     ],
 )
 @pytest.mark.parametrize("sender", [CLIENT, POD])
-def test_what_is_not_a_service_address(sender: str, dst: str, protocol: str, port: int, expected: Fate) -> None:
-    tracer = Tracer(rules(HERE, THERE), node_addresses=(NODE_IP, "10.0.1.1"))
-    assert tracer.packet(sender, dst, protocol, port) == expected
+def test_what_is_not_a_service_address(
+    world: World, sender: str, dst: str, protocol: str, port: int, nftables: Fate, iptables: Fate
+) -> None:
+    expected = {"nftables": nftables, "iptables": iptables}[world.mode]
+    assert world.serving(HERE, THERE).packet(sender, dst, protocol, port) == expected
 
 
-def test_affinity_sends_a_known_client_where_it_has_been_and_others_anywhere() -> None:
-    ruleset = rules(HERE, THERE, **AFFINITY)
-    there = next(name for name in ruleset.affinity_sets if "10.0.2.2" in name)
-    tracer = Tracer(ruleset, remembered={there: [CLIENT]})
+TWO_PORTS = [{"name": "http", "port": 80, "nodePort": 32213}, {"name": "admin", "port": 81, "nodePort": 32214}]
+
+
+def memory(mode: str, endpoint: str, number: int) -> str:
+    """What holds the clients of an endpoint of that port of the service: a set, or a list of xt_recent."""
+    ports = read_service_ports([service(ports=TWO_PORTS, **AFFINITY)], [slice_of(HERE, THERE, ports=BOTH_NAMED)], NODE)
+    port = next(item for item in ports if item.port == number)
+    used = next(item for item in port.usable.every if item.target == endpoint)
+    if mode == "nftables":
+        return f"affinity-{port.chain_of(used)}"
+    own = render_tables([port], NETWORKS["iptables"]).own
+    (name,) = [name for name, rules in own.items() if any(f"--to-destination {endpoint}" in rule for rule in rules)]
+    return name
+
+
+BOTH_NAMED = {"http": 8080, "admin": 8080}
+
+
+def test_affinity_sends_a_known_client_where_it_has_been_and_others_anywhere(world: World) -> None:
+    remembered = {memory(world.mode, AT_THERE, 80): [CLIENT]}
+    tracer = world.of([service(**AFFINITY)], [slice_of(HERE, THERE)], remembered)
     assert tracer.packet(CLIENT, NODE_IP, "tcp", NODE_PORT) == hidden(AT_THERE)
     assert tracer.packet(POD, CLUSTER_IP, "tcp", PORT) == kept(*BOTH)
 
 
-def test_ports_are_matched_by_name_and_each_has_its_own_endpoints() -> None:
+def test_affinity_is_one_for_all_addresses_of_a_service_port_and_another_for_each_port(world: World) -> None:
+    remembered = {memory(world.mode, AT_THERE, 80): [CLIENT]}
+    services = [service(ports=TWO_PORTS, **AFFINITY, **ALL_ADDRESSES)]
+    tracer = world.of(services, [slice_of(HERE, THERE, ports=BOTH_NAMED)], remembered)
+    for address, number in ((NODE_IP, 32213), (CLUSTER_IP, 80), (EXTERNAL_IP, 80), (LOAD_BALANCER_IP, 80)):
+        assert tracer.packet(CLIENT, address, "tcp", number) == hidden(AT_THERE)
+    for address, number in ((NODE_IP, 32214), (CLUSTER_IP, 81), (EXTERNAL_IP, 81), (LOAD_BALANCER_IP, 81)):
+        assert tracer.packet(CLIENT, address, "tcp", number) == hidden(*BOTH)
+
+
+def test_affinity_is_each_nodes_own(world: World) -> None:
+    """One node's kernel holds what it has seen; another, with the same rules, has nothing of it."""
+    services, slices = [service(**AFFINITY)], [slice_of(HERE, THERE)]
+    here = world.of(services, slices, {memory(world.mode, AT_THERE, 80): [CLIENT]})
+    elsewhere = trace(world.mode, read_service_ports(services, slices, "node-2"))
+    assert here.packet(CLIENT, NODE_IP, "tcp", NODE_PORT) == hidden(AT_THERE)
+    assert elsewhere.packet(CLIENT, NODE_IP, "tcp", NODE_PORT) == hidden(*BOTH)
+
+
+def test_affinity_goes_with_its_endpoint(world: World) -> None:
+    remembered = {memory(world.mode, AT_THERE, 80): [CLIENT]}
+    tracer = world.of([service(**AFFINITY)], [slice_of(HERE)], remembered)
+    assert tracer.packet(CLIENT, NODE_IP, "tcp", NODE_PORT) == hidden(AT_HERE)
+
+
+def test_ports_are_matched_by_name_and_each_has_its_own_endpoints(world: World) -> None:
     ports = [{"name": "http", "port": 80, "nodePort": 32213}, {"name": "metrics", "port": 90}, {"name": "other", "port": 91}]
     part = slice_of(HERE, ports={"metrics": 9090, "http": 8080})
-    tracer = Tracer(render_ruleset(read_service_ports([service(ports=ports)], [part], NODE), NETWORK))
+    tracer = world.of([service(ports=ports)], [part])
     assert tracer.packet(POD, CLUSTER_IP, "tcp", 80) == kept(AT_HERE)
     assert tracer.packet(POD, CLUSTER_IP, "tcp", 90) == kept("10.0.1.2:9090")
     assert tracer.packet(POD, CLUSTER_IP, "tcp", 91) == REJECTED
 
 
-def test_endpoints_of_several_slices_are_added() -> None:
+def test_endpoints_of_several_slices_are_added(world: World) -> None:
     parts = [slice_of(HERE), slice_of(THERE, ports={"http": 8081})]
-    tracer = Tracer(render_ruleset(read_service_ports([service()], parts, NODE), NETWORK))
+    tracer = world.of([service()], parts)
     assert tracer.packet(POD, CLUSTER_IP, "tcp", 80) == kept(AT_HERE, "10.0.2.2:8081")
 
 
@@ -270,8 +392,8 @@ def test_endpoints_of_several_slices_are_added() -> None:
     ],
     ids=["other namespace", "other service", "headless", "other family", "no endpoints", "no ports"],
 )
-def test_slice_of_something_else_or_without_content_adds_nothing(change: dict[str, Any]) -> None:
-    tracer = Tracer(render_ruleset(read_service_ports([service()], [slice_of(HERE) | change], NODE), NETWORK))
+def test_slice_of_something_else_or_without_content_adds_nothing(world: World, change: dict[str, Any]) -> None:
+    tracer = world.of([service()], [slice_of(HERE) | change])
     assert tracer.packet(POD, CLUSTER_IP, "tcp", 80) == REJECTED
 
 
@@ -285,22 +407,26 @@ def test_slice_of_something_else_or_without_content_adds_nothing(change: dict[st
     ],
     ids=str,
 )
-def test_headless_named_and_others_services_have_no_rules(spec: dict[str, Any]) -> None:
-    assert rules(HERE, **spec) == render_ruleset([], NETWORK)
+def test_headless_named_and_others_services_have_no_rules(world: World, spec: dict[str, Any]) -> None:
+    assert read_service_ports([service(**spec)], [slice_of(HERE)], NODE) == ()
+    # In nftables mode what nobody has of the service network is dropped.
+    expected = DROPPED if world.mode == "nftables" else UNTOUCHED
+    assert fate(world.serving(HERE, **spec), "outside", "cluster IP") == expected
+    assert fate(world.serving(HERE, **spec), "outside", "node port") == UNTOUCHED
 
 
 @pytest.mark.parametrize("protocol", ["TCP", "UDP", "SCTP"])
-def test_service_serves_its_own_protocol_only(protocol: str) -> None:
+def test_service_serves_its_own_protocol_only(world: World, protocol: str) -> None:
     ports = [{"name": "http", "port": 80, "protocol": protocol}]
-    tracer = Tracer(rules(HERE, ports=ports))
+    tracer = world.serving(HERE, ports=ports)
     served = {name for name in ("tcp", "udp", "sctp") if tracer.packet(POD, CLUSTER_IP, name, 80) == kept(AT_HERE)}
     assert served == {protocol.lower()}
 
 
-def test_packet_for_a_pod_in_the_nodes_own_network_reaches_it_without_masquerade() -> None:
+def test_packet_for_a_pod_in_the_nodes_own_network_reaches_it_without_masquerade(world: World) -> None:
     """Delivered locally, it does not pass postrouting."""
-    ruleset = rules((NODE_IP, NODE, READY))
-    assert fate(ruleset, "outside", "node port") == kept(f"{NODE_IP}:8080")
+    tracer = world.serving((NODE_IP, NODE, READY))
+    assert fate(tracer, "outside", "node port") == kept(f"{NODE_IP}:8080")
 
 
 @pytest.mark.parametrize(
