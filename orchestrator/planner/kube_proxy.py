@@ -14,7 +14,6 @@ DETECT_LOCAL = {
     "BridgeInterface": ("--detect-local-mode=BridgeInterface", f"--pod-bridge-interface={POD_BRIDGE}"),
     "InterfaceNamePrefix": ("--detect-local-mode=InterfaceNamePrefix", "--pod-interface-name-prefix=cbr"),
 }
-NODE_PORT_ADDRESSES = {"primary": "primary", "all": "0.0.0.0/0"}
 HEALTHZ_PORT, METRICS_PORT = 10256, 10249
 
 
@@ -28,7 +27,7 @@ def kube_proxy_argv(*, node: str, spec: KubeProxy, cluster_cidr: str, timings: M
         *([] if spec.detect_local == "none" else [f"--cluster-cidr={cluster_cidr}"]),
         *DETECT_LOCAL.get(spec.detect_local, ()),
         *(["--masquerade-all"] if spec.masquerade_all else []),
-        *(["--nodeport-addresses=" + NODE_PORT_ADDRESSES[spec.node_port_addresses]] if spec.node_port_addresses else []),
+        *_node_port_addresses(spec),
         # There are no flags of nftables' own: these two hold in both modes.
         f"--iptables-min-sync-period={_duration(timings['min_sync_period_s'])}",
         f"--iptables-sync-period={_duration(timings['sync_period_s'])}",
@@ -44,6 +43,19 @@ def kube_proxy_argv(*, node: str, spec: KubeProxy, cluster_cidr: str, timings: M
         # In iptables mode, node ports at 127.0.0.1 want the sysctl route_localnet, and a kube-proxy that cannot set it ends.
         *(["--iptables-localhost-nodeports=false"] if spec.mode == "iptables" else []),
     ]
+
+
+def _node_port_addresses(spec: KubeProxy) -> list[str]:
+    match spec.node_port_addresses:
+        case None:
+            return []
+        case "all":
+            value = "0.0.0.0/0"
+        case "primary":
+            value = "primary"
+        case networks:
+            value = ",".join(map(str, networks))
+    return [f"--nodeport-addresses={value}"]
 
 
 def _duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ from orchestrator.model.plan import Attachment, ContainerPlan, NetworkName, Netw
 from orchestrator.planner.kube_proxy import KUBE_PROXY, kube_proxy_argv
 from orchestrator.planner.load import CONTROL_PORT
 from orchestrator.planner.routing import Additions
-from orchestrator.scenario.schema import Cluster
+from orchestrator.scenario.schema import Cluster, KubeProxy
 
 API_PORT = 6443
 NODE_CIDR_MASK_SIZE = 24
@@ -129,7 +129,7 @@ def plan_node(
             "mode": proxy.mode,
             "detect_local": proxy.detect_local,
             "masquerade_all": proxy.masquerade_all,
-            "node_port_addresses": proxy.node_port_addresses,
+            "node_port_addresses": _node_port_addresses(proxy),
             "writer": "agent" if kube_proxy is None else KUBE_PROXY,
             "min_sync_period_s": values["min_sync_period_s"],
             "sync_period_s": values["sync_period_s"],
@@ -161,6 +161,11 @@ def plan_node(
 
 def api_url(slot: SlotAddresses) -> str:
     return f"https://{slot.controlplane}:{API_PORT}"
+
+
+def _node_port_addresses(spec: KubeProxy) -> str | list[str] | None:
+    found = spec.node_port_addresses
+    return found if found is None or isinstance(found, str) else [str(network) for network in found]
 
 
 def _process(name: str, argv: list[str]) -> dict[str, object]:

@@ -37,8 +37,9 @@ class KubeProxy(Strict):
         default="ClusterCIDR", description="how the rules tell a pod's packets; none: ClusterCIDR without a --cluster-cidr"
     )
     masquerade_all: StrictBool = Field(default=False, description="also what pods send to cluster IPs")
-    node_port_addresses: Literal["primary", "all"] | None = Field(
-        default=None, description="of each node; by default primary in nftables mode, all in iptables mode"
+    node_port_addresses: Literal["primary", "all"] | Annotated[tuple[Network, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="of each node, or the networks that they are in; by default primary in nftables mode, all in iptables mode",
     )
     min_sync_period: DurationS | None = Field(default=None, description="overrides the timings profile")
     sync_period: PositiveDurationS | None = Field(default=None, description="overrides the timings profile")

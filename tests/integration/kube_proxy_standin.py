@@ -124,7 +124,12 @@ class Writer:
             argv = ["iptables-restore", "--noflush", "--wait", "5"]
             subprocess.run(argv, input=render_iptables(ports).encode(), check=True, timeout=10)
             return
-        network = Network(node_ip=node_ip, local_pods=LocalPods(cidr=self._options.cluster_cidr), service_cidr=cidrs[0])
+        network = Network(
+            node_ip=node_ip,
+            local_pods=LocalPods(cidr=self._options.cluster_cidr),
+            service_cidr=cidrs[0],
+            node_port_ips=(node_ip,),
+        )
         desired = render_ruleset(ports, network)
         if transaction := render_transaction(self._applied, desired):
             self._library.apply(transaction)

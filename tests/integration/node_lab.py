@@ -23,13 +23,16 @@ from nodeagent.kubelet.nginx import render_nginx
 from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
 from nodeagent.proxy.local_pods import MODES, LocalPods, detect_local
 from nodeagent.proxy.nftables import Nftables, NftablesRules
+from nodeagent.proxy.node_ports import NodePortAddresses
 from nodeagent.proxy.ruleset import Network
 from nodeagent.proxy.services import read_service_ports
 
 NODE, NODE_IP, CLIENT = "node-1", "10.100.0.2", "10.100.0.9"
 POD_CIDR = IPv4Network("10.0.1.0/24")
 BRIDGE_IP = "10.0.1.1"
-NETWORK = Network(node_ip=NODE_IP, local_pods=LocalPods(cidr="10.0.0.0/16"), service_cidr="10.3.240.0/20")
+NETWORK = Network(
+    node_ip=NODE_IP, local_pods=LocalPods(cidr="10.0.0.0/16"), service_cidr="10.3.240.0/20", node_port_ips=(NODE_IP,)
+)
 PODS = {"pod-a": "10.0.1.2", "pod-b": "10.0.1.3"}
 POD_IPS = frozenset(PODS.values())
 OTHER_NODE_IP, ELSEWHERE = "10.100.0.3", "10.0.2.2"
@@ -37,6 +40,12 @@ EXTERNAL_IP, LOAD_BALANCER_IP = "198.18.0.130", "198.18.0.131"
 CLUSTER_IP, PORT, NODE_PORT, TARGET_PORT = "10.3.241.152", 80, 32213, 8080
 TIMEOUT_S = 0.5
 LOCAL = {"externalTrafficPolicy": "Local"}
+NODE_PORT_ADDRESSES = {
+    "the primary address": None,
+    "every address": (IPv4Network("0.0.0.0/0"),),
+    "a network of pods": (POD_CIDR,),
+    "networks of nodes and loopback": (IPv4Network("10.100.0.0/24"), IPv4Network("127.0.0.0/8")),
+}
 CLONE_NEWNET = 0x40000000
 
 
@@ -158,7 +167,7 @@ class Rules:
 
     def __init__(self, mode):
         self.mode = mode
-        self.network = replace(NETWORK, node_ports_everywhere=mode == "iptables")
+        self.network = replace(NETWORK, node_port_ips=None) if mode == "iptables" else NETWORK
         self.start()
 
     def start(self):
@@ -370,12 +379,13 @@ def observe_settings(rules, seen):
         seen[f"detect-local {mode}"] = ways_to_the_cluster_ip(rules)
     rules.know(local_pods=usual.local_pods, masquerade_all=True)
     seen["masquerade-all"] = ways_to_the_cluster_ip(rules)
-    for where, everywhere in (("the primary address", False), ("every address", True)):
-        rules.know(masquerade_all=False, node_ports_everywhere=everywhere)
+    for where, networks in NODE_PORT_ADDRESSES.items():
+        addresses = NodePortAddresses(node_ip=NODE_IP, networks=networks)
+        rules.know(masquerade_all=False, node_port_ips=addresses.now())
         rules.become(pod_a)
         places = {address: visit("client", address, NODE_PORT) for address in (NODE_IP, BRIDGE_IP)}
         seen[f"node ports at {where}"] = [*places.values(), visit(None, "127.0.0.1", NODE_PORT)]
-    rules.know(**{name: getattr(usual, name) for name in ("local_pods", "masquerade_all", "node_ports_everywhere")})
+    rules.know(**{name: getattr(usual, name) for name in ("local_pods", "masquerade_all", "node_port_ips")})
 
 
 def ways_to_the_cluster_ip(rules):

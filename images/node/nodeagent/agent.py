@@ -31,6 +31,7 @@ from nodeagent.proxy.gate import Gate, OnChange
 from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
 from nodeagent.proxy.local_pods import detect_local
 from nodeagent.proxy.nftables import Nftables, NftablesRules
+from nodeagent.proxy.node_ports import NodePortAddresses
 from nodeagent.proxy.part import ProxyPart
 from nodeagent.proxy.proxy import Proxy
 from nodeagent.proxy.rules import RulesError, RuleWriter
@@ -57,6 +58,7 @@ class Agent:
         self._events = events
         self._clock = clock
         self._network = NodeNetwork()
+        self._node_ports = NodePortAddresses(node_ip=str(settings.internal_ip), networks=settings.node_port_networks)
         mappings = IptablesMappings(IptablesTools()) if settings.mode == "iptables" else NftablesMappings(Nftables())
         self._port_mapper = PortMapper(mappings=mappings, flows=FlowTable())
         self._routes: dict[IPv4Network, IPv4Address] = {}
@@ -74,9 +76,12 @@ class Agent:
                 return rules is not None and rules.synced.is_set()
 
             status = NodeStatus(settings=settings, api=api, recorder=recorder, events=self._events, now=now, ready=is_ready)
-            # Rules by the node's own network wait for it; all others are written while the node registers.
-            waits = settings.rule_writer == "agent" and settings.detect_local == "NodeCIDR"
-            node: Object | None = await status.register() if waits else None
+            # Rules by the node's own network or addresses wait for them; all others are written while the node registers.
+            own = settings.detect_local == "NodeCIDR" or self._node_ports.depend_on_interfaces
+            node: Object | None = None
+            if settings.rule_writer == "agent" and own:
+                node = await status.register()
+                await self._network.make_bridge(IPv4Network(node["spec"]["podCIDR"]))
 
             def watch(path: str, resource: str, on_change: Any, read: Callable[[Object], object]) -> ResourceWatch:
                 return ResourceWatch(
@@ -152,7 +157,7 @@ class Agent:
             node=settings.node,
             mode=settings.mode,
             node_ip=str(settings.internal_ip),
-            node_ports_everywhere=settings.node_ports_everywhere,
+            node_port_ips=self._node_ports.now(),
             sync_period_s=settings.sync_period_s,
             events=self._events,
             clock=self._clock,
@@ -180,11 +185,11 @@ class Agent:
                 settings.detect_local, cluster_cidr=str(settings.cluster_cidr), node_cidr=node_cidr, bridge=BRIDGE
             ),
             masquerade_all=settings.masquerade_all,
-            node_ports_everywhere=settings.node_ports_everywhere,
+            node_port_ips=self._node_ports.now(),
         )
         if settings.mode == "iptables":
-            return IptablesRules(network, IptablesTools())
-        return NftablesRules(network, Nftables())
+            return IptablesRules(network, IptablesTools(), node_port_ips=self._node_ports.now)
+        return NftablesRules(network, Nftables(), node_port_ips=self._node_ports.now)
 
     def _pod_factory(self, pod_cidr: IPv4Network, api: Api, recorder: Recorder) -> Any:
         def make(spec: PodSpec, address: IPv4Address | None) -> Pod:

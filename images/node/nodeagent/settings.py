@@ -10,12 +10,10 @@ from typing import Any
 
 from nodeagent.proxy.local_pods import MODES as DETECT_LOCAL_MODES
 from nodeagent.proxy.local_pods import DetectLocalMode
+from nodeagent.proxy.node_ports import read_node_port_networks
 
 MODES = {"agent": ("nftables", "iptables"), "kube-proxy": ("nftables", "iptables")}
 """Modes of each rule writer: the agent itself, or a kube-proxy of the user's own, at which the agent only looks on."""
-
-NODE_PORT_ADDRESSES = {"nftables": "primary", "iptables": "all"}
-"""Of the node, where node ports are, by mode; kube-proxy's defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +34,8 @@ class Settings:
     rule_writer: str = "agent"
     detect_local: DetectLocalMode = "ClusterCIDR"
     masquerade_all: bool = False
-    node_ports_everywhere: bool = False
+    node_port_networks: tuple[IPv4Network, ...] | None = None
+    """Where node ports are; None: at `internal_ip` alone."""
 
 
 class SettingsError(Exception):
@@ -54,11 +53,13 @@ def read_settings(file: Path) -> Settings:
             raise SettingsError(f"settings.kube_proxy.writer: {writer!r}; allowed: {', '.join(MODES)}")
         if mode not in MODES[writer]:
             raise SettingsError(f"settings.kube_proxy.mode: {mode!r}; allowed: {', '.join(MODES[writer])}")
-        pods, node_ports = proxy.get("detect_local", "ClusterCIDR"), proxy.get("node_port_addresses")
+        pods = proxy.get("detect_local", "ClusterCIDR")
         if pods not in DETECT_LOCAL_MODES:
             raise SettingsError(f"settings.kube_proxy.detect_local: {pods!r}; allowed: {', '.join(DETECT_LOCAL_MODES)}")
-        if node_ports not in (None, "primary", "all"):
-            raise SettingsError(f"settings.kube_proxy.node_port_addresses: {node_ports!r}; allowed: primary, all")
+        try:
+            node_ports = read_node_port_networks(proxy.get("node_port_addresses"), mode)
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"settings.kube_proxy.node_port_addresses: {error}") from None
         return Settings(
             node=found["node"],
             internal_ip=IPv4Address(found["internal_ip"]),
@@ -76,7 +77,7 @@ def read_settings(file: Path) -> Settings:
             rule_writer=writer,
             detect_local=pods,
             masquerade_all=bool(proxy.get("masquerade_all", False)),
-            node_ports_everywhere=(node_ports or NODE_PORT_ADDRESSES[mode]) == "all",
+            node_port_networks=node_ports,
         )
     except KeyError as error:
         raise SettingsError(f"{file}: settings: {error} is required") from None

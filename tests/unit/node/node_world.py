@@ -14,8 +14,10 @@ from nodeagent.proxy.services import ServicePort, read_service_ports
 from nodeagent.proxy.tracer import Tracer
 
 NODE, NODE_IP = "node-1", "10.100.0.2"
-NETWORK = Network(node_ip=NODE_IP, local_pods=LocalPods(cidr="10.0.0.0/16"), service_cidr="10.3.240.0/20")
-IPTABLES_NETWORK = dataclasses.replace(NETWORK, node_ports_everywhere=True)
+NETWORK = Network(
+    node_ip=NODE_IP, local_pods=LocalPods(cidr="10.0.0.0/16"), service_cidr="10.3.240.0/20", node_port_ips=(NODE_IP,)
+)
+IPTABLES_NETWORK = dataclasses.replace(NETWORK, node_port_ips=None)
 NETWORKS = {"nftables": NETWORK, "iptables": IPTABLES_NETWORK}
 """Of both modes, as kube-proxy's defaults are."""
 MODES = tuple(NETWORKS)

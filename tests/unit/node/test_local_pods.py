@@ -1,4 +1,4 @@
-"""Which senders the rules take for pods, what that changes, and at which addresses node ports are; in both modes."""
+"""Which senders the rules take for pods, and what that changes; in both modes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from node_world import (
     CLUSTER_IP,
     HERE,
     LOCAL,
-    NETWORK,
+    NETWORKS,
     NODE,
     NODE_IP,
     NODE_PORT,
@@ -23,16 +23,14 @@ from node_world import (
     THERE,
     service,
     slice_of,
+    trace,
 )
 
-from nodeagent.proxy.iptables.chains import render_tables
-from nodeagent.proxy.iptables.tracer import IptablesTracer
 from nodeagent.proxy.local_pods import MODES, DetectLocalMode, LocalPods, detect_local
-from nodeagent.proxy.ruleset import render_ruleset
 from nodeagent.proxy.services import read_service_ports
-from nodeagent.proxy.tracer import Fate, Tracer
+from nodeagent.proxy.tracer import Fate
 
-BRIDGE, BRIDGE_IP = "cbr0", "10.0.1.1"
+BRIDGE = "cbr0"
 SENDERS = {
     "a pod here": (POD, BRIDGE),
     "a pod elsewhere": (POD_ELSEWHERE, "eth0"),
@@ -50,15 +48,9 @@ TAKEN_FOR_PODS = {
 
 def fate(mode: str, sender: str, dst: str, number: int, *, spec: dict[str, Any] | None = None, **network: Any) -> Fate:
     ports = read_service_ports([service(**(spec or {}))], [slice_of(HERE, THERE)], NODE)
-    known = dataclasses.replace(NETWORK, **network)
-    addresses = (NODE_IP, BRIDGE_IP)
     src, interface = SENDERS[sender]
     itself = sender == "the node itself"
-    tracer: Tracer | IptablesTracer
-    if mode == "nftables":
-        tracer = Tracer(render_ruleset(ports, known), node_addresses=addresses)
-    else:
-        tracer = IptablesTracer(render_tables(ports, known), node_addresses=addresses)
+    tracer = trace(mode, ports, network=dataclasses.replace(NETWORKS[mode], **network))
     return tracer.packet(src, dst, "tcp", number, from_node_itself=itself, came_in_by=interface)
 
 
@@ -98,20 +90,6 @@ def test_masquerade_all_hides_pods_too_on_the_way_to_cluster_ips(mode: str, send
 @pytest.mark.parametrize("mode", ["nftables", "iptables"])
 def test_masquerade_all_leaves_policy_local_its_clients(mode: str) -> None:
     assert not fate(mode, "outside", NODE_IP, NODE_PORT, spec=LOCAL, masquerade_all=True).masqueraded_targets
-
-
-@pytest.mark.parametrize("mode", ["nftables", "iptables"])
-@pytest.mark.parametrize(
-    ("everywhere", "address", "is_served"),
-    [(True, NODE_IP, True), (True, BRIDGE_IP, True), (False, NODE_IP, True), (False, BRIDGE_IP, False)],
-)
-def test_node_ports_are_at_the_primary_address_or_at_all(mode: str, everywhere: bool, address: str, is_served: bool) -> None:
-    assert bool(fate(mode, "outside", address, NODE_PORT, node_ports_everywhere=everywhere).targets) is is_served
-
-
-@pytest.mark.parametrize(("mode", "is_served"), [("nftables", False), ("iptables", True)])
-def test_node_ports_everywhere_are_at_the_loopback_address_in_iptables_mode_alone(mode: str, is_served: bool) -> None:
-    assert bool(fate(mode, "the node itself", "127.0.0.1", NODE_PORT, node_ports_everywhere=True).targets) is is_served
 
 
 def test_node_cidr_has_to_be_known() -> None:

@@ -238,19 +238,19 @@ def test_metrics_count_what_the_proxy_reports_and_hand_it_on() -> None:
 class Loopback:
     """Health check servers on this machine's loopback addresses, of which each world has one of its own."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, *addresses: str) -> None:
         self.events = RecordedEvents()
-        self.servers = HealthCheckServers(node=NODE, address=address, health=World().health, events=self.events)
-        self.address = address
+        self.servers = HealthCheckServers(node=NODE, addresses=addresses, health=World().health, events=self.events)
+        self.address = addresses[0]
 
     def commit(self, *, port: int | None) -> None:
         services = [] if port is None else [service(**{**CHECKED, "healthCheckNodePort": port})]
         self.servers.after_commit(read_service_ports(services, [slice_of(("10.0.1.2", NODE, READY))], NODE))
 
-    async def status(self, port: int) -> int | None:
+    async def status(self, port: int, address: str | None = None) -> int | None:
         """None: refused."""
         try:
-            reader, writer = await asyncio.open_connection(self.address, port)
+            reader, writer = await asyncio.open_connection(address or self.address, port)
         except ConnectionRefusedError:
             return None
         writer.write(b"POST /any HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")
@@ -278,6 +278,22 @@ async def test_service_that_goes_while_its_port_is_being_opened_leaves_none_open
         await asyncio.gather(running, return_exceptions=True)
     assert await node.status(31000) is None
     assert node.events.seen == []
+
+
+async def test_port_is_open_at_every_address_that_has_node_ports_and_at_no_other() -> None:
+    node = Loopback("127.77.0.2", "127.77.0.3")
+    running = asyncio.create_task(node.servers.run())
+    try:
+        node.commit(port=31000)
+        await settle(20)
+        seen = [await node.status(31000, address) for address in ("127.77.0.2", "127.77.0.3", "127.77.0.4")]
+        assert seen == [200, 200, None]
+        node.commit(port=None)
+        await settle(20)
+        assert [await node.status(31000, address) for address in ("127.77.0.2", "127.77.0.3")] == [None, None]
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def settle(steps: int) -> None:

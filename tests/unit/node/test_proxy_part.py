@@ -42,7 +42,7 @@ class Duties:
 
     def __init__(self, gate: Gate, events: RecordedEvents, clock: Callable[[], int]) -> None:
         health = ProxyHealth(node=NODE, timeout_s=60, clock=clock, now=lambda: None)  # type: ignore[arg-type, return-value]
-        self.checks = HealthCheckServers(node=NODE, address=ADDRESS, health=health, events=events, gate=gate)
+        self.checks = HealthCheckServers(node=NODE, addresses=(ADDRESS,), health=health, events=events, gate=gate)
         self.nodes: list[object] = []
 
     def noting(self, on_change: OnChange) -> OnChange:

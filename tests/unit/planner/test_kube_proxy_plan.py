@@ -22,7 +22,8 @@ KEY = "cluster.kube_proxy.binary"
 SCENARIO = """\
 name: own-proxy
 question: Does my kube-proxy do as well?
-cluster: {kube_proxy: {mode: iptables, binary: bin/kube-proxy, min_sync_period: 200ms}}
+cluster:
+  kube_proxy: {mode: iptables, binary: bin/kube-proxy, min_sync_period: 200ms, node_port_addresses: [10.100.0.0/16, 127.0.0.0/8]}
 manifests: [%s]
 paths: {nodeport: {}}
 timeline: [{at: 5s, scale: {nodes: 4}}]
@@ -107,6 +108,7 @@ def test_every_node_runs_it_with_the_planned_flags_also_one_that_joins_later(pla
             f"--hostname-override={node.name}",
             "--proxy-mode=iptables",
             "--cluster-cidr=10.0.0.0/16",
+            "--nodeport-addresses=10.100.0.0/16,127.0.0.0/8",
             "--iptables-min-sync-period=200ms",
             "--iptables-sync-period=3000ms",
             "--conntrack-max-per-core=0",
@@ -124,7 +126,7 @@ def test_every_node_runs_it_with_the_planned_flags_also_one_that_joins_later(pla
             "mode": "iptables",
             "detect_local": "ClusterCIDR",
             "masquerade_all": False,
-            "node_port_addresses": None,
+            "node_port_addresses": ["10.100.0.0/16", "127.0.0.0/8"],
             "writer": "kube-proxy",
             "min_sync_period_s": 0.2,
             "sync_period_s": 3.0,
@@ -145,6 +147,7 @@ def test_every_node_runs_it_with_the_planned_flags_also_one_that_joins_later(pla
         ({"masquerade_all": True}, ["--masquerade-all"], ""),
         ({"node_port_addresses": "primary"}, ["--nodeport-addresses=primary"], ""),
         ({"node_port_addresses": "all"}, ["--nodeport-addresses=0.0.0.0/0"], ""),
+        ({"node_port_addresses": ["10.100.0.0/16", "127.0.0.0/8"]}, ["--nodeport-addresses=10.100.0.0/16,127.0.0.0/8"], ""),
     ],
 )
 def test_settings_of_the_rules_become_flags(settings: dict[str, object], flags: list[str], without: str) -> None:

@@ -29,7 +29,7 @@ class ProxyDuties:
         node: str,
         mode: str,
         node_ip: str,
-        node_ports_everywhere: bool,
+        node_port_ips: tuple[str, ...] | None,
         sync_period_s: float,
         events: EventSink,
         clock: Clock,
@@ -40,8 +40,8 @@ class ProxyDuties:
         self._health = ProxyHealth(node=node, timeout_s=2 * sync_period_s, clock=clock, now=now)
         self.events = self._metrics = ProxyMetrics(mode=mode, events=events, now_s=lambda: now().timestamp())
         self._flows = FlowCleaner(node=node, table=FlowTable(), events=events, gate=gate)
-        address = "0.0.0.0" if node_ports_everywhere else node_ip
-        self._checks = HealthCheckServers(node=node, address=address, health=self._health, events=events, gate=gate)
+        addresses = ("0.0.0.0",) if node_port_ips is None else node_port_ips
+        self._checks = HealthCheckServers(node=node, addresses=addresses, health=self._health, events=events, gate=gate)
         self._agent = AgentCheckServer(node=node, address=node_ip, health=self._health, events=events, gate=gate)
         self._servers = ProxyServers(node=node, mode=mode, health=self._health, metrics=self._metrics, gate=gate)
 

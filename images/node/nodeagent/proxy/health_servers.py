@@ -25,8 +25,8 @@ EXPOSITION = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-async def serve(handler: Handler, host: str, port: int, gate: Gate) -> web.ServerRunner:
-    """Listen and answer; the runner's `cleanup` ends it together with its open connections. Raises OSError."""
+async def serve(handler: Handler, hosts: Collection[str], port: int, gate: Gate) -> web.ServerRunner:
+    """Listen and answer at all of them; the runner's `cleanup` ends it together with its open connections. Raises OSError."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         await gate.passed()
@@ -35,7 +35,8 @@ async def serve(handler: Handler, host: str, port: int, gate: Gate) -> web.Serve
     runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        for host in hosts:
+            await web.TCPSite(runner, host, port).start()
     except OSError:
         await runner.cleanup()
         raise
@@ -51,9 +52,11 @@ class _Open:
 class HealthCheckServers:
     """One server for each Service that has a health check node port; what it says follows each commit at once."""
 
-    def __init__(self, *, node: str, address: str, health: ProxyHealth, events: EventSink, gate: Gate | None = None) -> None:
+    def __init__(
+        self, *, node: str, addresses: Collection[str], health: ProxyHealth, events: EventSink, gate: Gate | None = None
+    ) -> None:
         self._node = node
-        self._address = address
+        self._addresses = addresses
         self._health = health
         self._events = events
         self._gate = gate or Gate()
@@ -86,7 +89,7 @@ class HealthCheckServers:
         for service in wanted.keys() - self._open.keys():
             port = wanted[service].port
             try:
-                runner = await serve(self._answer_for(service), self._address, port, self._gate)
+                runner = await serve(self._answer_for(service), self._addresses, port, self._gate)
                 self._open[service] = _Open(port=port, runner=runner)
             except OSError as error:
                 name = "/".join(service)
@@ -123,7 +126,7 @@ class ProxyServers:
         """Serve until cancelled; while another has the port, try again."""
         while True:
             try:
-                runner = await serve(handler, host, port, self._gate)
+                runner = await serve(handler, (host,), port, self._gate)
                 break
             except OSError as error:
                 self._metrics.emit("health-check-failed", node=self._node, service=None, port=port, error=str(error))

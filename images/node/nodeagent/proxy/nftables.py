@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from nodeagent.proxy.rules import RulesError
@@ -27,12 +29,22 @@ class NftablesRules:
 
     checks_for_damage = False
 
-    def __init__(self, network: Network, transactions: Transactions) -> None:
+    def __init__(
+        self,
+        network: Network,
+        transactions: Transactions,
+        *,
+        node_port_ips: Callable[[], tuple[str, ...] | None] | None = None,
+    ) -> None:
+        """`node_port_ips`: asked at every full sync, as kube-proxy looks for them."""
         self._network = network
         self._transactions = transactions
+        self._node_port_ips = node_port_ips
         self._applied: Ruleset | None = None
 
     def sync(self, ports: tuple[ServicePort, ...]) -> None:
+        if self._applied is None and self._node_port_ips is not None:
+            self._network = replace(self._network, node_port_ips=self._node_port_ips())
         desired = render_ruleset(ports, self._network)
         transaction = render_transaction(self._applied, desired)
         if transaction:

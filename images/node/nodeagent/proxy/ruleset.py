@@ -49,9 +49,9 @@ class Network:
     node_ip: str
     service_cidr: str
     local_pods: LocalPods | None
+    node_port_ips: tuple[str, ...] | None
+    """Addresses of the node where node ports are; None: at every one."""
     masquerade_all: bool = False
-    node_ports_everywhere: bool = False
-    """At every address of the node, or at `node_ip` alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +77,11 @@ class _Builder:
         self._chains: dict[str, tuple[str, ...]] = _fixed_chains(network)
         self._affinity: set[str] = set()
         self._elements: dict[str, dict[str, str]] = {name: {} for name in (*VERDICT_MAPS, *SETS)}
-        if not network.node_ports_everywhere:
-            self._elements["nodeport-ips"][network.node_ip] = ""
+        if network.node_port_ips is None:
+            del self._elements["nodeport-ips"]
+        else:
+            # There are no node ports at a loopback address in this mode, whatever networks were named.
+            self._elements["nodeport-ips"].update({item: "" for item in network.node_port_ips if not _is_loopback(item)})
 
     def ruleset(self) -> Ruleset:
         return Ruleset(chains=self._chains, affinity_sets=frozenset(self._affinity), elements=self._elements)
@@ -149,6 +152,10 @@ class _Builder:
         self._chains[chain] = (*known, f"{numgen} vmap {{ {gotos} }}")
 
 
+def _is_loopback(address: str) -> bool:
+    return ip_address(address).is_loopback
+
+
 def _refusal(port: ServicePort) -> str:
     """Where no endpoint may be used: dropped when there are some elsewhere (policy Local), else rejected."""
     return "drop" if port.usable.anywhere else "goto reject-chain"
@@ -175,8 +182,9 @@ def _external_rules(port: ServicePort, network: Network) -> tuple[str, ...]:
 
 def _fixed_chains(network: Network) -> dict[str, tuple[str, ...]]:
     services = "ct state new jump service-endpoints-check"
-    to_node = "fib daddr type local ip daddr != 127.0.0.0/8" if network.node_ports_everywhere else "ip daddr @nodeport-ips"
-    nodeports = f"{to_node} meta l4proto . th dport vmap @no-endpoint-nodeports"
+    node_port = "ip daddr != 127.0.0.0/8" if network.node_port_ips is None else "ip daddr @nodeport-ips"
+    # In the input hook every destination is one of the node's.
+    to_node = f"fib daddr type local {node_port}" if network.node_port_ips is None else node_port
     return {
         "filter-prerouting-pre-dnat": ("ct state new jump firewall-check",),
         "filter-output-pre-dnat": ("ct state new jump firewall-check",),
@@ -188,7 +196,7 @@ def _fixed_chains(network: Network) -> dict[str, tuple[str, ...]]:
         "nat-postrouting": ("jump masquerading",),
         "firewall-check": (f"{FIREWALL_KEY} vmap @firewall-ips",),
         "service-endpoints-check": (f"{FIREWALL_KEY} vmap @no-endpoint-services",),
-        "nodeport-endpoints-check": (nodeports,),
+        "nodeport-endpoints-check": (f"{node_port} meta l4proto . th dport vmap @no-endpoint-nodeports",),
         "cluster-ips-check": ("ip daddr @cluster-ips reject", f"ip daddr {{ {network.service_cidr} }} drop"),
         "services": (
             *_masqueraded_cluster_ips(network),
@@ -212,12 +220,12 @@ def _masqueraded_cluster_ips(network: Network) -> tuple[str, ...]:
     return (f"ip daddr @cluster-ips {network.local_pods.in_nftables(negated=True)} mark set mark or {MARK}",)
 
 
-def render_table() -> list[str]:
+def render_table(after: Ruleset) -> list[str]:
     """Commands that make the empty table anew: whatever an earlier life left is gone in the same transaction."""
     commands = [f"add table {TABLE}", f"delete table {TABLE}", f"add table {TABLE}"]
     commands += [f"add chain {TABLE} {name} {{ {hook}; policy accept; }}" for name, hook in BASE_CHAINS.items()]
     commands += [f"add map {TABLE} {name} {{ type {kind}; }}" for name, kind in VERDICT_MAPS.items()]
-    return commands + [f"add set {TABLE} {name} {{ type {kind}; }}" for name, kind in SETS.items()]
+    return commands + [f"add set {TABLE} {name} {{ type {kind}; }}" for name, kind in SETS.items() if name in after.elements]
 
 
 def render_transaction(before: Ruleset | None, after: Ruleset) -> str:
@@ -225,7 +233,7 @@ def render_transaction(before: Ruleset | None, after: Ruleset) -> str:
 
     New chains exist before anything leads to them; what leads to an old chain goes before the chain does.
     """
-    commands = render_table() if before is None else []
+    commands = render_table(after) if before is None else []
     old = before or Ruleset()
     new_sets, gone_sets = after.affinity_sets - old.affinity_sets, old.affinity_sets - after.affinity_sets
     commands += [f"add set {TABLE} {name} {{ type ipv4_addr; flags dynamic,timeout; }}" for name in sorted(new_sets)]

@@ -82,7 +82,8 @@ class TablesRenderer:
         self._network = network
         self._known: dict[tuple[str, str], tuple[ServicePort, bool, PortRules]] = {}
 
-    def render(self, ports: Iterable[ServicePort]) -> Tables:
+    def render(self, ports: Iterable[ServicePort], node_port_ips: tuple[str, ...] | None) -> Tables:
+        """`node_port_ips`: addresses of the node where node ports are; None: at every one."""
         ports = tuple(ports)
         comments = sum(len(port.usable.every) for port in ports) <= LARGE_CLUSTER_ENDPOINTS
         before, self._known = self._known, {}
@@ -92,20 +93,21 @@ class TablesRenderer:
             if known is None or known[0] is not port or known[1] != comments:
                 known = (port, comments, render_port(port, self._network, comments=comments))
             self._known[key] = known
-        return _assemble([rules for _, _, rules in self._known.values()], self._network, is_large=not comments)
+        return _assemble([rules for _, _, rules in self._known.values()], node_port_ips, is_large=not comments)
 
 
 def render_tables(ports: Iterable[ServicePort], network: Network) -> Tables:
-    return TablesRenderer(network).render(ports)
+    return TablesRenderer(network).render(ports, network.node_port_ips)
 
 
-def _assemble(ports: list[PortRules], network: Network, *, is_large: bool) -> Tables:
+def _assemble(ports: list[PortRules], node_port_ips: tuple[str, ...] | None, *, is_large: bool) -> Tables:
     def of(table: str, chain: str) -> tuple[str, ...]:
         return tuple(rule for port in ports for rule in getattr(port, table).get(chain, ()))
 
-    to_node = f"-d {network.node_ip}/32" if not network.node_ports_everywhere else "-m addrtype --dst-type LOCAL"
+    to_node = ["-m addrtype --dst-type LOCAL"] if node_port_ips is None else [f"-d {address}/32" for address in node_port_ips]
     nat = {
-        SERVICES: (*of("nat", SERVICES), f"{to_node} -j {NODE_PORTS}"),
+        # To the node ports last: a service's own address may be one of the node's.
+        SERVICES: (*of("nat", SERVICES), *(f"{match} -j {NODE_PORTS}" for match in to_node)),
         NODE_PORTS: of("nat", NODE_PORTS),
         POSTROUTING: (f"-m mark ! --mark {MARK} -j RETURN", "-j MARK --set-xmark 0x4000/0x0", "-j MASQUERADE --random-fully"),
         MARK_MASQ: (f"-j MARK --set-xmark {MARK}",),

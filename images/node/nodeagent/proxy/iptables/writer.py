@@ -44,14 +44,25 @@ class IptablesRules:
 
     checks_for_damage = True
 
-    def __init__(self, network: Network, tools: Tools, *, note: Callable[[int], None] = lambda size: None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        tools: Tools,
+        *,
+        node_port_ips: Callable[[], tuple[str, ...] | None] | None = None,
+        note: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        """`node_port_ips`: asked at every sync, as kube-proxy looks for them."""
+        self._network = network
         self._renderer = TablesRenderer(network)
+        self._node_port_ips = node_port_ips
         self._tools = tools
         self._note = note
         self._applied: Tables | None = None
 
     def sync(self, ports: tuple[ServicePort, ...]) -> None:
-        desired = self._renderer.render(ports)
+        node_port_ips = self._network.node_port_ips if self._node_port_ips is None else self._node_port_ips()
+        desired = self._renderer.render(ports, node_port_ips)
         if desired == self._applied:
             return
         applied, self._applied = self._applied, None
