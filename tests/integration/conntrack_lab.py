@@ -15,7 +15,6 @@ import time
 from node_lab import (
     CLUSTER_IP,
     ELSEWHERE,
-    NETWORK,
     NODE,
     NODE_IP,
     NODE_PORT,
@@ -23,15 +22,17 @@ from node_lab import (
     PODS,
     PORT,
     TARGET_PORT,
+    Rules,
     ask,
     build,
     inside,
     open_connection,
+    read_flows,
+    run,
     visit,
 )
 from nodeagent.proxy.flow_cleaner import FlowCleaner
 from nodeagent.proxy.flow_table import FlowTable
-from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.proxy import Proxy
 from testbed_init.events import RecordedEvents
 
@@ -39,6 +40,9 @@ TCP_NODE_PORT, UDP_NODE_PORT = NODE_PORT, NODE_PORT + 1
 EXTERNAL_IP = "198.18.0.130"
 ANSWER_S = 0.5
 MANY = 1000
+SLICE = 100
+"""Endpoints, as many as the EndpointSlice controller puts into one."""
+FAR = [f"10.0.2.{number}" for number in range(1, 251)]
 POD_A, POD_B = PODS.values()
 READY = {"ready": True}
 LEAVING = {"ready": False, "serving": True, "terminating": True}
@@ -85,12 +89,12 @@ def send(flow):
 class Node:
     """The agent's proxy and its cleaner, given objects as its watches would."""
 
-    def __init__(self):
+    def __init__(self, mode):
         self.events = RecordedEvents()
         self.cleaner = FlowCleaner(node=NODE, table=FlowTable(), events=self.events)
         self.proxy = Proxy(
             node=NODE,
-            rules=NftablesRules(NETWORK, Nftables()),
+            rules=Rules(mode).writer,
             events=self.events,
             clock=time.monotonic_ns,
             min_sync_period_s=0.0,
@@ -119,21 +123,23 @@ class Node:
         if self.udp:
             specs["echo"] = {"ports": udp_ports, **self.udp}
         self.proxy.on_services([{"metadata": self._metadata(name), "spec": spec} for name, spec in specs.items()])
-        self.proxy.on_slices([self._slice("echo", "echo"), self._slice("web", "http")])
+        parts = [self.endpoints[first : first + SLICE] for first in range(0, len(self.endpoints), SLICE)] or [[]]
+        names = (("echo", "echo"), ("web", "http"))
+        self.proxy.on_slices([self._slice(*item, number, part) for item in names for number, part in enumerate(parts)])
         assert self.proxy.sync(), self.events.named("rules-failed")
         await self.cleaner.clean()
 
     def _metadata(self, name, **labels):
         return {"name": name, "namespace": "default", "resourceVersion": str(self.version), "labels": labels}
 
-    def _slice(self, service, port):
+    def _slice(self, service, port, number, endpoints):
         return {
-            "metadata": self._metadata(f"{service}-x", **{"kubernetes.io/service-name": service}),
+            "metadata": self._metadata(f"{service}-{number}", **{"kubernetes.io/service-name": service}),
             "addressType": "IPv4",
             "ports": [{"name": port, "port": TARGET_PORT, "protocol": "UDP" if port == "echo" else "TCP"}],
             "endpoints": [
                 {"addresses": [ip], "nodeName": NODE if ip in POD_IPS else "node-2", "conditions": conditions}
-                for ip, conditions in self.endpoints
+                for ip, conditions in endpoints
             ],
         }
 
@@ -142,9 +148,17 @@ class Node:
         return [event["flows"] for event in self.events.named("flows-deleted")]
 
 
-async def observe():
+def send_from_the_node(first, count):
+    """One datagram each from as many ports, all to the cluster IP."""
+    for number in range(first, first + count):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flow:
+            flow.bind(("", number))  # the kernel would give one port to two
+            flow.sendto(b"?", (CLUSTER_IP, PORT))
+
+
+async def observe(mode):
     """What is seen, by name; the tests hold it against what Kubernetes says."""
-    node, seen = Node(), {}
+    node, seen = Node(mode), {}
     await node.has(POD_A)
 
     with contextlib.ExitStack() as open_flows:
@@ -162,7 +176,10 @@ async def observe():
         }
         web = open_flows.enter_context(contextlib.closing(open_connection("client", NODE_IP, TCP_NODE_PORT)))
         before, connected = {name: send(flow) for name, flow in flows.items()}, ask(web)
+        begin(ELSEWHERE, UDP_NODE_PORT, "pod-a").send(b"?")
+        foreign = [len(read_flows("udp", ELSEWHERE, UDP_NODE_PORT))]
         await node.has(POD_B)
+        seen["foreign flow to the number of the node port"] = [*foreign, len(read_flows("udp", ELSEWHERE, UDP_NODE_PORT))]
         seen["replaced"] = {name: [before[name], send(flow)] for name, flow in flows.items()}
         seen["deleted when replaced"] = node.deleted()
         seen["connection when replaced"] = [connected, ask(web), visit("client", NODE_IP, TCP_NODE_PORT)]
@@ -189,13 +206,15 @@ async def observe():
 
     await node.serves(externalIPs=[EXTERNAL_IP])
     await node.has(POD_A)
-    for number in range(MANY):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flow:
-            flow.bind(("", 20000 + number))  # the kernel would give one port to two
-            flow.sendto(b"?", (CLUSTER_IP, PORT))
+    send_from_the_node(20000, MANY)
     count = len(node.deleted())
     await node.has(POD_B)
     seen["many"] = node.deleted()[count:]
+
+    run("ip", "-n", "client", "route", "add", "local", "10.0.2.0/24", "dev", "lo")
+    await node.has(*FAR)
+    send_from_the_node(22000, 6 * len(FAR))
+    seen["many endpoints"] = sorted({flow.reply_source for flow in read_flows("udp", CLUSTER_IP, PORT)})
     seen["failed"] = node.events.named("flows-failed")
     return seen
 
@@ -203,4 +222,4 @@ async def observe():
 if __name__ == "__main__":
     asyncio.run(build())
     answer_over_udp()
-    sys.stdout.write(json.dumps(asyncio.run(observe())))
+    sys.stdout.write(json.dumps(asyncio.run(observe(sys.argv[1]))))

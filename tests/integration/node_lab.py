@@ -9,12 +9,13 @@ import ctypes
 import errno
 import http.client
 import json
+import re
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
 from nodeagent.proxy.local_pods import MODES, LocalPods, detect_local
 from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.node_ports import NodePortAddresses
+from nodeagent.proxy.rules import RulesError
 from nodeagent.proxy.ruleset import Network
 from nodeagent.proxy.services import read_service_ports
 
@@ -38,6 +40,7 @@ POD_IPS = frozenset(PODS.values())
 OTHER_NODE_IP, ELSEWHERE = "10.100.0.3", "10.0.2.2"
 EXTERNAL_IP, LOAD_BALANCER_IP = "198.18.0.130", "198.18.0.131"
 CLUSTER_IP, PORT, NODE_PORT, TARGET_PORT = "10.3.241.152", 80, 32213, 8080
+ZONE = "zone-a"
 TIMEOUT_S = 0.5
 LOCAL = {"externalTrafficPolicy": "Local"}
 NODE_PORT_ADDRESSES = {
@@ -162,6 +165,28 @@ def visit_until(enough, namespace, address, port):
     return sorted(answers)
 
 
+@dataclass(frozen=True)
+class TrackedFlow:
+    """Both directions of an entry of the kernel's table: who asked from which port, who answers, and to which port."""
+
+    source: str
+    port: int
+    reply_source: str
+    reply_to: str
+    reply_port: int
+
+
+def read_flows(protocol, destination, port):
+    """What conntrack(8) lists of those that were sent there."""
+    argv = ["conntrack", "-L", "-p", protocol, "-d", destination, "--dport", str(port)]
+    listed = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=10).stdout
+    ends = [re.findall(r"\b(src|dst|sport|dport)=(\S+)", line) for line in listed.splitlines()]
+    halves = [(dict(found[:4]), dict(found[4:])) for found in ends]
+    return [
+        TrackedFlow(there["src"], int(there["sport"]), back["src"], back["dst"], int(back["dport"])) for there, back in halves
+    ]
+
+
 class Rules:
     """The kernel's rules, taken from state to state as the agent does it."""
 
@@ -182,25 +207,26 @@ class Rules:
         self.network = replace(self.network, **network)
         self.start()
 
-    def become(self, *endpoints, status=None, conditions=None, protocol="TCP", **spec):
-        """`conditions` by endpoint; without, it is ready."""
+    def become(self, *endpoints, status=None, conditions=None, zones=None, protocol="TCP", **spec):
+        """`conditions` and `zones` by endpoint; without, it is ready and has no hint."""
         ports = [{"name": "http", "port": PORT, "nodePort": NODE_PORT, "protocol": protocol}]
         spec = {"clusterIP": CLUSTER_IP, "ports": ports, **spec}
         service = {"metadata": {"name": "web", "namespace": "default"}, "spec": spec, "status": status or {}}
         parts = {
             "metadata": {"name": "web-x", "namespace": "default", "labels": {"kubernetes.io/service-name": "web"}},
             "addressType": "IPv4",
-            "ports": [{"name": "http", "port": TARGET_PORT, "protocol": protocol}],
+            "ports": [{"name": port["name"], "port": TARGET_PORT, "protocol": protocol} for port in spec["ports"]],
             "endpoints": [
                 {
                     "addresses": [ip],
                     "nodeName": NODE if ip in POD_IPS else "node-2",
                     "conditions": (conditions or {}).get(ip, {"ready": True}),
+                    "hints": {"forZones": [{"name": zones[ip]}]} if zones else None,
                 }
                 for ip in endpoints
             ],
         }
-        self.ports = read_service_ports([service], [parts], NODE)
+        self.ports = read_service_ports([service], [parts], NODE, ZONE)
         self.writer.sync(self.ports)
 
     def contents(self):
@@ -259,6 +285,7 @@ def observe(mode):
     seen["node port at the bridge's address"] = visit("client", BRIDGE_IP, NODE_PORT)
     seen["unknown port at the cluster IP"] = visit("client", CLUSTER_IP, 81)
     seen["address that no service has"] = visit("client", "10.3.241.1", PORT)
+    seen["datagram to an address that no service has from the node"] = send_datagram(None, "10.3.241.1", PORT)
 
     rules.become(pod_a)
     with contextlib.closing(open_connection("client", NODE_IP, NODE_PORT)) as connection:
@@ -285,6 +312,9 @@ def observe_policies(rules, seen):
     seen["node port of a pod elsewhere"] = visit("client", NODE_IP, NODE_PORT)
     rules.become(pod_a, pod_b, ELSEWHERE, **LOCAL)
     seen["policy Local"] = visit_until(2, "client", NODE_IP, NODE_PORT)
+    flows = [flow for flow in read_flows("tcp", NODE_IP, NODE_PORT) if flow.source == CLIENT]
+    seen["ports of masqueraded connections"] = [[item.port, item.reply_port] for item in flows if item.reply_to != CLIENT]
+    seen["ports of connections that keep their source"] = [[i.port, i.reply_port] for i in flows if i.reply_to == CLIENT]
     rules.become(ELSEWHERE, **LOCAL)
     seen["policy Local without local endpoints"] = visit("client", NODE_IP, NODE_PORT)
     seen["policy Local without local endpoints from a pod"] = visit("pod-a", NODE_IP, NODE_PORT)
@@ -317,6 +347,10 @@ def observe_conditions(rules, seen):
     seen["one not ready"] = visit("client", NODE_IP, NODE_PORT)
     rules.become(pod_a, ELSEWHERE, conditions={pod_a: leaving}, **LOCAL)
     seen["policy Local, one leaving here and one ready elsewhere"] = visit_until(2, "client", NODE_IP, NODE_PORT)
+    rules.become(pod_a, pod_b, zones={pod_a: ZONE, pod_b: "zone-b"})
+    seen["one meant for the zone"] = visit_until(2, "client", NODE_IP, NODE_PORT)
+    rules.become(pod_a, pod_b, zones={pod_a: "zone-c", pod_b: "zone-b"})
+    seen["none meant for the zone"] = visit_until(2, "client", NODE_IP, NODE_PORT)
 
 
 def observe_affinity(rules, seen):
@@ -339,6 +373,7 @@ def observe_affinity(rules, seen):
     stay(30, pod_a, pod_b)
     seen["affinity to an endpoint that went"] = [moved] + [visit_here() for _ in range(8)]
     seen["other endpoint"] = f"{'pod-a' if other == pod_a else 'pod-b'} {BRIDGE_IP}"
+    observe_affinity_of_ports(rules, seen)
     # A new connection refreshes the timer.
     stay(1, pod_a, pod_b)
     refreshed = [visit_here()]
@@ -357,6 +392,22 @@ def observe_affinity(rules, seen):
             if visit_here() != before:
                 seen["affinity of 1 s, one connection in use"] = True
                 break
+
+
+def observe_affinity_of_ports(rules, seen):
+    """Two ports of one service: sooner or later a client that has been to neither gets another endpoint at each."""
+    pods, numbers = PODS.values(), (0, 1)
+    ports = [
+        {"name": f"http-{number}", "port": PORT + number, "nodePort": NODE_PORT + number, "protocol": "TCP"} for number in numbers
+    ]
+    for _ in range(64):
+        rules.become(*pods, ports=ports)  # takes the memory away
+        rules.become(*pods, ports=ports, sessionAffinity="ClientIP")
+        first = [visit("client", NODE_IP, NODE_PORT + number) for number in numbers]
+        if first[0] != first[1]:
+            break
+    again = [[visit("client", NODE_IP, NODE_PORT + number) for number in numbers] for _ in range(4)]
+    seen["affinity of two ports"] = [first, *again, [visit("client", CLUSTER_IP, PORT + number) for number in numbers]]
 
 
 def observe_addresses(rules, seen):
@@ -414,6 +465,23 @@ def observe_repair(rules, seen):
         seen["intact after the damage"] = rules.writer.is_intact()
         rules.writer.sync(rules.ports)
         seen["contents after the damage"] = rules.contents()
+        return
+    run("nft", "delete", "table", "ip", "kube-proxy")
+    rules.writer.sync(rules.ports)
+    states = [is_table_there()]
+    for endpoints in ((pod_a,), (pod_a, pod_b)):
+        try:
+            rules.become(
+                *endpoints, externalIPs=[EXTERNAL_IP], loadBalancerSourceRanges=["10.0.0.0/8", "10.1.0.0/16"], **balanced
+            )
+        except RulesError:
+            states.append("failed")
+        states.append(is_table_there())
+    seen["table that somebody deleted"], seen["contents after the damage"] = states, rules.contents()
+
+
+def is_table_there():
+    return subprocess.run(["nft", "list", "table", "ip", "kube-proxy"], capture_output=True, timeout=10).returncode == 0
 
 
 if __name__ == "__main__":

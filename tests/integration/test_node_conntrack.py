@@ -1,4 +1,4 @@
-"""What becomes of UDP flows and TCP connections when endpoints change: real sockets, real kernel (`conntrack_lab.py`)."""
+"""What becomes of UDP flows and TCP connections when endpoints change: real sockets, real kernel, both modes (`conntrack_lab.py`)."""
 
 import docker
 import pytest
@@ -16,9 +16,9 @@ flow.sendto(b"?", (sys.argv[1], 80))
 """
 
 
-@pytest.fixture(scope="module")
-def seen():
-    return run_lab("conntrack_lab.py", "node_lab.py")
+@pytest.fixture(scope="module", params=["nftables", "iptables"])
+def seen(request):
+    return run_lab("conntrack_lab.py", "node_lab.py", arguments=[request.param])
 
 
 @pytest.mark.parametrize("way", ["cluster IP", "external IP", "node port", "cluster IP from the node"])
@@ -28,7 +28,12 @@ def test_flow_moves_to_the_new_endpoint_when_its_own_is_replaced(seen, way):
 
 def test_flow_that_is_none_of_a_service_stays_where_it_was(seen):
     assert seen["replaced"]["pod itself"] == ["pod-a", "pod-a"]
-    assert seen["deleted when replaced"] == [4]
+    # Those of the service, and the one of somebody else that has the number of its node port.
+    assert seen["deleted when replaced"] == [5]
+
+
+def test_flow_of_somebody_else_to_the_number_of_the_node_port_is_given_up_too(seen):
+    assert seen["foreign flow to the number of the node port"] == [1, 0]
 
 
 def test_flow_goes_on_when_no_endpoint_is_left_and_new_ones_are_refused(seen):
@@ -61,6 +66,13 @@ def test_tcp_connection_survives_the_removal_of_its_endpoint_and_of_all(seen):
 def test_all_of_many_flows_are_given_up_at_once(seen):
     assert seen["many"] == [1000]
     assert seen["failed"] == []
+
+
+def test_more_endpoints_than_a_slice_holds_are_all_used(seen):
+    """250 in three slices, 1,500 flows: fewer than 240 of them would be a matter of 10^-9."""
+    used = set(seen["many endpoints"])
+    assert used <= {f"10.0.2.{number}" for number in range(1, 251)}
+    assert len(used) >= 240
 
 
 def test_agent_gives_up_flows_when_the_api_replaces_their_endpoint():

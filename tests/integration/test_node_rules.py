@@ -6,7 +6,6 @@ The modules are those of this source tree; kernel, libnftables, nginx and pyrout
 import pytest
 
 from lab_container import run_lab
-from nodeagent.proxy.nftables import NftablesRules
 
 pytestmark = pytest.mark.integration
 
@@ -59,6 +58,8 @@ def pods(client):
         ("one leaving and one not ready", [f"pod-a {BRIDGE}"]),
         ("one not ready", "ECONNREFUSED"),
         ("policy Local, one leaving here and one ready elsewhere", [f"pod-a {CLIENT}"]),
+        ("one meant for the zone", [f"pod-a {BRIDGE}"]),
+        ("none meant for the zone", pods(BRIDGE)),
         ("load balancer IP", f"pod-a {CLIENT}"),
         ("external IP", f"pod-a {CLIENT}"),
         ("load balancer IP for others only", "timed out"),
@@ -76,6 +77,8 @@ def test_connection_goes_where_kubernetes_says(seen, what, expected):
         ("node port at the bridge's address", "ECONNREFUSED", pods(BRIDGE)),
         # Refused by a rule, or left to routing, where nobody answers.
         ("unknown port at the cluster IP", "ECONNREFUSED", "timed out"),
+        # Dropped where it leaves the node, which its sender is told, or likewise.
+        ("datagram to an address that no service has from the node", "not sent: EPERM", "timed out"),
         # Masqueraded for every endpoint, or for those of the node alone.
         ("pod that reaches itself through another node", "timed out", f"pod-elsewhere {NODE}"),
     ],
@@ -105,6 +108,21 @@ def test_affinity_holds_also_when_its_time_out_is_changed(seen):
 
 def test_affinity_goes_with_its_endpoint(seen):
     assert set(seen["affinity to an endpoint that went"]) == {seen["other endpoint"]}
+
+
+def test_affinity_is_each_ports_own_and_one_for_all_its_addresses(seen):
+    first, *others = seen["affinity of two ports"]
+    assert sorted(first) == pods(BRIDGE)
+    assert others == [first] * len(others)
+
+
+def test_masquerade_takes_source_ports_at_random_and_what_is_not_masqueraded_keeps_its_own(seen):
+    masqueraded, kept = seen["ports of masqueraded connections"], seen["ports of connections that keep their source"]
+    # One of 64,512 that is its own by chance is no sign of anything.
+    assert len(masqueraded) >= 2
+    assert sum(port == seen_by_pod for port, seen_by_pod in masqueraded) < len(masqueraded)
+    assert kept
+    assert all(port == seen_by_pod for port, seen_by_pod in kept)
 
 
 def test_affinity_is_refreshed_by_new_connections_and_not_by_old_ones(seen):
@@ -169,9 +187,10 @@ def test_kernel_holds_the_same_after_every_change_as_after_a_fresh_start(seen):
 
 def test_rules_that_somebody_flushed_are_missed_and_written_again(lab):
     mode, seen = lab
-    if mode == "nftables":
-        assert not NftablesRules.checks_for_damage  # as kube-proxy's
-        return
-    assert seen["intact before the damage"]
-    assert not seen["intact after the damage"]
+    if mode == "iptables":
+        assert seen["intact before the damage"]
+        assert not seen["intact after the damage"]
+    else:
+        # Nobody looks: it stays away while nothing changes, a change fails, and the one behind it writes the whole table.
+        assert seen["table that somebody deleted"] == [False, "failed", False, True]
     assert seen["contents after the damage"] == seen["contents afresh"]
