@@ -11,7 +11,7 @@ from nodeagent.proxy.iptables.tracer import IptablesTracer
 from nodeagent.proxy.local_pods import LocalPods
 from nodeagent.proxy.ruleset import Network, Ruleset, render_ruleset
 from nodeagent.proxy.services import ServicePort, read_service_ports
-from nodeagent.proxy.tracer import Tracer
+from nodeagent.proxy.tracer import Fate, Tracer
 
 NODE, NODE_IP = "node-1", "10.100.0.2"
 NETWORK = Network(
@@ -95,3 +95,26 @@ def trace(
     if mode == "iptables":
         return IptablesTracer(render_tables(ports, network), node_addresses=addresses, remembered=remembered)
     return Tracer(render_ruleset(ports, network), node_addresses=addresses, remembered=remembered)
+
+
+class World:
+    """Node-1 in one of the modes."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+
+    def of(self, services: list[Any], slices: list[Any], remembered: dict[str, list[str]] | None = None) -> AnyTracer:
+        return trace(self.mode, read_service_ports(services, slices, NODE), remembered=remembered)
+
+    def serving(self, *endpoints: Endpoint, **spec: Any) -> AnyTracer:
+        """One service with these endpoints."""
+        return self.of([service(**spec)], [slice_of(*endpoints, protocol=protocol_of(spec))])
+
+
+def kept(*targets: str) -> Fate:
+    return Fate(targets=targets, verdict="dnat")
+
+
+def hidden(*targets: str) -> Fate:
+    """Sent there with the node's address as the source."""
+    return Fate(targets=targets, verdict="dnat", masqueraded_targets=targets)
