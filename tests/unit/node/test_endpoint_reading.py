@@ -121,6 +121,21 @@ def test_endpoints_beyond_a_hundred_come_in_several_slices_and_all_are_used() ->
     assert len(reached(slices)) == 300
 
 
+def test_endpoints_stand_in_the_order_of_their_text() -> None:
+    """`10.0.1.10:8080` is before `10.0.1.2:8080` for kube-proxy too."""
+    found = ports([slice_of(*((f"10.0.1.{last}", NODE, READY) for last in (2, 10, 1)))])
+    spread = next(
+        rule for name, (rule, *_) in render_ruleset(found, NETWORK).chains.items() if name.startswith("service-") and "/" in name
+    )
+    assert spread.endswith("map { 0 : 10.0.1.10 . 8080, 1 : 10.0.1.1 . 8080, 2 : 10.0.1.2 . 8080 }")
+    own = render_tables(found, IPTABLES_NETWORK).own
+    assert [rules[1].split()[-1] for name, rules in own.items() if name.startswith("KUBE-SEP-")] == [
+        "10.0.1.10:8080",
+        "10.0.1.1:8080",
+        "10.0.1.2:8080",
+    ]
+
+
 def test_no_endpoint_is_used_for_being_published_while_it_is_not_ready_unless_it_says_ready() -> None:
     """publishNotReadyAddresses: its maker writes ready, whatever serving and terminating say."""
     assert reached([slice_of(("10.0.1.2", NODE, {"ready": True, "serving": False, "terminating": True}))]) == {AT_HERE}

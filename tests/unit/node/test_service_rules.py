@@ -28,6 +28,7 @@ from node_world import (
     slice_of,
 )
 
+from nodeagent.proxy.nftables import NftablesRules
 from nodeagent.proxy.ruleset import TABLE, Ruleset, render_ruleset, render_transaction
 from nodeagent.proxy.services import read_service_ports
 
@@ -176,6 +177,22 @@ def test_full_resync_over_any_state_leaves_the_same_table_as_a_fresh_start(befor
     changed.apply(render_transaction(None, after))
     fresh.apply(render_transaction(None, after))
     assert changed.state() == fresh.state()
+
+
+def test_table_that_somebody_deleted_stays_away_until_a_change_has_failed() -> None:
+    """Nobody watches it (pkg/proxy/nftables); the sync behind the failure writes it whole."""
+    kernel, fresh = NftModel(), NftModel()
+    rules = NftablesRules(NETWORK, kernel)
+    alone, both = (read_service_ports([service()], [slice_of(*endpoints)], NODE) for endpoints in ((HERE,), (HERE, THERE)))
+    rules.sync(alone)
+    kernel.apply(f"delete table {TABLE}")
+    rules.sync(alone)
+    assert not kernel.exists
+    with pytest.raises(Refused):
+        rules.sync(both)
+    rules.sync(both)
+    NftablesRules(NETWORK, fresh).sync(both)
+    assert kernel.state() == fresh.state()
 
 
 @pytest.mark.parametrize(
