@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network
 from typing import TypeVar
 
 import docker
@@ -127,10 +128,47 @@ def test_port_is_closed_with_its_open_connections_when_the_service_goes(lab: Clu
         assert status(lab, port) == REFUSED
 
 
+def bridge_ip(lab: ClusterLab) -> str:
+    return str(IPv4Network(lab.api.get(NODE_PATH).json()["spec"]["podCIDR"])[1])
+
+
+def asked_inside(lab: ClusterLab, port: int) -> dict[str, str]:
+    """By address of the node: the status, or how it failed."""
+    places = {"node": lab.node_ip, "bridge": bridge_ip(lab), "loopback": "127.0.0.1"}
+    answers = {name: lab.node.run("python3", "-c", ASK_INSIDE, f"http://{at}:{port}/") for name, at in places.items()}
+    return {name: answer.split()[0] for name, answer in answers.items()}
+
+
 def test_port_is_open_at_the_nodes_address_only(lab: ClusterLab) -> None:
     port = make_service(lab, "address")
-    inside = lab.node.run("python3", "-c", ASK_INSIDE, f"http://127.0.0.1:{port}/")
-    assert inside == "ConnectionRefusedError\n"
+    refused = "ConnectionRefusedError"
+    assert asked_inside(lab, port) == {"node": "200", "bridge": refused, "loopback": refused}
+
+
+def test_in_iptables_mode_port_is_open_at_every_address_and_let_in() -> None:
+    client = docker.from_env()
+    with cluster(client, kube_proxy={"mode": "iptables"}) as lab:
+        port = make_service(lab, "everywhere")
+        assert asked_inside(lab, port) == {"node": "200", "bridge": "200", "loopback": "200"}
+        (accepted,) = [
+            line for line in lab.node.run("iptables", "-S", "KUBE-NODEPORTS").splitlines() if f"--dport {port} " in line
+        ]
+        assert accepted.endswith("-j ACCEPT")
+        assert lab.node.run("python3", "-c", ASK_INSIDE, "http://127.0.0.1:10249/proxyMode") == "200 iptables\n"
+    client.close()
+
+
+def test_port_is_open_at_the_addresses_in_named_networks_only() -> None:
+    client = docker.from_env()
+    with cluster(client, kube_proxy={"node_port_addresses": ["10.0.0.0/16"]}) as lab:
+        port = lab.create(SERVICES, service("networks", **LOCAL))["spec"]["healthCheckNodePort"]
+        lab.create(SLICES, endpoint_slice("networks", endpoint(HERE)))
+        refused = "ConnectionRefusedError"
+        until(lambda: asked_inside(lab, port), {"node": refused, "bridge": "200", "loopback": refused})
+        assert f"nodeport-ips {{\n\t\ttype ipv4_addr\n\t\telements = {{ {bridge_ip(lab)} }}" in lab.node.run(
+            "nft", "list", "table", "ip", "kube-proxy"
+        )
+    client.close()
 
 
 def test_port_that_a_program_has_is_reported_and_opened_at_the_next_commit_that_finds_it_free(lab: ClusterLab) -> None:
