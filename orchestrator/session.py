@@ -80,7 +80,8 @@ class Session:
         self._remember(*self.steps(), *faults)
         targets = sorted({target for step in faults for target in step.targets})
         order_s = self._time_an_order_s(targets)
-        ahead_s = max(STRIKE_AHEAD_S, ORDERS_AHEAD * order_s) + max(ARMING_S, order_s) * (len(steps) - 1)
+        arming_s = max((step.arming_s for step in steps), default=0.0)
+        ahead_s = max(STRIKE_AHEAD_S, ORDERS_AHEAD * order_s, arming_s) + max(ARMING_S, order_s) * (len(steps) - 1)
         # What a fault does inside a container expires there; a container that has ended needs somebody who starts it.
         if targets:
             world.revive_later(targets, ahead_s + (lasts_s if for_s is None else for_s) + TTL_MARGIN_S)

@@ -73,6 +73,7 @@ def plan_inside(
     features: tuple[str, ...] = (),
     strikes_control_path: bool = False,
     takes_down: bool = False,
+    arming_s: float = 0.0,
 ) -> StepPlan:
     """A step of `StruckInside`. The target is trusted: a node goes through `check_node` first."""
     lasts_s = for_s if for_s is not None else context.duration_s - at_s
@@ -87,6 +88,7 @@ def plan_inside(
         fault_ground=ground,
         strikes_control_path=strikes_control_path,
         takes_down=takes_down,
+        arming_s=arming_s,
     )
 
 

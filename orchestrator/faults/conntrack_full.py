@@ -8,6 +8,9 @@ from orchestrator.contracts import PlanContext
 from orchestrator.faults.arming import NodeFaultOptions, StruckInside, check_node, plan_inside
 from orchestrator.model.plan import StepPlan
 
+FILLING_S = 5.0
+"""A table of the kernel's usual size, 262,144 entries, is filled within 1 s, one four times as large, the largest, within 4 s."""
+
 
 class ConntrackFull(StruckInside):
     """The table filled with entries of nobody's. Evidence: as many entries as the limit, and the kernel refuses the next."""
@@ -18,5 +21,14 @@ class ConntrackFull(StruckInside):
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         assert isinstance(options, NodeFaultOptions)
         target = check_node(options.target, context)
-        features = ("conntrack limit",)
-        return plan_inside(self.kind, step, at_s, for_s, target, context, fault="conntrack-full", features=features)
+        return plan_inside(
+            self.kind,
+            step,
+            at_s,
+            for_s,
+            target,
+            context,
+            fault="conntrack-full",
+            features=("conntrack limit",),
+            arming_s=FILLING_S,
+        )

@@ -195,6 +195,8 @@ class StepPlan:
     """It also strikes the way of the control probe, which then tells nothing of the machine."""
     takes_down: bool = False
     """Its targets end and are started again: what was armed in them is gone, and they boot."""
+    arming_s: float = 0.0
+    """Its targets need so long, once it is armed, before it can strike on time; where nothing is said, a moment."""
 
     @property
     def until_s(self) -> float:

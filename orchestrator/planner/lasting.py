@@ -34,12 +34,18 @@ def free_s(planned: Planned, duration_s: float) -> float:
     return min(duration_s, over_s(planned, duration_s) + (BOOT_S if planned[1].takes_down else 0.0))
 
 
+def begin_s(planned: Planned) -> float:
+    """When its targets must be free of any other at the latest: what takes long to arm is armed so much ahead of its instant."""
+    strike, step = planned
+    # What waits for an event is armed when that has come.
+    return strike.earliest_s - (step.arming_s if step.after is None else 0.0)
+
+
 def meet(first: Planned, second: Planned, duration_s: float) -> bool:
     """Whether they may be in place at once."""
-    (one, _), (other, _) = first, second
-    if one.group == other.group:
+    if first[0].group == second[0].group:
         return True
-    return other.earliest_s < free_s(first, duration_s) and one.earliest_s < free_s(second, duration_s)
+    return begin_s(second) < free_s(first, duration_s) and begin_s(first) < free_s(second, duration_s)
 
 
 def check_overlaps(planned: list[Planned], duration_s: float, complaints: Complaints) -> None:
@@ -47,22 +53,27 @@ def check_overlaps(planned: list[Planned], duration_s: float, complaints: Compla
     for index, later in enumerate(planned):
         for earlier in planned[:index]:
             shared = ", ".join(sorted(set(later[1].targets) & set(earlier[1].targets)))
-            if shared and (later[0].group == earlier[0].group or later[0].earliest_s < free_s(earlier, duration_s)):
-                _complain(later[0], earlier, shared, duration_s, complaints)
+            if shared and (later[0].group == earlier[0].group or begin_s(later) < free_s(earlier, duration_s)):
+                _complain(later, earlier, shared, duration_s, complaints)
 
 
-def _complain(strike: Strike, earlier: Planned, shared: str, duration_s: float, complaints: Complaints) -> None:
-    place, together = earlier[0].location[1], strike.group == earlier[0].group
-    end_s = free_s(earlier, duration_s)
-    still = "still does" if strike.earliest_s < over_s(earlier, duration_s) or together else f"has it start again ({BOOT_S:g}s)"
-    allowed = "another target" if together else f"from {end_s:g}s on"
+def _complain(later: Planned, earlier: Planned, shared: str, duration_s: float, complaints: Complaints) -> None:
+    strike, place, together = later[0], earlier[0].location[1], later[0].group == earlier[0].group
+    end_s, arming_s = free_s(earlier, duration_s), strike.earliest_s - begin_s(later)
+    if together or strike.earliest_s < over_s(earlier, duration_s):
+        still = f"while timeline[{place}] still does"
+    elif strike.earliest_s < end_s:
+        still = f"while timeline[{place}] has it start again ({BOOT_S:g}s)"
+    else:
+        still = f"too soon after timeline[{place}]: it takes {arming_s:g}s to arm"
+    allowed = "another target" if together else f"from {end_s + arming_s:g}s on"
     if earlier[1].after is None and lasts_on(earlier[1]) and not together:
         allowed = f"another target, or a `for` that ends timeline[{place}] before"
     complaints.add(
         "timeline",
         strike.location[1],
         "target" if together else "at",
-        message=f"strikes {shared} while timeline[{place}] {still}",
+        message=f"strikes {shared} {still}",
         found=f"{strike.earliest_s:g}s",
         allowed=allowed,
     )

@@ -22,7 +22,7 @@ MOMENT_S = 0.001
 ISSUE_AHEAD_S = 0.01
 """A step is handed to its lane and told this long before its instant, for which its action then waits."""
 START_AHEAD_S = 0.5
-"""From the decision to the first request: time to arm what strikes early and to tell the load its instant."""
+"""From the decision to the first request, at the least: time to arm what strikes early and to tell the load its instant."""
 LOAD_LANE = "load"
 REVIVE_MARGIN_S = 30.0
 """After its end a container that a fault has ended is started where nobody has healed it: as late as what is armed expires."""
@@ -134,7 +134,7 @@ class _Interpreter:
 
     def run(self) -> None:
         """Everything in order of its instant; returns when every step and the load have ended."""
-        start_ns = self._world.clock.now_mono_ns() + round(START_AHEAD_S * 1e9)
+        start_ns = self._world.clock.now_mono_ns() + round(start_ahead_s(self._plan) * 1e9)
         for step in self._plan.timeline:
             self._tell("step-planned", step)
         self._world.emit("phase", name="load")
@@ -290,6 +290,11 @@ class _Interpreter:
         tell(self._world, event, step, evidence=evidence)
 
 
+def start_ahead_s(plan: Plan) -> float:
+    """From the decision to the first request: what takes long to arm is armed in time however early it strikes."""
+    return max([START_AHEAD_S, *(step.arming_s - step.at_s for step in plan.timeline if step.after is None)])
+
+
 def schedule(plan: Plan) -> list[_Due]:
     """Every operation with an instant, in its order; steps without an end are healed when all is over."""
     steps = [step for step in plan.timeline if step.after is None]
@@ -306,7 +311,7 @@ def _free_s(step: StepPlan, steps: list[StepPlan]) -> float:
 
 def _operations(step: StepPlan, *, not_before_s: float = -math.inf) -> tuple[_Due, ...]:
     return (
-        _Due(at_s=max(step.at_s - ARM_AHEAD_S, not_before_s), stage=_Stage.ARM, step=step),
+        _Due(at_s=max(step.at_s - max(ARM_AHEAD_S, step.arming_s), not_before_s), stage=_Stage.ARM, step=step),
         _Due(at_s=step.at_s, stage=_Stage.INJECT, step=step),
         *([_Due(at_s=step.until_s, stage=_Stage.HEAL, step=step)] if step.for_s is not None else []),
     )

@@ -8,7 +8,8 @@ from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan, StopPlan, TriggerPlan
 
 LEAD_S = 0.4
-"""Between the event and the strike at the least: time to hear of it and to arm the fault, which then fires on the clock."""
+"""Between the event and the strike at the least: time to hear of it and to arm the fault, which then fires on the clock. What
+takes longer to arm strikes later."""
 LOAD_LAG_S = 5.0
 """The load's progress and its end are told this much late at the most."""
 
@@ -28,7 +29,8 @@ def await_trigger(step: StepPlan, world: World, *, start_ns: int, end_ns: int) -
         deadline_s=max(0.0, (end_ns - world.clock.now_mono_ns()) / 1e9),
         what=f"{trigger.event} of {trigger.of or 'anything'}, for which {step.step} waits",
     )
-    due_ns = max(event.t_mono_ns + round(trigger.delay_s * 1e9), world.clock.now_mono_ns() + round(LEAD_S * 1e9))
+    lead_ns = round(max(LEAD_S, step.arming_s) * 1e9)
+    due_ns = max(event.t_mono_ns + round(trigger.delay_s * 1e9), world.clock.now_mono_ns() + lead_ns)
     if due_ns >= end_ns:
         raise DeadlineError(f"{trigger.event} in time for {step.step}", (end_ns - start_ns) / 1e9, f"it came at the end: {event}")
     return replace(step, at_s=(due_ns - start_ns) / 1e9)

@@ -6,9 +6,11 @@ import pytest
 
 from orchestrator.errors import ScenarioError
 from orchestrator.experiment import load_request
+from orchestrator.faults.conntrack_full import FILLING_S
 from orchestrator.model.plan import Plan, StepPlan, TriggerPlan
 from orchestrator.planner import plan_run
 from orchestrator.registry import KINDS
+from orchestrator.runner.interpreter import start_ahead_s
 from orchestrator.scenario.loading import load_manifests, load_scenario
 
 NODE_KILL = Path(__file__).resolve().parents[3] / "loadtests" / "scenarios" / "node-kill.yaml"
@@ -119,6 +121,11 @@ def test_another_seed_changes_targets_and_phases_and_nothing_else(tmp_path: Path
     assert plans[0].timeline != plans[2].timeline
 
 
+def test_a_table_has_the_time_that_it_takes_to_fill_however_early_it_is_to_be_full(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "timeline: [{at: 1s, for: 2s, fault: conntrack-full, target: node-1}]")
+    assert start_ahead_s(plan) + 1.0 == FILLING_S
+
+
 def test_trials_of_one_seed_strike_at_phases_of_their_own(tmp_path: Path) -> None:
     entry = "{at: 5s, phase: 2s, fault: node-kill, for: 2s, target: node-1}"
     assert len({timeline(tmp_path, entry, trial=trial)[0].at_s for trial in range(1, 6)}) > 3
@@ -174,6 +181,8 @@ BOTH = ["{at: 5s, for: 9s, fault: node-kill, target: any}", "{at: 8s, for: 9s, f
         # A node is not cut off from itself.
         ["{at: 5s, for: 9s, fault: partition, from: node-2, target: any}"],
         ["{at: 5s, every: 4s, times: 5, phase: 1s, for: 2s, fault: link-down, target: any}"],
+        # Armed long ahead, when the node that was struck before is not free yet.
+        ["{at: 5s, for: 2s, fault: node-pause, target: any}", "{at: 9s, for: 2s, fault: conntrack-full, target: any}"],
     ],
 )
 def test_what_one_seed_can_be_planned_for_can_be_for_every_other(tmp_path: Path, entries: list[str]) -> None:
@@ -210,6 +219,10 @@ def test_what_one_seed_can_be_planned_for_can_be_for_every_other(tmp_path: Path,
         (
             ["{at: 5s, phase: 2s, for: 2s, every: 3s, times: 2, fault: node-pause, target: node-1}"],
             "timeline[0].at: strikes node-1 while timeline[0] still does; found 8s; allowed: from 9s on",
+        ),
+        (
+            ["{at: 5s, for: 2s, fault: node-pause, target: node-1}", "{at: 9s, for: 2s, fault: conntrack-full, target: node-1}"],
+            "timeline[1].at: strikes node-1 too soon after timeline[0]: it takes 5s to arm; found 9s; allowed: from 12s on",
         ),
         (
             ["{at: 5s, phase: 5s, scale: {nodes: 4}}", "{at: 8s, for: 1s, fault: node-pause, target: node-1}"],

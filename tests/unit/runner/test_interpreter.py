@@ -100,6 +100,13 @@ def test_a_fault_that_strikes_early_is_armed_before_the_load_starts() -> None:
     assert bench.action.calls[0] == (-0.5, "arm", "1")
 
 
+@pytest.mark.parametrize(("at_s", "armed_s"), [(2, -5.0), (20, 13.0)], ids=["early", "late"])
+def test_what_takes_long_to_arm_is_armed_so_long_ahead_however_early_it_strikes(at_s: float, armed_s: float) -> None:
+    bench = Bench(dataclasses.replace(step("1", at_s, 1), arming_s=7.0))
+    bench.run()
+    assert bench.action.calls[:2] == [(armed_s, "arm", "1"), (at_s, "inject", "1")]
+
+
 def test_steps_without_an_end_are_healed_when_all_is_over_the_last_one_first() -> None:
     bench = Bench(step("1", 1, None, "node-1"), step("2", 2, None, "node-2"), step("3", 3, 1, "node-3"))
     bench.run()

@@ -38,6 +38,13 @@ def test_a_strike_right_upon_its_event_leaves_time_to_arm_it() -> None:
     assert [(at_s, stage) for at_s, stage, _ in bench.action.calls] == [(8.0, "arm"), (8.4, "inject"), (13.4, "heal")]
 
 
+def test_a_strike_that_takes_long_to_arm_comes_so_long_after_its_event() -> None:
+    bench = Bench(dataclasses.replace(waiting("1", TriggerPlan(event="server-down", of=None, delay_s=1)), arming_s=3.0))
+    happening(bench, 8, "loadbalancer/lb", "server-down", backend="nodeport", server="node-3")
+    bench.run()
+    assert [(at_s, stage) for at_s, stage, _ in bench.action.calls] == [(8.0, "arm"), (11.0, "inject"), (16.0, "heal")]
+
+
 def test_events_of_others_and_from_before_its_earliest_instant_do_not_count() -> None:
     bench = Bench(waiting("1", TriggerPlan(event="endpoint-not-ready", of="node-2", delay_s=1), at_s=6))
     happening(bench, 3, "controlplane/api", "endpoint-not-ready", node="node-2")

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.errors import CommandError, DeadlineError, InterruptedRunError
 from orchestrator.experiment import load_request
+from orchestrator.faults.conntrack_full import FILLING_S
 from orchestrator.model.plan import Plan
 from orchestrator.session import Session
 from orchestrator.store import create_run_directory
@@ -65,6 +66,14 @@ def test_what_was_injected_is_remembered_until_it_is_healed(session: Session, wo
     session.heal(steps)
     assert session.steps() == ()
     assert world.healed == ["node-2", "node-1"]
+
+
+def test_a_strike_that_takes_long_to_arm_comes_so_long_after_the_command(session: Session, world: KeptWorld) -> None:
+    began_ns = world.clock.now_mono_ns()
+    (struck,) = session.strike({"fault": "conntrack-full", "target": "node-1"}, for_s=None, lasts_s=60)
+    issued = world.history().first("step-issued", step=struck.step)
+    assert issued is not None
+    assert (issued.t_mono_ns - began_ns) / 1e9 >= FILLING_S
 
 
 def test_a_strike_without_evidence_is_taken_back(session: Session, world: KeptWorld) -> None:
