@@ -4,13 +4,15 @@ from typing import ClassVar
 
 from pydantic import BaseModel
 
-from orchestrator.contracts import PlanContext
+from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import NodeFaultOptions, StruckInside, check_node, plan_inside
+from orchestrator.faults.revival import OWN_KUBE_PROXY, REGISTERED, RULES_COMMITTED, follow_node
+from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
 
 
 class AgentKill(StruckInside):
-    """SIGKILL, and no restart before the heal. Evidence: the process is gone."""
+    """SIGKILL, and no restart before the heal. Evidence: the process is gone; healed, it has registered and written its rules."""
 
     kind: ClassVar[str] = "agent-kill"
     options: ClassVar[type[BaseModel]] = NodeFaultOptions
@@ -19,3 +21,8 @@ class AgentKill(StruckInside):
         assert isinstance(options, NodeFaultOptions)
         target = check_node(options.target, context)
         return plan_inside(self.kind, step, at_s, for_s, target, context, fault="process-kill", parameters={"process": "agent"})
+
+    def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:
+        # The rules of a kube-proxy of the user's own are not the agent's.
+        does = (REGISTERED,) if OWN_KUBE_PROXY in world.plan.cluster else (REGISTERED, RULES_COMMITTED)
+        return follow_node(step.targets[0], does, world, struck, healed)

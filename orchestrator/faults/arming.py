@@ -1,6 +1,6 @@
 """What faults share that strike inside a container: init holds them armed and fires them on the clock."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import ClassVar, cast
 
@@ -56,7 +56,11 @@ class StruckInside:
         inject_and_tell(step, world)
 
     def heal(self, step: StepPlan, world: World) -> None:
-        heal_and_tell(step, world)
+        heal_and_tell(step, world, follow=self.follow)
+
+    def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:
+        """What comes of a heal only after init has done its part, once it has come. Raises DeadlineError when it does not."""
+        return ""
 
 
 def plan_inside(
@@ -153,8 +157,15 @@ def inject_and_tell(step: StepPlan, world: World) -> None:
     tell(world, "step-effective", step, evidence=str(event.fields.get("evidence", "")), at_mono_ns=event.t_mono_ns)
 
 
-def heal_and_tell(step: StepPlan, world: World) -> None:
-    """Idempotent: a fault that never struck, has expired or was healed before is healed again without effect."""
+Follow = Callable[[StepPlan, World, Event, Event], str]
+"""Step, world, init's reports that it struck and that it is healed -> more evidence, or nothing."""
+
+
+def heal_and_tell(step: StepPlan, world: World, *, follow: Follow | None = None) -> None:
+    """Idempotent: a fault that never struck, has expired or was healed before is healed again without effect.
+
+    The instant is init's: from then on nothing holds what was struck. What follows only later is told in the evidence.
+    """
     if not world.is_running(step.targets[0]):
         return
     answer = world.control(step.targets[0], {"op": "heal", "id": step.step})
@@ -169,4 +180,20 @@ def heal_and_tell(step: StepPlan, world: World) -> None:
         else None
     )
     evidence = str(answer.get("state", "")) if healed is None else str(healed.fields.get("evidence", ""))
+    struck = find_strike(step, world) if healed is not None and follow is not None else None
+    if healed is not None and follow is not None and struck is not None:
+        evidence = "; ".join(filter(None, (evidence, follow(step, world, struck, healed))))
     tell(world, "step-healed", step, evidence=evidence, at_mono_ns=None if healed is None else healed.t_mono_ns)
+
+
+def find_strike(step: StepPlan, world: World) -> Event | None:
+    """Init's report that it struck; None where the fault was healed before its instant."""
+    found: list[Event] = []
+
+    def keep(event: Event) -> None:
+        if event.event == "fault-effective" and event.fields.get("id") == step.step:
+            found.append(event)
+
+    # What has been told so far; nothing is waited for.
+    world.wait_state(keep, list, deadline_s=0.0, what=f"what is told of {step.step}")
+    return found[0] if found else None

@@ -5,8 +5,10 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.contracts import PlanContext
+from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import StruckInside, plan_inside
+from orchestrator.faults.revival import follow_api
+from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
 
 API = "api"
@@ -28,7 +30,7 @@ class ControlplaneDownOptions(BaseModel):
 class ControlplaneDown(StruckInside):
     """The API's process alone: the control probe's responder in the same container answers on. Evidence: the process state.
 
-    Healed, the API has its objects and versions back from its store.
+    Healed, the API answers, and has its objects and versions back from its store.
     """
 
     kind: ClassVar[str] = "controlplane-down"
@@ -38,3 +40,6 @@ class ControlplaneDown(StruckInside):
         assert isinstance(options, ControlplaneDownOptions)
         fault = f"process-{options.mode.value}"
         return plan_inside(self.kind, step, at_s, for_s, "controlplane", context, fault=fault, parameters={"process": API})
+
+    def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:
+        return follow_api(world, healed)

@@ -4,8 +4,10 @@ from typing import ClassVar
 
 from pydantic import BaseModel
 
-from orchestrator.contracts import PlanContext
+from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import NodeFaultOptions, StruckInside, check_node, plan_inside
+from orchestrator.faults.revival import OWN_KUBE_PROXY, RULES_COMMITTED, follow_node
+from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
 from orchestrator.planner.kube_proxy import KUBE_PROXY
 
@@ -24,3 +26,9 @@ class KubeProxyKill(StruckInside):
         if context.has_own_kube_proxy:
             fault, parameters = "process-kill", {"process": KUBE_PROXY}
         return plan_inside(self.kind, step, at_s, for_s, target, context, fault=fault, parameters=parameters)
+
+    def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:
+        # A user's own tells nothing of a first sync that changes nothing: it is only started.
+        if OWN_KUBE_PROXY in world.plan.cluster:
+            return ""
+        return follow_node(step.targets[0], (RULES_COMMITTED,), world, struck, healed)

@@ -4,13 +4,15 @@ from typing import ClassVar
 
 from pydantic import BaseModel
 
-from orchestrator.contracts import PlanContext
+from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import NoOptions, StruckInside, plan_inside
+from orchestrator.faults.revival import follow_haproxy
+from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
 
 
 class LbKill(StruckInside):
-    """SIGKILL; healed by its agent, which starts it again on SIGHUP. Evidence: the process is gone."""
+    """SIGKILL; healed by its agent, which starts it again on SIGHUP. Evidence: the process is gone; healed, it answers."""
 
     kind: ClassVar[str] = "lb-kill"
     options: ClassVar[type[BaseModel]] = NoOptions
@@ -26,3 +28,6 @@ class LbKill(StruckInside):
             fault="process-kill",
             parameters={"process": "haproxy", "reviver": "lb", "revive_signal": "HUP"},
         )
+
+    def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:
+        return follow_haproxy(world, struck, healed)

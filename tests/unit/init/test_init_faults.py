@@ -275,6 +275,15 @@ def test_a_full_table_is_proven_by_count_and_limit(bench):
     assert bench.events.named("fault-effective")[0]["evidence"] == "262144 entries of 262144; the kernel refuses the next"
 
 
+def test_the_heal_of_a_killed_process_names_the_pid_of_its_new_life(bench):
+    bench.arm("process-kill", process="agent")
+    bench.advance_to(AT_NS)
+    bench.armoury.heal("step-1")
+    evidence = bench.events.named("fault-healed")[0]["evidence"]
+    assert evidence == f"agent (pid {bench.kernel.process_pid('agent')}) is started"
+    assert bench.kernel.process_pid("agent") != 7
+
+
 def test_a_process_that_does_not_run_cannot_be_killed(bench):
     bench.kernel.named["agent"] = None
     bench.arm("process-kill", process="agent")

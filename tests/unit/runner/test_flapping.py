@@ -10,6 +10,7 @@ from orchestrator.registry import ACTIONS
 from orchestrator.runner import run_timeline
 from orchestrator.runner.interpreter import schedule
 from orchestrator.runner.lanes import InlineLanes
+from orchestrator.testbed.fake_kube import FakeKube
 from orchestrator.testbed.fake_world import FakeLoad, FakeWorld
 from tests.unit.planner.test_planning import NODE_KILL, plan_file
 
@@ -23,15 +24,24 @@ FLAPS = [
     {"fault": "controlplane-down", "for": "2s"},
 ]
 
+LB_HEAL = ("loadbalancer", "heal")
+
 
 def planned(*timeline: dict[str, object]) -> Plan:
     return plan_file(NODE_KILL, timeline=list(timeline), slo={})
 
 
 def carried_out(plan: Plan) -> FakeWorld:
-    world = FakeWorld(plan)
+    world = FakeWorld(plan, kube=FakeKube())
+    world.on_control = lambda container, request: tell_start(world) if (container, request["op"]) == LB_HEAL else None
     run_timeline(plan, world, FakeLoad(world), ACTIONS, stop=threading.Event(), make_lanes=InlineLanes)
     return world
+
+
+def tell_start(world: FakeWorld) -> None:
+    """HAProxy answers a moment after it was healed."""
+    started_ns = world.clock.now_mono_ns() + 100_000_000
+    world.clock.at(started_ns, lambda: world.told("loadbalancer/lb", "haproxy-started", version="2.6", pid=42) and None)
 
 
 def failures(world: FakeWorld) -> list[object]:

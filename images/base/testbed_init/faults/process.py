@@ -38,14 +38,18 @@ class ProcessKill:
         return Effect(t_mono_ns=struck_ns, evidence=f"{self.process} (pid {pid}) is gone")
 
     def heal(self) -> str:
-        """Started again by whoever keeps it."""
-        if self.killed:
-            self.kernel.release(self.process)
-            if self.reviver is not None and self.kernel.process_pid(self.process) is None:
-                keeper, number = self.reviver
-                self.kernel.send_signal(_running(self.kernel, keeper, "process-kill"), number)
-            self.killed = False
-        return f"{self.process} may run"
+        """Started again by whoever keeps it, which takes longer than this where that is not init."""
+        if not self.killed:
+            return f"{self.process} was not killed"
+        self.kernel.release(self.process)
+        pid = self.kernel.process_pid(self.process)
+        evidence = f"{self.process} may run" if pid is None else f"{self.process} (pid {pid}) is started"
+        if self.reviver is not None and pid is None:
+            keeper, number = self.reviver
+            self.kernel.send_signal(_running(self.kernel, keeper, "process-kill"), number)
+            evidence = f"{keeper} is told to start {self.process}"
+        self.killed = False
+        return evidence
 
 
 @dataclass(slots=True, kw_only=True)
