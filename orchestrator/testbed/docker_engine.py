@@ -292,7 +292,10 @@ class _DockerExecution:
 
     def close(self) -> None:
         # Ends the connection first: who reads from it in another thread holds the buffer's lock, which closing alone waits for.
-        CancellableStream(iter(()), self._response).close()
+        try:
+            CancellableStream(iter(()), self._response).close()
+        except (OSError, AttributeError):
+            return  # the command has just ended, and its reader has closed the socket or let go of it
 
 
 class _DockerLog:
