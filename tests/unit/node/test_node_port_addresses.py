@@ -78,7 +78,7 @@ def served(setting: Any, mode: str, *endpoints: Endpoint, **spec: Any) -> dict[s
         (["127.0.0.0/8", "10.100.0.0/24"], {NODE_IP, LOOPBACK}),
         (["192.0.2.0/24"], set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),  # workers must name them alike
 )
 def test_node_ports_are_at_the_nodes_addresses_that_are_named(mode: str, setting: Any, at: set[str]) -> None:
     """At a loopback address in iptables mode alone."""
