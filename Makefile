@@ -49,7 +49,7 @@ component: setup ## parts put together: processes, files and loopback sockets, n
 	@$(PYTEST) tests/component -n auto --dist loadscope -q
 
 integration: setup images ## one real tool each
-	@$(PYTEST) tests/integration -n 3 --dist loadfile -q
+	@$(PYTEST) tests/integration -n 3 --dist loadfile --no-loadscope-reorder -q
 
 e2e: setup images ## whole runs, two testbeds at once; then the one with every path alone, which takes the whole machine
 	@$(PYTEST) tests/e2e -n 2 --dist loadfile -q --ignore tests/e2e/test_all_paths.py
