@@ -28,7 +28,7 @@ class Kernel:
                 case [chain, "-", _] if chain.startswith(":"):
                     self.chains[table][chain[1:]] = []
                 case ["-A" | "-I" as where, chain, rule]:
-                    target = rule.split("-j ")[1].split()[0]
+                    target = rule.partition(" -j ")[2].partition(" ")[0] if " -j " in f" {rule}" else ""
                     assert not target.startswith("KUBE-") or target in self.chains[table], line
                     self.chains[table][chain].insert(0 if where == "-I" else len(self.chains[table][chain]), rule)
                 case ["-X", chain]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -205,12 +206,50 @@ def test_comments_are_left_out_of_large_clusters() -> None:
         many = tuple((f"10.0.{index // 250}.{index % 250}", "node-2", {"ready": True}) for index in range(count))
         return "\n".join(rule for table in ("nat", "filter") for rules in tables(*many).chains(table).values() for rule in rules)
 
-    assert "--comment" in rendered(1000)
-    assert "--comment" not in rendered(1001)
+    assert '--comment "default/web' in rendered(1000)
+    assert '--comment "default/web' not in rendered(1001)
 
 
 def test_names_of_chains_are_kube_proxys() -> None:
     names = sorted(name.rsplit("-", 1)[0] for name in tables(HERE, THERE, **LOCAL, **ALL_ADDRESSES).own)
     assert names == ["KUBE-EXT", "KUBE-SEP", "KUBE-SEP", "KUBE-SVC", "KUBE-SVL"]
     assert all(len(name.rsplit("-", 1)[1]) == 16 for name in tables(HERE).own)
-    assert tables(HERE).shared["nat"][SERVICES][-1] == "-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS"
+    last = tables(HERE, THERE).shared["nat"][SERVICES][-1]
+    assert last.startswith('-m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain" ')
+    assert last.endswith(" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS")
+
+
+def test_a_service_reads_as_kube_proxy_would_write_it() -> None:
+    """In the order of iptables-save; names of chains without what is hashed into them."""
+    rendered = tables(HERE, THERE, **LOCAL, **AFFINITY, **ALL_ADDRESSES, **RANGES["node allowed"])
+    shared = {(table, name): rules for table, chains in rendered.shared.items() for name, rules in chains.items()}
+    lines = [f"{name} {rule}" for name, rules in rendered.own.items() for rule in rules]
+    lines += [f"{table} {name} {rule}" for (table, name), rules in shared.items() for rule in rules if '"default/web' in rule]
+    assert [re.sub(r"(KUBE-[A-Z]{2,3})-[A-Z2-7]{16}", r"\1", line) for line in lines] == READ_AS
+
+
+READ_AS = [
+    'KUBE-FW -s 10.100.0.0/24 -m comment --comment "default/web:http loadbalancer IP" -j KUBE-EXT',
+    'KUBE-FW -s 198.18.0.131/32 -m comment --comment "default/web:http loadbalancer IP" -j KUBE-EXT',
+    'KUBE-FW -m comment --comment "other traffic to default/web:http will be dropped by KUBE-PROXY-FIREWALL"',
+    'KUBE-EXT -s 10.0.0.0/16 -m comment --comment "pod traffic for default/web:http external destinations" -j KUBE-SVC',
+    'KUBE-EXT -m comment --comment "masquerade LOCAL traffic for default/web:http external destinations" -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ',
+    'KUBE-EXT -m comment --comment "route LOCAL traffic for default/web:http external destinations" -m addrtype --src-type LOCAL -j KUBE-SVC',
+    "KUBE-EXT -j KUBE-SVL",
+    'KUBE-SVC ! -s 10.0.0.0/16 -d 10.3.241.152/32 -m comment --comment "default/web:http cluster IP" -p tcp -m tcp --dport 80 -j KUBE-MARK-MASQ',
+    'KUBE-SVC -m comment --comment "default/web:http -> 10.0.1.2:8080" -m recent --rcheck --seconds 60 --reap --name KUBE-SEP --rsource -j KUBE-SEP',
+    'KUBE-SVC -m comment --comment "default/web:http -> 10.0.2.2:8080" -m recent --rcheck --seconds 60 --reap --name KUBE-SEP --rsource -j KUBE-SEP',
+    'KUBE-SVC -m comment --comment "default/web:http -> 10.0.1.2:8080" -m statistic --mode random --probability 0.5000000000 -j KUBE-SEP',
+    'KUBE-SVC -m comment --comment "default/web:http -> 10.0.2.2:8080" -j KUBE-SEP',
+    'KUBE-SVL -m comment --comment "default/web:http -> 10.0.1.2:8080" -m recent --rcheck --seconds 60 --reap --name KUBE-SEP --rsource -j KUBE-SEP',
+    'KUBE-SVL -m comment --comment "default/web:http -> 10.0.1.2:8080" -j KUBE-SEP',
+    'KUBE-SEP -s 10.0.1.2/32 -m comment --comment "default/web:http" -j KUBE-MARK-MASQ',
+    'KUBE-SEP -m comment --comment "default/web:http" -m recent --set --name KUBE-SEP --rsource -p tcp -m tcp -j DNAT --to-destination 10.0.1.2:8080',
+    'KUBE-SEP -s 10.0.2.2/32 -m comment --comment "default/web:http" -j KUBE-MARK-MASQ',
+    'KUBE-SEP -m comment --comment "default/web:http" -m recent --set --name KUBE-SEP --rsource -p tcp -m tcp -j DNAT --to-destination 10.0.2.2:8080',
+    'filter KUBE-PROXY-FIREWALL -d 198.18.0.131/32 -m comment --comment "default/web:http traffic not accepted by KUBE-FW" -p tcp -m tcp --dport 80 -j DROP',
+    'nat KUBE-SERVICES -d 10.3.241.152/32 -m comment --comment "default/web:http cluster IP" -p tcp -m tcp --dport 80 -j KUBE-SVC',
+    'nat KUBE-SERVICES -d 198.18.0.130/32 -m comment --comment "default/web:http external IP" -p tcp -m tcp --dport 80 -j KUBE-EXT',
+    'nat KUBE-SERVICES -d 198.18.0.131/32 -m comment --comment "default/web:http loadbalancer IP" -p tcp -m tcp --dport 80 -j KUBE-FW',
+    'nat KUBE-NODEPORTS -m comment --comment "default/web:http" -p tcp -m tcp --dport 32213 -j KUBE-EXT',
+]

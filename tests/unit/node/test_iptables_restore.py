@@ -23,6 +23,8 @@ def tables(*endpoints: Any, **spec: Any) -> Tables:
     return render_tables(ports(*endpoints, **spec), IPTABLES_NETWORK)
 
 
+TO_SERVICES = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
+
 STATES: dict[str, tuple[ServicePort, ...]] = {
     "both": ports(HERE, THERE, **ALL_ADDRESSES),
     "one": ports(HERE, **ALL_ADDRESSES),
@@ -58,7 +60,7 @@ def test_chains_of_others_are_not_touched() -> None:
     kernel.chains["nat"] |= {"CNI-HOSTPORT-DNAT": ["-p tcp -j RETURN"], "PREROUTING": ["-j RETURN"]}
     IptablesRules(IPTABLES_NETWORK, kernel).sync(STATES["both"])
     assert kernel.chains["nat"]["CNI-HOSTPORT-DNAT"] == ["-p tcp -j RETURN"]
-    assert kernel.chains["nat"]["PREROUTING"] == ["-j KUBE-SERVICES", "-j RETURN"]
+    assert kernel.chains["nat"]["PREROUTING"] == [TO_SERVICES, "-j RETURN"]
 
 
 def test_a_change_writes_the_changed_service_and_the_shared_chains_only() -> None:
@@ -126,20 +128,20 @@ def test_a_table_that_somebody_flushed_is_missed_by_its_canary() -> None:
     assert not writer.is_intact()
     writer.sync(STATES["both"])
     assert CANARY in kernel.chains["nat"]
-    assert kernel.chains["nat"]["PREROUTING"] == ["-j KUBE-SERVICES"]
+    assert kernel.chains["nat"]["PREROUTING"] == [TO_SERVICES]
 
 
 def test_jumps_stand_in_their_order_before_whatever_was_there() -> None:
     kernel = Kernel()
     kernel.chains["nat"]["PREROUTING"] = ["-j CNI-HOSTPORT-DNAT"]
     kernel.restore(render_full(tables(HERE), kernel.save()))
-    assert kernel.chains["nat"]["PREROUTING"] == ["-j KUBE-SERVICES", "-j CNI-HOSTPORT-DNAT"]
+    assert kernel.chains["nat"]["PREROUTING"] == [TO_SERVICES, "-j CNI-HOSTPORT-DNAT"]
     assert kernel.chains["filter"]["FORWARD"] == [rule for chain, rule in JUMPS["filter"] if chain == "FORWARD"]
 
 
 def test_jumps_are_made_once() -> None:
     desired = tables(HERE)
     text = render_full(desired, {})
-    assert text.count("-I PREROUTING -j KUBE-SERVICES") == 1
+    assert text.count(f"-I PREROUTING {TO_SERVICES}") == 1
     there = {table: "".join(f"-A {chain} {rule}\n" for chain, rule in jumps) for table, jumps in JUMPS.items()}
     assert " PREROUTING" not in render_full(desired, there)

@@ -31,6 +31,7 @@ from node_world import (
     trace,
 )
 
+from nodeagent.proxy.iptables.chains import LAST
 from nodeagent.proxy.iptables.writer import IptablesRules
 from nodeagent.proxy.nftables import NftablesRules
 from nodeagent.proxy.node_ports import NodePortAddresses, read_node_port_networks
@@ -188,7 +189,7 @@ def test_addresses_are_looked_for_at_every_sync_in_iptables_mode() -> None:
     for found in ((NODE_IP,), (BRIDGE_IP, NODE_IP)):
         addresses[:] = found
         rules.sync(ports(HERE))
-        assert kernel.chains["nat"]["KUBE-SERVICES"][1:] == [f"-d {address}/32 -j KUBE-NODEPORTS" for address in found]
+        assert kernel.chains["nat"]["KUBE-SERVICES"][1:] == [f"-d {address}/32 {LAST} -j KUBE-NODEPORTS" for address in found]
 
 
 def test_what_cannot_be_read_leaves_no_address() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from nodeagent.proxy.iptables.chains import CANARY, JUMPS, MARK_MASQ, Tables
+from nodeagent.proxy.iptables.chains import CANARY, JUMPS, Tables
+from nodeagent.proxy.iptables.port_rules import MARK_MASQ
 
 TABLES = ("filter", "nat")
 PORTION = 20

@@ -112,6 +112,9 @@ class IptablesTracer:
     def _rule(self, table: str, rule: str, packet: _Packet) -> Iterator[tuple[_Packet, _Ending]]:
         """`continue`: on to the next rule, whether this one matched or not."""
         words = _words(rule)
+        if "-j" not in words:  # matches, and does nothing
+            yield packet, "continue"
+            return
         target = words.index("-j")
         matches, by_chance = self._matches(rule, words[:target], packet)
         if not matches or by_chance:
