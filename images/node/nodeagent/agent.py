@@ -28,7 +28,7 @@ from nodeagent.proxy.duties import ProxyDuties
 from nodeagent.proxy.endpoints import read_slice
 from nodeagent.proxy.flow_table import FlowTable
 from nodeagent.proxy.gate import Gate, OnChange
-from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
+from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools, tracking_is_liberal
 from nodeagent.proxy.local_pods import detect_local
 from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.node_ports import NodePortAddresses
@@ -188,7 +188,9 @@ class Agent:
             node_port_ips=self._node_ports.now(),
         )
         if settings.mode == "iptables":
-            return IptablesRules(network, IptablesTools(), node_port_ips=self._node_ports.now)
+            return IptablesRules(
+                network, IptablesTools(), node_port_ips=self._node_ports.now, drops_invalid=not tracking_is_liberal()
+            )
         return NftablesRules(network, Nftables(), node_port_ips=self._node_ports.now)
 
     def _pod_factory(self, pod_cidr: IPv4Network, api: Api, recorder: Recorder) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from node_world import ALL_ADDRESSES, HERE, IPTABLES_NETWORK, LOCAL, NODE, THERE
 
 from nodeagent.proxy.iptables.chains import CANARY, JUMPS, Tables, render_tables
 from nodeagent.proxy.iptables.restore import PORTION, canaries_missing, render_full, render_partial
-from nodeagent.proxy.iptables.writer import IptablesRules
+from nodeagent.proxy.iptables.writer import IptablesRules, tracking_is_liberal
 from nodeagent.proxy.rules import RulesError
 from nodeagent.proxy.services import ServicePort, read_service_ports
 
@@ -75,6 +76,18 @@ def test_a_change_writes_the_changed_service_and_the_shared_chains_only() -> Non
     written = {line.split()[0][1:] for line in kernel.texts[-1].splitlines() if line.startswith(":KUBE-S")}
     assert len([name for name in written if name.startswith("KUBE-SVC-")]) == 1
     assert "KUBE-SERVICES" in written
+
+
+@pytest.mark.parametrize(("sysctl", "drops"), [("0\n", True), ("1\n", False), (None, True)])
+def test_what_tracking_calls_invalid_is_dropped_unless_tracking_is_liberal(
+    tmp_path: Path, sysctl: str | None, drops: bool
+) -> None:
+    file = tmp_path / "nf_conntrack_tcp_be_liberal"
+    if sysctl is not None:
+        file.write_text(sysctl)
+    kernel = Kernel()
+    IptablesRules(IPTABLES_NETWORK, kernel, drops_invalid=not tracking_is_liberal(file)).sync(STATES["both"])
+    assert ("-m conntrack --ctstate INVALID -j DROP" in kernel.chains["filter"]["KUBE-FORWARD"]) is drops
 
 
 def test_nothing_new_writes_nothing() -> None:

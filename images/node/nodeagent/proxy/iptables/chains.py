@@ -80,8 +80,10 @@ class Tables:
 class TablesRenderer:
     """The whole desired state. What did not change since the last time is not rendered again."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, drops_invalid: bool = True) -> None:
+        """`drops_invalid`: what connection tracking calls INVALID is not forwarded."""
         self._network = network
+        self._drops_invalid = drops_invalid
         self._known: dict[tuple[str, str], tuple[ServicePort, bool, PortRules]] = {}
 
     def render(self, ports: Iterable[ServicePort], node_port_ips: tuple[str, ...] | None) -> Tables:
@@ -95,14 +97,15 @@ class TablesRenderer:
             if known is None or known[0] is not port or known[1] != comments:
                 known = (port, comments, render_port(port, self._network, comments=comments))
             self._known[key] = known
-        return _assemble([rules for _, _, rules in self._known.values()], node_port_ips, is_large=not comments)
+        rules = [rules for _, _, rules in self._known.values()]
+        return _assemble(rules, node_port_ips, is_large=not comments, drops_invalid=self._drops_invalid)
 
 
 def render_tables(ports: Iterable[ServicePort], network: Network) -> Tables:
     return TablesRenderer(network).render(ports, network.node_port_ips)
 
 
-def _assemble(ports: list[PortRules], node_port_ips: tuple[str, ...] | None, *, is_large: bool) -> Tables:
+def _assemble(ports: list[PortRules], node_port_ips: tuple[str, ...] | None, *, is_large: bool, drops_invalid: bool) -> Tables:
     def of(table: str, chain: str) -> tuple[str, ...]:
         return tuple(rule for port in ports for rule in getattr(port, table).get(chain, ()))
 
@@ -126,7 +129,7 @@ def _assemble(ports: list[PortRules], node_port_ips: tuple[str, ...] | None, *, 
         NODE_PORTS: of("filter", NODE_PORTS),
         PROXY_FIREWALL: of("filter", PROXY_FIREWALL),
         FORWARD: (
-            "-m conntrack --ctstate INVALID -j DROP",
+            *(["-m conntrack --ctstate INVALID -j DROP"] if drops_invalid else []),
             f"{render_comment('kubernetes forwarding rules')} -m mark --mark {MARK} -j ACCEPT",
             f"{render_comment('kubernetes forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess  # noqa: TID251 - iptables has no library
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from nodeagent.proxy.iptables.chains import Tables, TablesRenderer
@@ -15,6 +16,17 @@ from nodeagent.proxy.services import ServicePort
 DEADLINE_S = 30.0
 LOCK_WAIT_S = 5
 """Another program that holds the lock of iptables is waited for."""
+
+
+BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
+
+
+def tracking_is_liberal(file: Path = BE_LIBERAL) -> bool:
+    """Whether connection tracking takes only resets out of the window for INVALID: then kube-proxy drops nothing for being so."""
+    try:
+        return file.read_text(encoding="ascii").strip() != "0"
+    except OSError:  # without connection tracking
+        return False
 
 
 class Tools(Protocol):
@@ -50,11 +62,12 @@ class IptablesRules:
         tools: Tools,
         *,
         node_port_ips: Callable[[], tuple[str, ...] | None] | None = None,
+        drops_invalid: bool = True,
         note: Callable[[int], None] = lambda size: None,
     ) -> None:
-        """`node_port_ips`: asked at every sync, as kube-proxy looks for them."""
+        """`node_port_ips`: asked at every sync, as kube-proxy looks for them. `drops_invalid`: as for TablesRenderer."""
         self._network = network
-        self._renderer = TablesRenderer(network)
+        self._renderer = TablesRenderer(network, drops_invalid=drops_invalid)
         self._node_port_ips = node_port_ips
         self._tools = tools
         self._note = note
