@@ -29,7 +29,7 @@ from node_world import (
 )
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, nfct_msg
 
-from nodeagent.proxy.conntrack import Flow, have_udp_endpoints_changed, read_serving
+from nodeagent.proxy.conntrack import Flow, UdpEndpoints, read_serving
 from nodeagent.proxy.flow_cleaner import FlowCleaner
 from nodeagent.proxy.flow_messages import decode, is_failure, render_deletion, render_dump
 from nodeagent.proxy.nftables import NftablesRules
@@ -38,6 +38,7 @@ from nodeagent.proxy.services import ServicePort, read_service_ports
 from testbed_init.events import RecordedEvents
 
 HERE, THERE = ("10.0.1.2", 8080), ("10.0.2.2", 8080)
+HERE_READY, THERE_READY = (HERE[0], NODE, READY), (THERE[0], "node-2", READY)
 UDP = {"ports": [{"name": "http", "port": PORT, "nodePort": NODE_PORT, "protocol": "UDP"}]}
 ALL_ADDRESSES = {"externalIPs": [EXTERNAL_IP], "status": {"loadBalancer": {"ingress": [{"ip": LOAD_BALANCER_IP}]}}}
 
@@ -107,45 +108,39 @@ def test_tcp_services_have_no_stale_flows() -> None:
     assert not read_serving(ports(None, READY, ports=tcp)).is_stale(flow((CLUSTER_IP, PORT)))
 
 
+def of_two_ports(udp: Mapping[str, Any] | None, tcp: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Slices of one service with a UDP and a TCP port, with these conditions of the endpoint of each."""
+    return [
+        slice_of(*([] if udp is None else [(HERE[0], NODE, udp)]), protocol="UDP"),
+        slice_of(*([] if tcp is None else [(HERE[0], NODE, tcp)]), suffix="y", ports={"web": 8080}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "changed"),
     [
-        (ports(READY), ports(READY, READY), True),
-        (ports(READY, READY), ports(READY), True),
-        (ports(READY), ports(LEAVING), True),
-        (ports(READY, LEAVING), ports(READY, GONE), True),
-        (ports(READY), ports(None), True),
-        ((), ports(READY), True),
-        (ports(READY), ports(READY), False),
-        (ports(READY), (), False),
-        (ports(READY), ports(READY, externalTrafficPolicy="Local"), False),
-        (ports(READY), ports(READY, **ALL_ADDRESSES), False),
-        ((), ports(None), False),
-        (
-            ports(READY, ports=[{"name": "http", "port": PORT, "protocol": "TCP"}]),
-            ports(None, READY, ports=[{"name": "http", "port": PORT, "protocol": "TCP"}]),
-            False,
-        ),
-    ],
-    ids=[
-        "added",
-        "removed",
-        "leaves",
-        "stops serving",
-        "last removed",
-        "new service",
-        "same",
-        "service deleted",
-        "policy",
-        "addresses",
-        "none",
-        "tcp",
+        pytest.param([endpoints(READY)], [endpoints(READY, READY)], True, id="added"),
+        pytest.param([endpoints(READY, READY)], [endpoints(READY)], True, id="removed"),
+        pytest.param([endpoints(READY)], [endpoints(LEAVING)], True, id="leaves"),
+        pytest.param([endpoints(READY, LEAVING)], [endpoints(READY, GONE)], True, id="stops serving"),
+        pytest.param([endpoints(READY)], [endpoints(None)], True, id="last removed"),
+        pytest.param([endpoints(READY)], [], True, id="slice deleted"),
+        pytest.param([], [endpoints(READY)], True, id="slice of a new service"),
+        pytest.param([endpoints(READY)], [endpoints(READY, version=2)], False, id="the same"),
+        pytest.param([], [endpoints(None)], False, id="slice without endpoints"),
+        pytest.param([slice_of(HERE_READY)], [slice_of(HERE_READY, THERE_READY)], False, id="TCP"),
+        pytest.param(of_two_ports(READY, READY), of_two_ports(READY, UNREADY), True, id="TCP beside UDP"),
+        pytest.param(of_two_ports(None, READY), of_two_ports(None, UNREADY), False, id="TCP beside UDP without endpoints"),
     ],
 )
-def test_only_endpoint_changes_of_udp_services_are_a_reason_to_look(
-    before: tuple[ServicePort, ...], after: tuple[ServicePort, ...], changed: bool
+def test_changes_in_slices_of_services_with_udp_endpoints_are_a_reason_to_look(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], changed: bool
 ) -> None:
-    assert have_udp_endpoints_changed(before, after) is changed
+    """As kube-proxy's EndpointsMap tells (pkg/proxy, ConntrackCleanupRequired)."""
+    known = UdpEndpoints(NODE)
+    known.have_changed(before)
+    assert known.have_changed(after) is changed
+    assert known.have_changed(after) is False
 
 
 class Table:
@@ -224,13 +219,13 @@ async def test_flows_stay_when_the_last_endpoint_goes_and_move_when_another_come
     assert not world.table.flows
 
 
-async def test_commits_without_an_endpoint_change_do_not_look_at_flows() -> None:
+async def test_services_that_come_change_and_go_are_no_reason_to_look_at_flows() -> None:
+    """Policies, addresses, and a Service over slices that have been there before it."""
     world = World(Table())
     await world.becomes(READY)
-    world.proxy.on_services([service(externalTrafficPolicy="Local", **UDP)])
-    assert world.proxy.sync()
-    world.proxy.on_services([])
-    assert world.proxy.sync()
+    for services in ([service(externalTrafficPolicy="Local", **UDP)], [service(**UDP, **ALL_ADDRESSES)], [], [service(**UDP)]):
+        world.proxy.on_services(services)
+        assert world.proxy.sync()
     await world.settle()
     assert world.table.looks == 1
     assert world.events.named("flows-deleted") == []
@@ -238,8 +233,8 @@ async def test_commits_without_an_endpoint_change_do_not_look_at_flows() -> None
 
 async def test_endpoint_that_came_back_before_the_look_keeps_its_flows() -> None:
     world = World(Table(flow((CLUSTER_IP, PORT))))
-    world.cleaner.after_commit(ports(READY, READY), ports(None, READY))
-    world.cleaner.after_commit(ports(None, READY), ports(READY, READY))
+    for here in (READY, None, READY):
+        world.cleaner.after_commit(ports(here, READY), [endpoints(here, READY)])
     await world.settle()
     assert world.table.flows
 

@@ -99,7 +99,7 @@ class World:
             clock=self.clock,
             min_sync_period_s=0.0,
             sync_period_s=30.0,
-            after_commit=lambda before, after: duties.checks.after_commit(after),
+            after_commit=lambda ports, slices: duties.checks.after_commit(ports),
             gate=gate,
         )
         return duties, proxy

@@ -7,11 +7,15 @@ the old flow is better than none.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from nodeagent.proxy.services import ServicePort
+from nodeagent.proxy.endpoints import Endpoint, by_port
+from nodeagent.proxy.services import ServicePort, group_slices
 
+Object = Mapping[str, Any]
 Target = tuple[str, int]
 """Address and port."""
 
@@ -61,7 +65,44 @@ def read_serving(ports: Iterable[ServicePort]) -> Serving:
     return Serving(by_destination=by_destination, by_node_port=by_node_port)
 
 
-def have_udp_endpoints_changed(before: Iterable[ServicePort], after: Iterable[ServicePort]) -> bool:
-    """Whether an endpoint of a UDP service port came, went or changed; services that go change nothing."""
-    known = {port.key: port.usable.every for port in before if port.protocol == "udp"}
-    return any(port.usable.every != known.get(port.key, ()) for port in after if port.protocol == "udp")
+class UdpEndpoints:
+    """What EndpointSlices said last of services that have endpoints at a UDP port, to tell whether that has changed.
+
+    Only EndpointSlices are looked at, as by kube-proxy: neither a Service that comes nor one that changes is a reason to look at
+    flows, and of a service with UDP endpoints any change is, be it of its TCP port.
+    """
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._known: dict[tuple[str, str], _Read] = {}
+
+    def have_changed(self, slices: Iterable[Object]) -> bool:
+        """Since the last time; the first time they are compared with none."""
+        before, self._known = self._known, {}
+        for name, found in group_slices(slices).items():
+            if any(entry.get("protocol") == "UDP" for item in found for entry in item.get("ports") or ()):
+                known = before.get(name)
+                is_same = known is not None and len(known.slices) == len(found) and all(map(operator.is_, known.slices, found))
+                self._known[name] = known if known is not None and is_same else _read(found, self._node)
+        names = before.keys() | self._known.keys()
+        return any(_has_changed(before.get(name, _NOTHING), self._known.get(name, _NOTHING)) for name in names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    slices: list[Object] = field(default_factory=list)
+    endpoints: Mapping[tuple[str, str], tuple[Endpoint, ...]] = field(default_factory=dict)
+    """By name and protocol of the port."""
+
+
+_NOTHING = _Read()
+
+
+def _read(slices: list[Object], node: str) -> _Read:
+    return _Read(slices=slices, endpoints={key: found for key, found in by_port(slices, node).items() if found})
+
+
+def _has_changed(before: _Read, after: _Read) -> bool:
+    if before.endpoints == after.endpoints:
+        return False
+    return any(protocol == "udp" for _, protocol in (*before.endpoints, *after.endpoints))

@@ -58,12 +58,12 @@ class ProxyDuties:
     def on_nodes(self, nodes: Collection[Object]) -> None:
         self._health.on_nodes(nodes)
 
-    def after_commit(self, before: Collection[ServicePort], after: Collection[ServicePort]) -> None:
+    def after_commit(self, ports: Collection[ServicePort], slices: Collection[Object]) -> None:
         self._health.updated()
         self._metrics.count_synced()
-        self._flows.after_commit(before, after)
-        self._checks.after_commit(after)
-        self._agent.after_commit(after)
+        self._flows.after_commit(ports, slices)
+        self._checks.after_commit(ports)
+        self._agent.after_commit(ports)
 
     async def run(self) -> None:
         """Until cancelled."""

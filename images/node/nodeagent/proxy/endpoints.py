@@ -6,7 +6,7 @@ are serving while terminating; the cluster's and the node's own list fall back i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,17 +69,18 @@ def read_endpoints(slices: Iterable[Object], port_name: str, protocol: str, node
 
 def read_slice(item: Object) -> tuple[Endpoint, ...]:
     """All its endpoints, by all its ports. Raises KeyError, TypeError and the like where it is no EndpointSlice."""
-    return tuple(endpoint for endpoints in _by_port([item], "") for endpoint in endpoints)
+    return tuple(endpoint for endpoints in by_port([item], "").values() for endpoint in endpoints)
 
 
 def read_local_ready(slices: Sequence[Object], node: str) -> frozenset[str]:
     """Addresses of the ready endpoints on this node, by whatever port, also by one that the Service does not have."""
-    return frozenset(item.ip for endpoints in _by_port(slices, node) for item in endpoints if item.local and item.ready)
+    return frozenset(item.ip for endpoints in by_port(slices, node).values() for item in endpoints if item.local and item.ready)
 
 
-def _by_port(slices: Sequence[Object], node: str) -> Iterator[tuple[Endpoint, ...]]:
-    for name, protocol in dict.fromkeys(_port_key(entry) for item in slices for entry in item.get("ports") or ()):
-        yield read_endpoints(slices, name, protocol, node)
+def by_port(slices: Sequence[Object], node: str) -> dict[tuple[str, str], tuple[Endpoint, ...]]:
+    """Endpoints of one service by name and protocol of the port, also of ports that the Service does not have."""
+    keys = dict.fromkeys(_port_key(entry) for item in slices for entry in item.get("ports") or ())
+    return {(name, protocol): read_endpoints(slices, name, protocol, node) for name, protocol in keys}
 
 
 def _port_key(entry: Object) -> tuple[str, str]:

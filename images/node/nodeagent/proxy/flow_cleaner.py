@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from nodeagent.proxy.conntrack import Flow, Serving, have_udp_endpoints_changed, read_serving
+from nodeagent.proxy.conntrack import Flow, Object, Serving, UdpEndpoints, read_serving
 from nodeagent.proxy.gate import Gate
 from nodeagent.proxy.services import ServicePort
 from testbed_init.events import EventSink
@@ -27,11 +27,13 @@ class FlowCleaner:
         self._events = events
         self._gate = gate or Gate()
         self._serving = Serving()
+        self._endpoints = UdpEndpoints(node)
         self._due = asyncio.Event()
 
-    def after_commit(self, before: Collection[ServicePort], after: Collection[ServicePort]) -> None:
-        self._serving = read_serving(after)
-        if have_udp_endpoints_changed(before, after):
+    def after_commit(self, ports: Collection[ServicePort], slices: Collection[Object]) -> None:
+        """`slices`: the EndpointSlices that these ports were read from."""
+        self._serving = read_serving(ports)
+        if self._endpoints.have_changed(slices):
             self._due.set()
 
     async def run(self) -> None:

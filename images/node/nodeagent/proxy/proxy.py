@@ -30,7 +30,7 @@ class Proxy:
         clock: Clock,
         min_sync_period_s: float,
         sync_period_s: float,
-        after_commit: Callable[[tuple[ServicePort, ...], tuple[ServicePort, ...]], None] | None = None,
+        after_commit: Callable[[tuple[ServicePort, ...], Collection[Object]], None] | None = None,
         sleep: Sleep = asyncio.sleep,
         gate: Gate | None = None,
     ) -> None:
@@ -120,7 +120,7 @@ class Proxy:
         before, self._ports = self._ports, ports
         self._report(before, ports, revision, committed_ns, (committed_ns - began_ns) / 1e6)
         if self._after_commit is not None:
-            self._after_commit(before, ports)
+            self._after_commit(ports, self._slices)
         self.synced.set()
         return True
 

@@ -94,6 +94,16 @@ def read_service(service: Object) -> tuple[ServicePort, ...]:
     return tuple(_read_ports(service, [], "", ""))
 
 
+def group_slices(slices: Iterable[Object]) -> dict[tuple[str, str], list[Object]]:
+    """EndpointSlices by namespace and name of the Service that they belong to, whether there is one or not."""
+    found: dict[tuple[str, str], list[Object]] = {}
+    for item in slices:
+        labels = item["metadata"].get("labels") or {}
+        if SERVICE_NAME in labels and HEADLESS not in labels:
+            found.setdefault((item["metadata"].get("namespace", "default"), labels[SERVICE_NAME]), []).append(item)
+    return found
+
+
 class ServicePortReader:
     """Reads again only Services that have changed: a watch keeps the very object of what has not.
 
@@ -107,11 +117,7 @@ class ServicePortReader:
 
     def read(self, services: Iterable[Object], slices: Iterable[Object]) -> tuple[ServicePort, ...]:
         """Every service port of the cluster that has rules, sorted by key."""
-        by_service: dict[tuple[str, str], list[Object]] = {}
-        for item in slices:
-            labels = item["metadata"].get("labels") or {}
-            if SERVICE_NAME in labels and HEADLESS not in labels:
-                by_service.setdefault((item["metadata"].get("namespace", "default"), labels[SERVICE_NAME]), []).append(item)
+        by_service = group_slices(slices)
         before, self._known = self._known, {}
         for service in services:
             metadata = service["metadata"]
