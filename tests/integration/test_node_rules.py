@@ -1,4 +1,4 @@
-"""The node's rules in the real kernel: pods with nginx, a client in a namespace of its own, real connections (`node_lab.py`).
+"""The node's rules in the real kernel: pods with nginx, a client in a namespace of its own, real connections (`node_rules_lab.py`).
 
 The modules are those of this source tree; kernel, libnftables, nginx and pyroute2 those of the image.
 """
@@ -15,7 +15,7 @@ POD_A, ELSEWHERE = "10.0.1.2", "10.0.2.2"
 
 @pytest.fixture(scope="module", params=["nftables", "iptables"])
 def lab(request):
-    return request.param, run_lab("node_lab.py", arguments=[request.param], deadline_s=90)
+    return request.param, run_lab("node_rules_lab.py", "node_lab.py", arguments=[request.param], deadline_s=90)
 
 
 @pytest.fixture
