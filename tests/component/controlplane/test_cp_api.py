@@ -106,6 +106,17 @@ async def test_unknown_field_is_dropped_with_a_warning_or_refused_when_strict() 
             assert "foo" not in await response.json()
 
 
+@pytest.mark.parametrize(
+    ("fields", "count"), [(["a\x1fb"], 0), (["a\x1fb", "fine"], 1), ([f"{number:0200}" for number in range(100)], 16)]
+)
+async def test_warnings_are_what_a_header_can_carry_and_a_client_takes(fields: list[str], count: int) -> None:
+    async with serve(World()) as api:
+        headers = {"Authorization": "Bearer secret"}
+        async with api.client.post(PODS, json=pod("p") | dict.fromkeys(fields, 1), headers=headers) as response:
+            assert response.status == 201
+            assert len(response.headers.getall("Warning", [])) == count
+
+
 async def test_object_goes_through_its_life() -> None:
     async with serve(World()) as api:
         status, created = await api.ask("POST", SERVICES, service())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiohttp import web
@@ -43,6 +44,9 @@ STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
 PATCHES = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
+WARNINGS_LIMIT = 4 * 1024
+WARNING_LIMIT = 256
+"""Characters of all warnings together, and of each where they are more."""
 
 
 def _answer(
@@ -51,10 +55,22 @@ def _answer(
     response = answer_object(
         cluster, target.resource, item, accept=request.headers.get("Accept", ""), query=request.query, status=status
     )
-    for text in decoded.warnings:
+    for text in _choose_warnings(decoded.warnings):
         escaped = text.replace("\\", "\\\\").replace('"', '\\"')
         response.headers.add("Warning", f'299 - "{escaped}"')
     return response
+
+
+def _choose_warnings(texts: Iterable[str]) -> list[str]:
+    """Those that a header can carry: each once, none with control characters, and no more than clients take.
+
+    Source: apimachinery, `net.NewWarningHeader`; apiserver, endpoints/filters/warning.go (the lengths).
+    """
+    fit = [text for text in dict.fromkeys(texts) if not any(unicodedata.category(char) == "Cc" for char in text)]
+    if sum(map(len, fit)) <= WARNINGS_LIMIT:
+        return fit
+    short = [text[:WARNING_LIMIT] for text in fit]
+    return short[: WARNINGS_LIMIT // WARNING_LIMIT]
 
 
 def to_stored(resource: Resource, item: Object) -> tuple[Resource, Object]:
