@@ -15,6 +15,7 @@ CONTROLLER = "ingress-testbed.io/haproxy"
 CLASS = "haproxy"
 """Ingresses of this class, of an IngressClass of this controller, and those of no class are the load balancer's."""
 _ANNOTATION = "kubernetes.io/ingress.class"
+_DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 
 
 class _Part(BaseModel):
@@ -88,7 +89,22 @@ class _Ingress(_Part):
 def read_ingresses(manifests: tuple[Manifest, ...]) -> tuple[IngressFacts, ...]:
     """In the order of the manifests, which is that of their creation. Raises ScenarioError naming the manifest file."""
     controllers = dict(_read_class(manifest) for manifest in manifests if manifest.body["kind"] == "IngressClass")
-    return tuple(_read(manifest, controllers) for manifest in manifests if manifest.body["kind"] == "Ingress")
+    return tuple(
+        _read(manifest, controllers, _find_default_class(manifests[:place]))
+        for place, manifest in enumerate(manifests)
+        if manifest.body["kind"] == "Ingress"
+    )
+
+
+def _find_default_class(manifests: tuple[Manifest, ...]) -> str | None:
+    """What the control plane gives an Ingress that is made after these; all are made within a second."""
+    metadata = [item.body.get("metadata") for item in manifests if item.body["kind"] == "IngressClass"]
+    names = [
+        str(item.get("name"))
+        for item in metadata
+        if isinstance(item, Mapping) and (item.get("annotations") or {}).get(_DEFAULT_CLASS) == "true"
+    ]
+    return min(names, default=None)
 
 
 def _read_class(manifest: Manifest) -> tuple[str, str]:
@@ -97,7 +113,7 @@ def _read_class(manifest: Manifest) -> tuple[str, str]:
     return _key(manifest.body)[1], str(spec.get("controller", "")) if isinstance(spec, Mapping) else ""
 
 
-def _read(manifest: Manifest, controllers: Mapping[str, str]) -> IngressFacts:
+def _read(manifest: Manifest, controllers: Mapping[str, str], default_class: str | None) -> IngressFacts:
     try:
         ingress = _Ingress.model_validate(manifest.body)
     except ValidationError as error:
@@ -121,22 +137,27 @@ def _read(manifest: Manifest, controllers: Mapping[str, str]) -> IngressFacts:
             for item in spec.tls
             if item.secret_name
         },
-        foreign_class=_find_foreign_class(ingress, manifest, controllers),
+        foreign_class=_find_foreign_class(ingress, manifest, controllers, default_class),
     )
 
 
-def _find_foreign_class(ingress: _Ingress, manifest: Manifest, controllers: Mapping[str, str]) -> str | None:
+def _find_foreign_class(
+    ingress: _Ingress, manifest: Manifest, controllers: Mapping[str, str], default_class: str | None
+) -> str | None:
     """As `lbagent/ingress/classes.py` decides.
 
     Source: Kubernetes, "Ingress", Ingress class and Deprecated annotation; IngressSpec, `ingressClassName`.
     """
-    name, annotation = ingress.spec.ingress_class_name, (ingress.metadata.annotations or {}).get(_ANNOTATION, CLASS)
-    where = f"{manifest.file}: document {manifest.index}"
+    annotations = ingress.metadata.annotations or {}
+    name, annotation = ingress.spec.ingress_class_name, annotations.get(_ANNOTATION, CLASS)
+    where, key = f"{manifest.file}: document {manifest.index}", "spec.ingressClassName"
+    if not name and _ANNOTATION not in annotations:
+        name, key = default_class, f"{key}, by default"
     if name and name in controllers:
         controller = controllers[name]
-        return None if controller == CONTROLLER else f"{where}.spec.ingressClassName {name!r}, of controller {controller!r}"
+        return None if controller == CONTROLLER else f"{where}.{key} {name!r}, of controller {controller!r}"
     if name:
-        return None if name == CLASS else f"{where}.spec.ingressClassName {name!r}"
+        return None if name == CLASS else f"{where}.{key} {name!r}"
     return None if annotation == CLASS else f"{where}.metadata.annotations[{_ANNOTATION}] {annotation!r}"
 
 

@@ -1,14 +1,14 @@
-"""What the API server decides itself at a write, after validation: allocations, tolerations, the first taint of a Node."""
+"""What the API server decides itself at a write: allocations, tolerations, a Node's first taint, an Ingress' default class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network
 
 from controlplane.allocation.pod_cidrs import NoCidrError, pick_pod_cidr
 from controlplane.allocation.services import ServiceAllocator
 from controlplane.errors import forbidden
-from controlplane.objects import Object, name_of, spec_of
+from controlplane.objects import Object, annotations_of, name_of, spec_of
 from controlplane.store.store import Store
 
 Admit = Callable[[Object, Object | None], None]
@@ -17,6 +17,8 @@ Admit = Callable[[Object, Object | None], None]
 NOT_READY = "node.kubernetes.io/not-ready"
 UNREACHABLE = "node.kubernetes.io/unreachable"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+INGRESS_CLASS = "kubernetes.io/ingress.class"
+DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 
 
 def make_admissions(
@@ -43,7 +45,20 @@ def make_admissions(
         if before is None:
             add_default_tolerations(pod["spec"], toleration_s)
 
-    return {"nodes": admit_node, "pods": admit_pod, "services": services.admit}
+    def admit_ingress(ingress: Object, before: Object | None) -> None:
+        if before is not None or spec_of(ingress).get("ingressClassName") or INGRESS_CLASS in annotations_of(ingress):
+            return
+        if name := find_default_class(store.items("ingressclasses")):
+            ingress["spec"]["ingressClassName"] = name
+
+    return {"nodes": admit_node, "pods": admit_pod, "services": services.admit, "ingresses": admit_ingress}
+
+
+def find_default_class(classes: Iterable[Object]) -> str | None:
+    """Of several the newest, then the first by name (plugin DefaultIngressClass)."""
+    marked = sorted((item for item in classes if annotations_of(item).get(DEFAULT_CLASS) == "true"), key=name_of)
+    newest = max(marked, key=lambda item: str(item["metadata"].get("creationTimestamp") or ""), default=None)
+    return None if newest is None else name_of(newest)
 
 
 def add_taint(spec: Object, taint: Object) -> None:

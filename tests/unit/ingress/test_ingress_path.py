@@ -185,6 +185,18 @@ def test_path_to_an_ingress_of_another_controller_is_refused(options: dict[str, 
         kind.plan("web", kind.options.model_validate(options), context(text), 0)
 
 
+@pytest.mark.parametrize("annotation", [None, "haproxy"])
+def test_default_class_of_the_manifests_before_it_is_an_ingress_own(annotation: str | None) -> None:
+    default = (
+        "kind: IngressClass\nmetadata: {name: theirs, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}\n"
+        "spec: {controller: example.com/theirs}\n---\n"
+    )
+    (after,) = read_ingresses(manifests(default + classed(annotation=annotation)))
+    assert (after.foreign_class is None) is (annotation is not None)
+    (before,) = read_ingresses(manifests(classed(annotation=annotation) + "---\n" + default.removesuffix("---\n")))
+    assert before.foreign_class is None
+
+
 def test_ingress_of_another_controller_takes_no_request_from_ours() -> None:
     other = classed("nginx").replace("name: shop}", "name: other}").replace("path: /,", "path: /deep,")
     kind = Ingress()
