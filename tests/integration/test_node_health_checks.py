@@ -19,6 +19,8 @@ NODE_PATH = f"/api/v1/nodes/{NODE}"
 LOCAL = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
 HERE = "10.0.0.5"
 LEAVING = {"ready": False, "serving": True, "terminating": True}
+LISTENING = "0A"
+"""In /proc/net/tcp (proc(5))."""
 REFUSED = "refused"
 CUT = "cut"
 Seen = TypeVar("Seen")
@@ -169,6 +171,16 @@ def test_port_is_open_at_the_addresses_in_named_networks_only() -> None:
             "nft", "list", "table", "ip", "kube-proxy"
         )
     client.close()
+
+
+def test_node_port_is_a_rule_and_no_socket(lab: ClusterLab) -> None:
+    node_port = lab.create(SERVICES, service("rules-only", type="NodePort"))["spec"]["ports"][0]["nodePort"]
+    lab.create(SLICES, endpoint_slice("rules-only", endpoint(HERE)))
+    lab.node.wait_event("rules-committed", endpoints={"default/rules-only:http": [f"{HERE}:8080"]})
+    sockets = [line.split() for line in lab.node.run("cat", "/proc/net/tcp").splitlines()[1:]]
+    listening = {int(fields[1].rpartition(":")[2], 16) for fields in sockets if fields[3] == LISTENING}
+    assert 10256 in listening
+    assert node_port not in listening
 
 
 def test_port_that_a_program_has_is_reported_and_opened_at_the_next_commit_that_finds_it_free(lab: ClusterLab) -> None:
