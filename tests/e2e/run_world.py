@@ -1,6 +1,8 @@
 """The containers of one run, looked into through the engine alone: what state they are in, and whom they reach."""
 
 import json
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,37 +11,19 @@ from testbed_command import RUN_LABEL
 
 ROLE_LABEL, CONTAINER_LABEL = "ingress-testbed.role", "ingress-testbed.container"
 
-# Links and addresses, routes, queues and what faults put into netfilter, to the byte; processes of init's own and HAProxy's, and whether
-# they are stopped. Left out is what another life or another pod changes: numbers of links, the links and the bridge of pods, pods that outlived their agent.
-LOOK = """
-import json, os, re, subprocess
-def run(*argv):
-    return subprocess.run(argv, capture_output=True, text=True, timeout=10).stdout.splitlines()
-state = {"processes": {}}
-for argv in (["ip", "-brief", "address"], ["ip", "route"], ["tc", "qdisc"], ["nft", "--stateless", "list", "ruleset", "netdev"]):
-    state[" ".join(argv)] = sorted(re.sub("@if[0-9]+", "", line) for line in run(*argv) if not re.search("(^|dev )(veth|cbr0)", line))
-for entry in filter(str.isdigit, os.listdir("/proc")):
-    try:
-        fields = open(f"/proc/{entry}/stat").read().rpartition(") ")[2].split()
-        words = open(f"/proc/{entry}/cmdline").read().split("\\0")
-    except OSError:
-        continue
-    name = os.path.basename(words[0])
-    if name == "haproxy" or int(fields[1]) == 1 and not name.startswith("nginx"):
-        state["processes"][name if name == "haproxy" else " ".join(words[:3])] = "stopped" if fields[0] in "Tt" else "running"
-try:
-    state["rule writer"] = open("/run/testbed/rule-writer").read().split()[1]
-except OSError:
-    state["rule writer"] = None
-print(json.dumps(state))
-"""
+LOOK = (Path(__file__).parent / "container_state.py").read_text(encoding="utf-8")
+RULES_OF_PODS = ("nft ip kube-proxy", "nft ip cni_hostport")
+"""Parts of a node's state that name its cluster's pods by their addresses: others as soon as a pod has another life."""
+LOOKS_AT_ONCE = 4
 
 PROBE = """
-import socket, sys, json
+import json, socket, sys, time
+host, port, times, every_s = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 answers = []
-for _ in range(int(sys.argv[3])):
+for _ in range(times):
+    began_s = time.monotonic()
     try:
-        with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=0.4) as stream:
+        with socket.create_connection((host, port), timeout=0.5) as stream:
             stream.sendall(b"GET / HTTP/1.1\\r\\nHost: probe\\r\\nConnection: close\\r\\n\\r\\n")
             text = b""
             while part := stream.recv(4096):
@@ -47,6 +31,8 @@ for _ in range(int(sys.argv[3])):
         answers.append(text.decode().rpartition("\\r\\n\\r\\n")[2].strip() or "closed")
     except OSError as error:
         answers.append("silence" if isinstance(error, TimeoutError) else type(error).__name__)
+    answers[-1] = [answers[-1], time.monotonic() - began_s]
+    time.sleep(every_s)
 print(json.dumps(answers))
 """
 
@@ -72,14 +58,27 @@ class RunWorld:
 
     def state(self) -> dict[str, Any]:
         """By container; of one that does not run, its status."""
-        return {name: self._look(item) for name, item in self.containers().items()}
+        containers = self.containers()
+        with ThreadPoolExecutor(max_workers=LOOKS_AT_ONCE) as looking:
+            return dict(zip(containers, looking.map(self._look, containers.values()), strict=True))
 
-    def probe(self, target: str, port: int, *, source: str = "client", times: int = 1) -> list[str]:
+    def probe(self, target: str, port: int, *, source: str = "client", times: int = 1, every_s: float = 0.0) -> list[str]:
         """Answers to HTTP requests, each on its own connection: the body, `silence`, or the name of the error."""
-        status, output = self.containers()[source].exec_run(["python3", "-c", PROBE, target, str(port), str(times)])
+        return [answer for answer, _ in self.time(target, port, source=source, times=times, every_s=every_s)]
+
+    def time(
+        self, target: str, port: int, *, source: str = "client", times: int = 1, every_s: float = 0.0
+    ) -> list[tuple[str, float]]:
+        """The same, and how long each took in s."""
+        output = self.execute(source, "python3", "-c", PROBE, target, str(port), str(times), str(every_s))
+        return [(str(answer), float(took_s)) for answer, took_s in json.loads(output)]
+
+    def execute(self, container: str, *argv: str) -> str:
+        """Standard output of a command in a container."""
+        found = self._engine.containers.get(f"itb-{self._run_id}-{container}")
+        status, output = found.exec_run(list(argv))
         assert status == 0, output
-        answers: list[str] = json.loads(output)
-        return answers
+        return str(output.decode())
 
     @staticmethod
     def _look(container: Any) -> Any:
@@ -89,12 +88,21 @@ class RunWorld:
         return json.loads(output) if status == 0 else output.decode()
 
 
-def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """Container -> what was and what is, of each part of the state that is not equal."""
-    return {
-        name: {key: (before[name][key], after[name][key]) for key in before[name] if before[name][key] != after[name][key]}
-        if isinstance(after.get(name), dict)
-        else after.get(name)
-        for name in before
-        if after.get(name) != before[name]
-    }
+def differences(before: dict[str, Any], after: dict[str, Any], *, less: Collection[str] = ()) -> dict[str, Any]:
+    """Container -> what was and what is, of each part of the state that is not equal; `less`: parts that do not count."""
+    found = {name: _changes(before.get(name), after.get(name), less) for name in {**before, **after}}
+    return {name: changes for name, changes in found.items() if changes}
+
+
+def _changes(was: Any, is_now: Any, less: Collection[str]) -> Any:
+    if not isinstance(was, dict) or not isinstance(is_now, dict):
+        return None if was == is_now else (was, is_now)
+    parts = [part for part in {**was, **is_now} if part not in less and was.get(part) != is_now.get(part)]
+    return {part: _unequal(was.get(part), is_now.get(part)) for part in parts}
+
+
+def _unequal(was: Any, is_now: Any) -> Any:
+    """Of lines, those that only one side has."""
+    if isinstance(was, list) and isinstance(is_now, list):
+        return [line for line in was if line not in is_now], [line for line in is_now if line not in was]
+    return was, is_now
