@@ -5,6 +5,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from docker.models.containers import Container
 from testbed_command import RUN_LABEL, Left, Testbed
 
 from role_container import find_image
@@ -24,20 +25,33 @@ def engine() -> Iterator[docker.DockerClient]:
     client.close()
 
 
-@pytest.fixture
-def left_of(engine: docker.DockerClient) -> Left:
-    """What the engine and its host, which itself need not have nft, still hold of a run: containers, networks, volumes, guard
-    tables."""
-    warden = find_image(engine, "warden")
+@pytest.fixture(scope="session")
+def engine_host(engine: docker.DockerClient) -> Iterator[Container]:
+    """A container in the network of the engine's host, which itself need not have nft; started once, asked often."""
+    host = engine.containers.run(
+        find_image(engine, "warden"),
+        ["3600"],
+        entrypoint="sleep",
+        network_mode="host",
+        cap_add=["NET_ADMIN"],
+        detach=True,
+        remove=True,
+    )
+    yield host
+    host.kill()
+
+
+@pytest.fixture(scope="session")
+def left_of(engine: docker.DockerClient, engine_host: Container) -> Left:
+    """What the engine and its host still hold of a run: containers, networks, volumes, guard tables."""
 
     def look(run_id: str) -> list[str]:
         chosen = {"label": f"{RUN_LABEL}={run_id}"}
         things = [f"container {item.name}" for item in engine.containers.list(all=True, filters=chosen, ignore_removed=True)]
         things += [f"network {item.name}" for item in engine.networks.list(filters=chosen)]
         things += [f"volume {item.name}" for item in engine.volumes.list(filters=chosen)]
-        listing = engine.containers.run(
-            warden, ["list", "tables"], entrypoint="nft", network_mode="host", cap_add=["NET_ADMIN"], remove=True
-        )
+        status, listing = engine_host.exec_run(["nft", "list", "tables"])
+        assert status == 0, listing
         return things + [f"table {line}" for line in listing.decode().splitlines() if run_id in line]
 
     return look

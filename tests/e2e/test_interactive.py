@@ -1,9 +1,12 @@
-"""A testbed that is left running: faults, rescales, load and a trace by hand, each a command of its own."""
+"""A testbed that is left running: faults, rescales, load and a trace by hand, each a command of its own, and kubectl."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from testbed_command import Left, Testbed
+
+from kubectl_programs import NEWEST
 
 pytestmark = pytest.mark.e2e
 
@@ -20,6 +23,7 @@ def test_a_testbed_is_worked_on_by_hand_and_removed(testbed: Testbed, left_of: L
     (directory,) = testbed.results.glob("*/latest")
     run_id = directory.resolve().name
     try:
+        check_kubectl(directory)
         struck = run("fault", "inject", run_id, "link-down", "target=node-2", "--for", "1s")
         assert [word for word in ("issued", "effective", "healed") if f"link-down-1: {word} on node-2" in struck] == [
             "issued",
@@ -45,5 +49,29 @@ def test_a_testbed_is_worked_on_by_hand_and_removed(testbed: Testbed, left_of: L
         loaded = run("load", run_id, "--for", "2s", "--rate", "20/s")
         assert "nodeport: 100.00% of" in loaded
     finally:
-        testbed("down", run_id)
+        down = testbed("down", run_id)
+    assert down.status == 0, down.output
     assert left_of(run_id) == []
+
+
+def check_kubectl(directory: Path) -> None:
+    """With the kubeconfig of the run directory."""
+
+    def get(*what: str) -> str:
+        command = [
+            str(NEWEST),
+            "--kubeconfig",
+            str(directory / "kubeconfig"),
+            "--cache-dir",
+            str(directory / "cache"),
+            "get",
+            *what,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    service = get("svc", "service-test")
+    assert "10.3.241.152" in service
+    assert "80:32213/TCP" in service
+    assert get("nodes").count(" Ready ") == 2

@@ -2,16 +2,18 @@
 
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from testbed_command import Left, Testbed
 
-from kubectl_programs import NEWEST
-
 pytestmark = pytest.mark.e2e
 
+CALM = Path(__file__).parent / "scenarios" / "calm.yaml"
 DEADLINE_S = 60.0
 
 
@@ -25,7 +27,7 @@ def wait_until_gone(left_of: Left, run_id: str) -> None:
 def run_directory(testbed: Testbed) -> Path:
     ends = time.monotonic() + DEADLINE_S
     while time.monotonic() < ends:
-        if found := [item.parent for item in testbed.results.glob("*/*/plan.json")]:
+        if found := [item.parent for item in testbed.results.glob("*/*/plan.json") if not item.parent.is_symlink()]:
             return found[0]
         time.sleep(0.02)
     raise AssertionError("no run directory came")
@@ -33,7 +35,7 @@ def run_directory(testbed: Testbed) -> Path:
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.7, 1.5, 3.0], ids=lambda delay: f"{delay:g}s after its directory")
 def test_sigint_during_bring_up_ends_with_130_and_leaves_nothing(testbed: Testbed, left_of: Left, delay_s: float) -> None:
-    process = testbed.start("run", str(Path(__file__).parent / "scenarios" / "calm.yaml"), "--results", str(testbed.results))
+    process = testbed.start("run", str(CALM), "--results", str(testbed.results))
     directory = run_directory(testbed)
     time.sleep(delay_s)
     os.kill(process.pid, signal.SIGINT)
@@ -42,21 +44,46 @@ def test_sigint_during_bring_up_ends_with_130_and_leaves_nothing(testbed: Testbe
     assert left_of(directory.name) == []
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A run whose load has begun."""
+
+    testbed: Testbed
+    process: subprocess.Popen[str]
+    directory: Path
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[signal.Signals, Loaded]]:
+    """One run for each signal, brought up side by side."""
+    started = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        testbed = Testbed(tmp_path_factory.mktemp(number.name) / "results")
+        started[number] = testbed, testbed.start("run", str(CALM), "--results", str(testbed.results), "--set", "duration=120s")
+    try:
+        yield {
+            number: Loaded(testbed=testbed, process=process, directory=wait_for_samples(run_directory(testbed)))
+            for number, (testbed, process) in started.items()
+        }
+    finally:
+        for testbed, _ in started.values():
+            testbed.stop_all()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_under_load_keeps_what_was_measured(testbed: Testbed, left_of: Left, number: signal.Signals) -> None:
-    scenario = Path(__file__).parent / "scenarios" / "calm.yaml"
-    process = testbed.start("run", str(scenario), "--results", str(testbed.results), "--set", "duration=60s")
-    directory = run_directory(testbed)
-    wait_for_samples(testbed, directory)
-    os.kill(process.pid, number)
-    finished = testbed.finish(process, deadline_s=DEADLINE_S)
+def test_a_signal_under_load_keeps_what_was_measured(
+    loaded: Mapping[signal.Signals, Loaded], left_of: Left, number: signal.Signals
+) -> None:
+    run = loaded[number]
+    os.kill(run.process.pid, number)
+    finished = run.testbed.finish(run.process, deadline_s=DEADLINE_S)
     assert finished.status == 130, finished.output
-    assert left_of(directory.name) == []
-    assert (directory / "history.jsonl").stat().st_size > 0
-    assert (directory / "load" / "samples.bin").stat().st_size > 0
+    assert left_of(run.directory.name) == []
+    assert (run.directory / "history.jsonl").stat().st_size > 0
+    assert (run.directory / "load" / "samples.bin").stat().st_size > 0
 
 
-def wait_for_samples(testbed: Testbed, directory: Path) -> None:
+def wait_for_samples(directory: Path) -> Path:
     """Until the load runs: the plain progress lines of a run without a terminal cannot be read while it runs, the engine can."""
     import docker
 
@@ -68,48 +95,22 @@ def wait_for_samples(testbed: Testbed, directory: Path) -> None:
                 if container.labels.get("ingress-testbed.role") == "client":
                     status, output = container.exec_run(["stat", "-c", "%s", "/var/log/testbed/load/samples.bin"])
                     if status == 0 and int(output) > 6400:
-                        return
+                        return directory
             time.sleep(0.2)
     finally:
         client.close()
     raise AssertionError("the load never began")
 
 
-def test_sigkill_of_the_orchestrator_leaves_nothing(testbed: Testbed, left_of: Left) -> None:
-    scenario = Path(__file__).parent / "scenarios" / "calm.yaml"
-    process = testbed.start("run", str(scenario), "--results", str(testbed.results), "--set", "duration=60s")
-    directory = run_directory(testbed)
-    wait_for_samples(testbed, directory)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=DEADLINE_S)
-    wait_until_gone(left_of, directory.name)
+def test_sigkill_of_the_orchestrator_leaves_nothing(loaded: Mapping[signal.Signals, Loaded], left_of: Left) -> None:
+    run = loaded[signal.SIGKILL]
+    os.kill(run.process.pid, signal.SIGKILL)
+    run.process.communicate(timeout=DEADLINE_S)
+    wait_until_gone(left_of, run.directory.name)
 
 
 def test_bad_scenario_starts_nothing_and_exits_64(testbed: Testbed) -> None:
-    scenario = Path(__file__).parent / "scenarios" / "calm.yaml"
-    finished = testbed("run", str(scenario), "--results", str(testbed.results), "--set", "cluster.nodes=900")
+    finished = testbed("run", str(CALM), "--results", str(testbed.results), "--set", "cluster.nodes=900")
     assert finished.status == 64, finished.output
     assert "cluster.nodes: more nodes than addresses" in finished.output
     assert not testbed.results.exists()
-
-
-def test_kept_testbed_answers_kubectl_until_it_is_taken_down(testbed: Testbed, left_of: Left) -> None:
-    import subprocess
-
-    up = testbed("up", str(Path(__file__).parent / "scenarios" / "calm.yaml"), "--results", str(testbed.results))
-    assert up.status == 0, up.output
-    directory = up.directory
-    assert directory is not None
-    try:
-        command = [str(NEWEST), "--kubeconfig", str(directory / "kubeconfig"), "--cache-dir", str(testbed.results / "cache")]
-        service = subprocess.run(
-            [*command, "get", "svc", "service-test"], capture_output=True, text=True, timeout=30, check=False
-        )
-        assert "10.3.241.152" in service.stdout, service.stderr
-        assert "80:32213/TCP" in service.stdout
-        nodes = subprocess.run([*command, "get", "nodes"], capture_output=True, text=True, timeout=30, check=False)
-        assert nodes.stdout.count(" Ready ") == 2, nodes.stdout
-    finally:
-        down = testbed("down", directory.name)
-    assert down.status == 0, down.output
-    assert left_of(directory.name) == []
