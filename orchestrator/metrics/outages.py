@@ -43,7 +43,7 @@ def measure_outage(
         effective_s=since_s,
         until_s=until_s,
         detected_s=_detected_at_s(path, step, history, hops, since_s=since_s, until_s=until_s),
-        programmed_s=programmed_at_s(plan, step, history, since_s=since_s, until_s=until_s),
+        programmed_s=programmed_at_s(plan, path, step, history, since_s=since_s, until_s=until_s),
         sustained_s=spans.sustained_s,
     )
     attribution = _attribute(lost, step, requests, connections, history, instants, hops)

@@ -30,7 +30,7 @@ def find_stages(
     for target in step.targets:
         found += inside.stage("node not ready", inside.first("node-not-ready", node=target))
         found += inside.stage("endpoints withdrawn", inside.last(*_WITHDRAWN, node=target))
-    found += inside.stage("rules programmed", _programmed(plan, step, inside))
+    found += inside.stage("rules programmed", _programmed(plan, path, step, inside))
     found += _routing_stages(path, step, inside)
     if set(path.entry_nodes) & set(step.targets):
         for target in step.targets:
@@ -79,10 +79,13 @@ def _routing_stages(path: PathPlan, step: StepPlan, inside: "_Window") -> list[S
     return found
 
 
-def programmed_at_s(plan: Plan, step: StepPlan, history: History, *, since_s: float, until_s: float) -> float | None:
-    """When the last live node had committed rules without the endpoints of the struck nodes."""
+def programmed_at_s(
+    plan: Plan, path: PathPlan, step: StepPlan, history: History, *, since_s: float, until_s: float
+) -> float | None:
+    """When the last live node had committed rules without the endpoints of the struck nodes; of a path with one way in, that
+    node, which may be cut off from the control plane and forward by stale rules."""
     inside = _Window(history, since_s, until_s)
-    event = _programmed(plan, step, inside)
+    event = _programmed(plan, path, step, inside)
     return None if event is None else history.seconds(event)
 
 
@@ -93,8 +96,9 @@ def detected_at_s(frontend: str, step: StepPlan, history: History, *, since_s: f
     return max((history.seconds(event) for event in events if event), default=None) if all(events) else None
 
 
-def _programmed(plan: Plan, step: StepPlan, inside: "_Window") -> Event | None:
-    """None until every live node has committed every service that lost an endpoint; a commit names only what it changed."""
+def _programmed(plan: Plan, path: PathPlan, step: StepPlan, inside: "_Window") -> Event | None:
+    """None until every node that clients come through has committed every service that lost an endpoint; a commit names only
+    what it changed."""
     lost: dict[str, list[Event]] = {}
     for event in inside.select(*_WITHDRAWN):
         if event.fields.get("node") in step.targets:
@@ -103,8 +107,10 @@ def _programmed(plan: Plan, step: StepPlan, inside: "_Window") -> Event | None:
         return None
     since_ns = min(events[0].t_mono_ns for events in lost.values())
     nodes = [item for item in plan.of_role(Role.NODE) if item.name not in step.targets]
-    live = [item.name for item in nodes if inside.was_live(item.name, since_ns, otherwise=item.at_bring_up)]
-    commits = [_commit_without(events, service, node, inside) for node in live for service, events in lost.items()]
+    ways_in = [item.name for item in nodes if inside.was_live(item.name, since_ns, otherwise=item.at_bring_up)]
+    if len(path.entry_nodes) == 1 and path.entry_nodes[0] not in step.targets:
+        ways_in = list(path.entry_nodes)
+    commits = [_commit_without(events, service, node, inside) for node in ways_in for service, events in lost.items()]
     known = [event for event in commits if event is not None]
     return max(known, key=lambda event: event.t_mono_ns, default=None) if len(known) == len(commits) else None
 

@@ -1,5 +1,7 @@
 """The stages of a node's death, each from the event that tells it."""
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.metrics.spans import Spans
@@ -26,8 +28,8 @@ def stages(path: PathPlan, told: History, spans: Spans = LOST) -> dict[str, floa
     return {item.name: item.at_s for item in found}
 
 
-def programmed(*events: Event) -> float | None:
-    return programmed_at_s(real_plan(), KILL, history(*events), since_s=10.0, until_s=35.0)
+def programmed(*events: Event, path: PathPlan = NODEPORT) -> float | None:
+    return programmed_at_s(real_plan(), path, KILL, history(*events), since_s=10.0, until_s=35.0)
 
 
 def test_stages_behind_a_load_balancer_follow_detection_withdrawal_and_rules() -> None:
@@ -99,6 +101,14 @@ def test_rules_are_programmed_when_the_last_live_node_has_committed_without_the_
 
 def test_rules_are_not_programmed_while_a_live_node_has_not_committed() -> None:
     assert programmed(WITHDRAWN, commit(15.2, "node-3")) is None
+
+
+def test_the_one_way_in_is_waited_for_and_nobody_else_also_when_it_is_cut_off() -> None:
+    other = replace(STATIC_ROUTE, entry_nodes=("node-2",))
+    cut = event(5.0, "controlplane/api", "node-not-ready", node="node-2")
+    assert programmed(cut, WITHDRAWN, commit(15.2, "node-3"), path=other) is None
+    assert programmed(cut, WITHDRAWN, commit(15.2, "node-3"), commit(25.4, "node-2"), path=other) == pytest.approx(25.4)
+    assert programmed(WITHDRAWN, commit(15.2, "node-2"), path=other) == pytest.approx(15.2)
 
 
 def test_commit_of_another_service_programs_nothing() -> None:
