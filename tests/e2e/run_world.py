@@ -15,6 +15,7 @@ LOOK = (Path(__file__).parent / "container_state.py").read_text(encoding="utf-8"
 RULES_OF_PODS = ("nft ip kube-proxy", "nft ip cni_hostport")
 """Parts of a node's state that name its cluster's pods by their addresses: others as soon as a pod has another life."""
 LOOKS_AT_ONCE = 4
+LOOKS = 3
 
 PROBE = """
 import json, socket, sys, time
@@ -84,7 +85,11 @@ class RunWorld:
     def _look(container: Any) -> Any:
         if container.status != "running":
             return container.status
-        status, output = container.exec_run(["python3", "-c", LOOK])
+        # The engine can lose what a command wrote when it ends at once: asked again, it has it.
+        for _ in range(LOOKS):
+            status, output = container.exec_run(["python3", "-c", LOOK])
+            if output:
+                break
         return json.loads(output) if status == 0 else output.decode()
 
 
