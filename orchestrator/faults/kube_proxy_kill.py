@@ -5,11 +5,11 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from orchestrator.contracts import PlanContext, World
-from orchestrator.faults.arming import NodeFaultOptions, StruckInside, check_node, plan_inside
+from orchestrator.faults.arming import NodeFaultOptions, StruckInside
 from orchestrator.faults.revival import OWN_KUBE_PROXY, RULES_COMMITTED, follow_node
+from orchestrator.faults.rule_writer import plan_rule_writer
 from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
-from orchestrator.planner.kube_proxy import KUBE_PROXY
 
 
 class KubeProxyKill(StruckInside):
@@ -19,13 +19,7 @@ class KubeProxyKill(StruckInside):
     options: ClassVar[type[BaseModel]] = NodeFaultOptions
 
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
-        assert isinstance(options, NodeFaultOptions)
-        target = check_node(options.target, context)
-        # The testbed's own rule writer is a part of the agent's process; the user's is a process.
-        fault, parameters = "rule-writer", {"state": "ended"}
-        if context.has_own_kube_proxy:
-            fault, parameters = "process-kill", {"process": KUBE_PROXY}
-        return plan_inside(self.kind, step, at_s, for_s, target, context, fault=fault, parameters=parameters)
+        return plan_rule_writer(self.kind, step, at_s, for_s, options, context, state="ended", process_fault="process-kill")
 
     def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:
         # A user's own tells nothing of a first sync that changes nothing: it is only started.

@@ -5,9 +5,9 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from orchestrator.contracts import PlanContext
-from orchestrator.faults.arming import NodeFaultOptions, StruckInside, check_node, plan_inside
+from orchestrator.faults.arming import NodeFaultOptions, StruckInside
+from orchestrator.faults.rule_writer import plan_rule_writer
 from orchestrator.model.plan import StepPlan
-from orchestrator.planner.kube_proxy import KUBE_PROXY
 
 
 class KubeProxyPause(StruckInside):
@@ -17,10 +17,4 @@ class KubeProxyPause(StruckInside):
     options: ClassVar[type[BaseModel]] = NodeFaultOptions
 
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
-        assert isinstance(options, NodeFaultOptions)
-        target = check_node(options.target, context)
-        # The testbed's own rule writer is a part of the agent's process; the user's is a process.
-        fault, parameters = "rule-writer", {"state": "paused"}
-        if context.has_own_kube_proxy:
-            fault, parameters = "process-pause", {"process": KUBE_PROXY}
-        return plan_inside(self.kind, step, at_s, for_s, target, context, fault=fault, parameters=parameters)
+        return plan_rule_writer(self.kind, step, at_s, for_s, options, context, state="paused", process_fault="process-pause")

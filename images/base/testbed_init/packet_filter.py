@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 from testbed_init.ground import TABLES, Ground, GroundKernel, lay_ground
@@ -75,8 +74,7 @@ class PacketFilter:
         bit = next((1 << number for number in range(MOST_SWITCHES) if 1 << number not in taken), None)
         if bit is None:
             raise KernelError(f"there are {len(taken)} faults of the uplinks' frames at once already")
-        self.stage().finish("".join(f"{rule.render(owner, bit)}\n" for rule in rules).encode())
-        self.rules = {**self.rules, owner: rules}
+        self.put(owner, rules, self.stage(), bit)
         self.switches = {**self.switches, owner: Switch(bit=bit, links=self.kernel.uplinks())}
         self.packets(owner)
 
@@ -89,9 +87,9 @@ class PacketFilter:
         """Start nft(8) now, so that `put` takes only the transaction itself."""
         return self.kernel.start_tool(["nft", "-f", "-"])
 
-    def put(self, owner: str, rules: tuple[Rule, ...], staged: Tool) -> None:
+    def put(self, owner: str, rules: tuple[Rule, ...], staged: Tool, bit: int = 0) -> None:
         """Append the owner's rules. Nothing is removed: that would wait for a grace period of the kernel, some 10 ms."""
-        staged.finish("".join(f"{rule.render(owner)}\n" for rule in rules).encode())
+        staged.finish("".join(f"{rule.render(owner, bit)}\n" for rule in rules).encode())
         self.rules = {**self.rules, owner: rules}
 
     def take(self, owner: str) -> tuple[int, ...]:
@@ -122,9 +120,7 @@ class PacketFilter:
         return tuple(counted)
 
 
-def render_chains(
-    rules: Mapping[str, tuple[Rule, ...]], changed: Sequence[Rule], switches: Mapping[str, Switch] = MappingProxyType({})
-) -> str:
+def render_chains(rules: Mapping[str, tuple[Rule, ...]], changed: Sequence[Rule], switches: Mapping[str, Switch]) -> str:
     """The transaction that writes the chains of the changed rules anew; counters of other owners' rules begin anew with them."""
     chains = {rule.chain for rule in changed}
     lines = [f"flush chain {TABLES[CHAINS[chain]]} {chain}" for chain in sorted(chains)]
