@@ -1,7 +1,9 @@
 """A kube-proxy of the user's own: where it stands in a node, and its command line. Pure."""
 
+import re
 from collections.abc import Mapping
 
+from orchestrator.planner.complaints import Complaints
 from orchestrator.scenario.schema import KubeProxy
 
 KUBE_PROXY = "kube-proxy"
@@ -15,10 +17,33 @@ DETECT_LOCAL = {
     "InterfaceNamePrefix": ("--detect-local-mode=InterfaceNamePrefix", "--pod-interface-name-prefix=cbr"),
 }
 HEALTHZ_PORT, METRICS_PORT = 10256, 10249
+FLAG = re.compile(r"--(?P<name>[a-z0-9][a-z0-9-]*)(=.*)?", re.DOTALL)
+PLANNED = frozenset(
+    {
+        "kubeconfig", "hostname-override", "proxy-mode", "cluster-cidr", "detect-local-mode", "pod-bridge-interface",
+        "pod-interface-name-prefix", "masquerade-all", "nodeport-addresses", "iptables-min-sync-period", "iptables-sync-period",
+        "healthz-bind-address", "metrics-bind-address", "kube-api-content-type", "config", "master", "cleanup", "version", "help",
+    }
+)  # fmt: skip
+"""Flags that other keys of the scenario set, on which the testbed's own observation rests, or with which there is no proxy."""
+
+
+def check_args(spec: KubeProxy, complaints: Complaints) -> None:
+    """Only where a program of the user's own takes them, and none that the testbed plans."""
+    key = ("cluster", "kube_proxy", "args")
+    if spec.args and spec.binary is None:
+        complaints.add(*key, message="no program takes them", found=repr(spec.args[0]), allowed="only beside `binary`")
+    for index, argument in enumerate(spec.args):
+        flag = FLAG.fullmatch(argument)
+        if flag is None:
+            complaints.add(*key, index, message="is not a flag", found=repr(argument), allowed="--name or --name=value")
+        elif flag["name"] in PLANNED:
+            allowed = f"any flag but {', '.join(sorted(PLANNED))}"
+            complaints.add(*key, index, message="is the testbed's to set", found=repr(argument), allowed=allowed)
 
 
 def kube_proxy_argv(*, node: str, spec: KubeProxy, cluster_cidr: str, timings: Mapping[str, float]) -> list[str]:
-    """Source: kubernetes.io, reference of kube-proxy's flags."""
+    """The scenario's own flags come last, where they win. Source: kubernetes.io, reference of kube-proxy's flags."""
     return [
         PROGRAM,
         f"--kubeconfig={KUBECONFIG}",
@@ -40,8 +65,7 @@ def kube_proxy_argv(*, node: str, spec: KubeProxy, cluster_cidr: str, timings: M
         f"--metrics-bind-address=127.0.0.1:{METRICS_PORT}",
         # Its events would come as protobuf otherwise, which our API does not read.
         "--kube-api-content-type=application/json",
-        # In iptables mode, node ports at 127.0.0.1 want the sysctl route_localnet, and a kube-proxy that cannot set it ends.
-        *(["--iptables-localhost-nodeports=false"] if spec.mode == "iptables" else []),
+        *spec.args,
     ]
 
 

@@ -14,6 +14,7 @@ from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.external_ips import with_external_ips
 from orchestrator.planner.fault_ground import features_of, on_ground
 from orchestrator.planner.ingresses import plan_tls_secrets, read_ingresses
+from orchestrator.planner.kube_proxy import check_args
 from orchestrator.planner.load import CONTROL_PATH, plan_load
 from orchestrator.planner.manifests import check_manifests
 from orchestrator.planner.objectives import check_measurable, plan_objectives
@@ -66,6 +67,7 @@ def plan_run(
     slos = plan_objectives(scenario, kinds, complaints)
     check_measurable(slos, timeline, kinds, complaints)
     _check_labels(cluster, context, complaints)
+    check_args(cluster.kube_proxy, complaints)
     complaints.raise_any()
 
     with complaints.at("cluster", "timings"):

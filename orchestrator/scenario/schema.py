@@ -33,6 +33,7 @@ class KubeProxy(Strict):
     binary: str | None = Field(
         default=None, min_length=1, description="a kube-proxy of your own, beside the scenario, that writes the nodes' rules"
     )
+    args: tuple[str, ...] = Field(default=(), description="flags for that kube-proxy beside the testbed's own, such as --v=4")
     detect_local: Literal["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix", "none"] = Field(
         default="ClusterCIDR", description="how the rules tell a pod's packets; none: ClusterCIDR without a --cluster-cidr"
     )

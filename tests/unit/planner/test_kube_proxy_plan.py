@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from orchestrator.errors import EnvironmentUnmetError, ScenarioError
 from orchestrator.experiment import load_request
 from orchestrator.model.plan import Plan, ProgramPlan, Role
-from orchestrator.planner.kube_proxy import kube_proxy_argv
+from orchestrator.planner.kube_proxy import PLANNED, kube_proxy_argv
 from orchestrator.scenario.programs import read_program
 from orchestrator.scenario.schema import KubeProxy
 from orchestrator.testbed.programs import read_programs
@@ -118,7 +118,6 @@ def test_every_node_runs_it_with_the_planned_flags_also_one_that_joins_later(pla
             "--healthz-bind-address=0.0.0.0:10256",
             "--metrics-bind-address=127.0.0.1:10249",
             "--kube-api-content-type=application/json",
-            "--iptables-localhost-nodeports=false",
         ]
         settings = node.config["settings"]
         assert isinstance(settings, dict)
@@ -148,6 +147,7 @@ def test_every_node_runs_it_with_the_planned_flags_also_one_that_joins_later(pla
         ({"node_port_addresses": "primary"}, ["--nodeport-addresses=primary"], ""),
         ({"node_port_addresses": "all"}, ["--nodeport-addresses=0.0.0.0/0"], ""),
         ({"node_port_addresses": ["10.100.0.0/16", "127.0.0.0/8"]}, ["--nodeport-addresses=10.100.0.0/16,127.0.0.0/8"], ""),
+        ({"binary": "kube-proxy", "args": ["--v=4", "--bind-address-hard-fail"]}, ["--v=4", "--bind-address-hard-fail"], ""),
     ],
 )
 def test_settings_of_the_rules_become_flags(settings: dict[str, object], flags: list[str], without: str) -> None:
@@ -158,6 +158,39 @@ def test_settings_of_the_rules_become_flags(settings: dict[str, object], flags: 
     )
     assert set(changed) - set(usual) == set(flags)
     assert set(usual) - set(changed) == ({without} if without else set())
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("args: [--v=4]", "cluster.kube_proxy.args: no program takes them; found '--v=4'; allowed: only beside `binary`"),
+        (
+            "binary: kube-proxy, args: [-v]",
+            "cluster.kube_proxy.args[0]: is not a flag; found '-v'; allowed: --name or --name=value",
+        ),
+        (
+            "binary: kube-proxy, args: [--v=4, --proxy-mode=iptables]",
+            "cluster.kube_proxy.args[1]: is the testbed's to set; found '--proxy-mode=iptables'; allowed: any flag but cleanup, ",
+        ),
+        ("binary: kube-proxy, args: [--help]", "cluster.kube_proxy.args[0]: is the testbed's to set; found '--help'"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused_with_their_key(tmp_path: Path, setting: str, message: str) -> None:
+    (tmp_path / "kube-proxy").write_bytes(Path("/proc/self/exe").read_bytes())
+    text = SCENARIO.replace("mode: iptables, binary: bin/kube-proxy", setting) % (ROOT / "loadtests/manifests/service-test.yaml")
+    (tmp_path / "own.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        load_request(tmp_path / "own.yaml", {}, None).plan()
+    assert f"own.yaml: {message}" in str(caught.value)
+
+
+def test_every_flag_that_is_planned_is_refused_as_the_users() -> None:
+    spec = KubeProxy.model_validate({"masquerade_all": True, "node_port_addresses": "all", "detect_local": "BridgeInterface"})
+    argv = kube_proxy_argv(
+        node="n", spec=spec, cluster_cidr="10.0.0.0/16", timings={"min_sync_period_s": 1.0, "sync_period_s": 30.0}
+    )
+    names = {argument.removeprefix("--").partition("=")[0] for argument in argv[1:]}
+    assert {name for name in names if not name.startswith("conntrack-")} <= PLANNED
 
 
 def test_plan_holds_path_and_fingerprint_and_none_of_the_programs_bytes(plan: Plan) -> None:
