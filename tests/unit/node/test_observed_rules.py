@@ -1,5 +1,6 @@
 """Rules of a kube-proxy that is not ours, read back from the kernel: commits told, chains understood."""
 
+import asyncio
 import json
 
 import pytest
@@ -97,6 +98,39 @@ COMMIT
 
 def test_endpoints_are_read_from_the_chains_of_iptables_with_and_without_comments() -> None:
     assert read_iptables(SAVED) == {"default/web:http": {"10.0.1.2:8080", "10.0.2.2:8080"}, "default/dns:": {"10.0.1.2:53"}}
+
+
+class ScriptedCommits:
+    """One list for each reading: the instants of the commits that come while it goes on."""
+
+    def __init__(self, *during: list[int]) -> None:
+        self.during = list(during)
+        self.waited = 0
+
+    def told_ns(self) -> int | None:
+        return max(self.during.pop(0), default=None)
+
+    async def next_ns(self) -> int:
+        self.waited += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_commit_that_comes_during_a_reading_is_read_before_the_next_is_waited_for() -> None:
+    events = RecordedEvents()
+    observer = RulesObserver(node="node-1", mode="nftables", events=events, clock=lambda: 1)
+    # The first reading began before the commit at 7 and does not hold it.
+    readings = [listing(rule(WEB, spread(("10.0.1.2", 8080)))), listing(rule(WEB, spread(("10.0.2.2", 8080))))]
+    commits = ScriptedCommits([5, 7], [])
+
+    async def read() -> str:
+        return readings.pop(0)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(observer.follow(commits, read), 0.05))
+    told = [(fields["t_mono_ns"], fields["endpoints"]) for _, fields in events.seen]
+    assert told == [(7, {WEB_KEY: ["10.0.1.2:8080"]}), (7, {WEB_KEY: ["10.0.2.2:8080"]})]
+    assert (readings, commits.waited) == ([], 1)
 
 
 def observe(*listings: str) -> list[dict]:

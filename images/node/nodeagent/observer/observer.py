@@ -7,13 +7,12 @@ Which revision of the objects it follows, and how long the writer took, cannot b
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import aiohttp
 
-from nodeagent.observer.generations import ADD_MEMBERSHIP, GROUP_NFTABLES, NETLINK_NETFILTER, SOL_NETLINK, count_commits
+from nodeagent.observer.commits import Commits, KernelCommits
 from nodeagent.observer.tables import Programmed, read_iptables, read_nftables
 from testbed_init.events import Clock, EventSink
 
@@ -21,9 +20,6 @@ HEALTHZ = "http://127.0.0.1:10256/healthz"
 POLL_S = 0.1
 ANSWER_S = 1.0
 READ_S = 10.0
-RECEIVE_BYTES = 1 << 16
-BUFFER_BYTES = 1 << 21
-"""A first sync of many services is one burst; what does not fit only costs one more reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,46 +50,22 @@ class RulesObserver:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow())
-            tasks.create_task(self._await_healthy())
+        with KernelCommits(self._clock) as commits:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.follow(commits, self._read))
+                tasks.create_task(self._await_healthy())
 
-    async def _follow(self) -> None:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, NETLINK_NETFILTER) as kernel:
-            kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-            kernel.bind((0, 0))
-            kernel.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, GROUP_NFTABLES)
-            # What stands already was committed before anybody listened: an agent that was restarted.
-            committed_ns = self._clock()
-            while True:
-                output = await self._read()
-                # A reading may hold what was committed while it went on: the report may be late by it, and never early.
-                committed_ns = self._drain(kernel) or committed_ns
-                self._report(output, committed_ns)
-                committed_ns = await self._await_commit(kernel)
-
-    async def _await_commit(self, kernel: socket.socket) -> int:
-        loop = asyncio.get_running_loop()
+    async def follow(self, commits: Commits, read: Callable[[], Awaitable[str]]) -> None:
+        """Reports what `read` finds after each commit, until cancelled."""
+        # What stands already was committed before anybody listened: an agent that was restarted.
+        committed_ns = self._clock()
         while True:
-            try:
-                commits = count_commits(await loop.sock_recv(kernel, RECEIVE_BYTES))
-            except OSError:  # ENOBUFS: messages were lost, so that something was committed
-                commits = 1
-            if commits:
-                return self._clock()
-
-    def _drain(self, kernel: socket.socket) -> int | None:
-        """When the last of the commits was told that wait in the buffer, None without one."""
-        told_ns = None
-        while True:
-            try:
-                commits = count_commits(kernel.recv(RECEIVE_BYTES))
-            except BlockingIOError:
-                return told_ns
-            except OSError:
-                commits = 1
-            if commits:
-                told_ns = self._clock()
+            output = await read()
+            # A reading may hold what was committed while it went on, or not: the report may be late by it, and never early,
+            # and the table is read again.
+            meanwhile_ns = commits.told_ns()
+            self._report(output, meanwhile_ns or committed_ns)
+            committed_ns = meanwhile_ns or await commits.next_ns()
 
     async def _read(self) -> str:
         """What the mode's command prints; empty when it fails, as nft does while there is no such table."""
