@@ -95,7 +95,7 @@ class Session:
                 ACTIONS[step.kind].inject(step, world, at_ns)
         except BaseException:
             # Half a strike is none: whatever of it is in place is taken back.
-            self.heal(faults)
+            self.heal(steps)
             raise
         self._remember(*(step for step in self.steps() if step not in steps or not step.is_momentary))
         return steps

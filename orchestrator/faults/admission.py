@@ -1,5 +1,7 @@
 """Drained nodes are admitted again: by the heal, or by the control plane's init when there is nobody any more who heals."""
 
+from typing import cast
+
 from orchestrator.contracts import World
 from orchestrator.faults.scaling_down import readmit
 from orchestrator.model.plan import StepPlan
@@ -7,14 +9,14 @@ from orchestrator.model.plan import StepPlan
 CONTROLPLANE = "controlplane"
 
 
-def guard_admission(node: str, step: StepPlan, world: World, at_mono_ns: int) -> None:
-    """Before it is drained: from the instant on, and for as long as the step may last, its end is the control plane's."""
+def guard_admission(node: str, step: StepPlan, world: World, at_mono_ns: int, *, drain_period_s: float) -> None:
+    """Before it is drained: from the instant on, and for as long as drain and step may last, its end is the control plane's."""
     request = {
         "op": "arm",
         "id": _identity(node, step),
         "fault": "readmission",
         "at_mono_ns": at_mono_ns,
-        "ttl_s": step.parameters["ttl_s"],
+        "ttl_s": cast("float", step.parameters["ttl_s"]) + drain_period_s,
         "parameters": {"node": node},
     }
     world.control(CONTROLPLANE, request)

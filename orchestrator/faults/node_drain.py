@@ -34,13 +34,11 @@ class NodeDrain:
 
     def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
         """Only its end: it is drained when its turn comes."""
-        guard_admission(step.targets[0], step, world, at_mono_ns)
+        guard_admission(step.targets[0], step, world, at_mono_ns, drain_period_s=_drain_period_s(step))
 
     def inject(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
         began_ns = world.clock.now_mono_ns()
-        period_s = step.parameters["drain_period_s"]
-        assert isinstance(period_s, float)
-        empty_nodes(Rescale.exchanging(step, world, remove=step.targets, drain_period_s=period_s), world)
+        empty_nodes(Rescale.exchanging(step, world, remove=step.targets, drain_period_s=_drain_period_s(step)), world)
         took_s = (world.clock.now_mono_ns() - began_ns) / 1e9
         evidence = f"{step.targets[0]} without endpoints after {took_s:.1f} s, none of its in the rules of any node"
         tell(world, "step-effective", step, evidence=evidence, at_mono_ns=began_ns)
@@ -49,3 +47,9 @@ class NodeDrain:
         """Pods do not move back by themselves, as in Kubernetes."""
         admit(step.targets[0], step, world)
         tell(world, "step-healed", step, evidence="schedulable, and back in the load balancer")
+
+
+def _drain_period_s(step: StepPlan) -> float:
+    period_s = step.parameters["drain_period_s"]
+    assert isinstance(period_s, float)
+    return period_s

@@ -39,10 +39,11 @@ class NodeStop:
         )
 
     def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
-        if _drain_period_s(step) is None:
+        drain_period_s = _drain_period_s(step)
+        if drain_period_s is None:
             arm(step, world, at_mono_ns, "shutdown")
         else:
-            guard_admission(step.targets[0], step, world, at_mono_ns)
+            guard_admission(step.targets[0], step, world, at_mono_ns, drain_period_s=drain_period_s)
 
     def inject(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
         node, drain_period_s = step.targets[0], _drain_period_s(step)

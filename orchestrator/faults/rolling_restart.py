@@ -80,7 +80,7 @@ def _restart(node: str, step: StepPlan, world: World) -> int:
     assert isinstance(period_s, float)
     rescale = Rescale.exchanging(step, world, remove=(node,), drain_period_s=period_s)
     if step.parameters["drain"]:
-        guard_admission(node, step, world, world.clock.now_mono_ns())
+        guard_admission(node, step, world, world.clock.now_mono_ns(), drain_period_s=period_s)
         empty_nodes(rescale, world)
     struck = stop_in_order(node, step, world)
     booted = boot(node, world)

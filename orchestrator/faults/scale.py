@@ -1,10 +1,12 @@
 """Scale: nodes and pods, up or down, drained or not, on the same timeline as the faults and measured the same way."""
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from orchestrator.contracts import PlanContext, World
+from orchestrator.faults.admission import admit, guard_admission
+from orchestrator.faults.arming import TTL_MARGIN_S
 from orchestrator.faults.scaling import Rescale
 from orchestrator.faults.scaling_down import drain_nodes, drop_nodes
 from orchestrator.faults.scaling_up import add_nodes
@@ -60,6 +62,7 @@ class Scale:
                 "remove": list(remove),
                 "drain": options.drain,
                 "drain_period_s": options.drain_period,
+                "ttl_s": context.duration_s - at_s + TTL_MARGIN_S,
             },
         )
 
@@ -69,7 +72,7 @@ class Scale:
     def inject(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
         rescale = Rescale.of(step, world)
         if rescale.remove and rescale.drain:
-            drain_nodes(rescale, world)
+            _drain(rescale, world)
         elif rescale.remove:
             drop_nodes(rescale, world)
         else:
@@ -77,7 +80,23 @@ class Scale:
         tell(world, "step-effective", step, evidence=rescale.evidence(world))
 
     def heal(self, step: StepPlan, world: World) -> None:
-        """A rescale is no fault: the cluster stays as it is."""
+        """The cluster stays as it is: a rescale is no fault. Nodes whose drain was broken off, and that there still are, are admitted."""
+        if step.parameters["drain"]:
+            _admit(step, world)
+
+
+def _drain(rescale: Rescale, world: World) -> None:
+    """Whoever drains may be killed before the nodes are gone: the control plane admits again those that are still there then."""
+    began_ns = world.clock.now_mono_ns()
+    for node in rescale.remove:
+        guard_admission(node, rescale.step, world, began_ns, drain_period_s=rescale.drain_period_s)
+    drain_nodes(rescale, world)
+    _admit(rescale.step, world)
+
+
+def _admit(step: StepPlan, world: World) -> None:
+    for node in cast("list[str]", step.parameters["remove"]):
+        admit(node, step, world)
 
 
 def choose_deployment(options: ScaleOptions, context: PlanContext) -> str | None:

@@ -77,6 +77,8 @@ def test_a_drained_node_has_no_pods_and_takes_some_again_when_healed() -> None:
         ("node-stop", {"target": "node-1"}, []),
         ("rolling-restart", {}, list(THREE)),
         ("rolling-restart", {"drain": False}, []),
+        ("scale", {"nodes": 1, "drain": True}, ["node-2", "node-3"]),
+        ("scale", {"nodes": 2}, []),
     ],
 )
 def test_every_drain_has_its_end_in_the_control_plane_before_it_begins(kind: str, options: Options, guarded: list[str]) -> None:
@@ -92,9 +94,10 @@ def test_every_drain_has_its_end_in_the_control_plane_before_it_begins(kind: str
             seen.append((str(request["fault"]), parameters["node"], request["ttl_s"]))
 
     cluster.world.on_control = note
-    step = cluster.strike(kind, options, 15 if kind != "rolling-restart" else None)
+    step = cluster.strike(kind, options, 15 if kind not in ("rolling-restart", "scale") else None)
     assert [(fault, node) for fault, node, _ in seen] == [("readmission", node) for node in guarded]
-    assert {ttl_s for _, _, ttl_s in seen} <= {step.parameters["ttl_s"]}
+    drain_period_s = 2.0
+    assert {ttl_s for _, _, ttl_s in seen} <= {step.parameters["ttl_s"] + drain_period_s}
     ACTIONS[kind].heal(step, cluster.world)
     assert not [
         identity
@@ -181,6 +184,17 @@ def test_a_rolling_restart_that_is_broken_off_leaves_every_node_running_and_admi
     ACTIONS["rolling-restart"].heal(step, cluster.world)
     assert cluster.world.is_running("node-1")
     assert all(cluster.is_admitted(node) for node in THREE)
+
+
+def test_a_drain_to_scale_down_that_is_broken_off_leaves_the_nodes_that_are_still_there_admitted() -> None:
+    cluster = LivingCluster(*THREE, pods=6)
+    cluster.deaf.add("node-1")
+    with pytest.raises(DeadlineError):
+        cluster.strike("scale", {"nodes": 2, "drain": True})
+    assert not cluster.is_admitted("node-3")
+    ACTIONS["scale"].heal(cluster.plan("scale", {"nodes": 2, "drain": True}), cluster.world)
+    assert cluster.is_admitted("node-3")
+    assert cluster.nodes() == list(THREE)
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def test_a_drained_node_leaves_the_balancer_then_its_pods_then_the_api_then_the_
     verbs = [(verb, resource) for verb, resource, name in cluster.kube.calls]
     order = [verbs.index(item) for item in (("patch", "nodes"), ("patch", "pods"), ("patch", "deployments"), ("delete", "nodes"))]
     assert order == sorted(order)
-    assert cluster.world.calls == [("remove", "node-4", "node-5")]
+    assert [call for call in cluster.world.calls if call[0] != "control"] == [("remove", "node-4", "node-5")]
     assert cluster.spread() == {"node-1": 2, "node-2": 2, "node-3": 2}
     assert cluster.nodes() == list(THREE)
     gone = [item.fields["node"] for item in cluster.world.events if item.event == "node-gone"]
@@ -284,7 +284,7 @@ def test_a_node_is_not_removed_while_some_rule_still_leads_to_it() -> None:
     cluster.deaf.add("node-1")
     with pytest.raises(DeadlineError, match=r"rules of node-1 still have 10\.0\.4\."):
         cluster.scale({"nodes": 3, "pods": 6, "drain": True})
-    assert cluster.world.calls == []
+    assert "remove" not in [call for call, *_ in cluster.world.calls]
 
 
 def test_the_drain_period_passes_before_the_node_is_deleted() -> None:
