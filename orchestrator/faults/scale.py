@@ -80,7 +80,7 @@ class Scale:
         tell(world, "step-effective", step, evidence=rescale.evidence(world))
 
     def heal(self, step: StepPlan, world: World) -> None:
-        """The cluster stays as it is: a rescale is no fault. Nodes whose drain was broken off, and that there still are, are admitted."""
+        """The cluster stays as it is. Nodes whose drain was broken off, and that there still are, are admitted again."""
         if step.parameters["drain"]:
             _admit(step, world)
 
