@@ -17,6 +17,7 @@ SLACK_S = 0.05
 
 LOAD_BALANCER = "loadbalancer"
 """The load balancer's container."""
+UNEXPLAINED = "unexplained"
 NO_SERVER = "<NOSRV>"
 """What HAProxy logs in the server's place when none could be chosen (configuration manual 2.6, section 8.2.4)."""
 
@@ -64,8 +65,8 @@ def attribute_losses(
     detected_s: float | None,
     programmed_s: float | None,
     until_s: float,
-) -> Mapping[str, int]:
-    """The lost requests, `samples`, by cause: those that did not get what the path must answer.
+) -> list[str]:
+    """The cause of each lost request, `samples`: those that did not get what the path must answer.
 
     - `next hop`: the path's only entry node was struck.
     - `load balancer`: the load balancer itself was struck.
@@ -85,15 +86,14 @@ def attribute_losses(
     failed = samples.records
     direct = direct_of(path)
     if set(path.entry_nodes) & set(step.targets):
-        return {"next hop" if direct is None else "entry": len(failed)} if len(failed) else {}
+        return ["next hop" if direct is None else "entry"] * len(failed)
     if direct is not None and direct.is_local:
-        return {"unexplained": len(failed)} if len(failed) else {}
+        return [UNEXPLAINED] * len(failed)
     if path.frontend is not None and LOAD_BALANCER in step.targets:
-        return {"load balancer": len(failed)} if len(failed) else {}
+        return ["load balancer"] * len(failed)
     servers, per_request = _servers(connections, path), bool(path.settings.get("per_request"))
-    counts: dict[str, int] = {}
-    for record in failed:
-        cause = _cause(
+    return [
+        _cause(
             record,
             servers if path.frontend is not None else None,
             step,
@@ -103,8 +103,8 @@ def attribute_losses(
             until_s,
             per_request,
         )
-        counts[cause] = counts.get(cause, 0) + 1
-    return counts
+        for record in failed
+    ]
 
 
 def _servers(connections: Iterable[Connection], path: PathPlan) -> Mapping[int, list[tuple[int, int, str]]]:
@@ -138,14 +138,14 @@ def _cause(
     server = max(near)[2] if near else None
     at_s = (begun - start_mono_ns) / 1e9
     if record["outcome"] in (Outcome.OK, Outcome.OTHER):
-        return "unexplained"
+        return UNEXPLAINED
     if int(record["connection_use"]) > 1 and not per_request:
         dead_end = at_s <= (programmed_s if programmed_s is not None else until_s) + SLACK_S
-        return "established" if dead_end or server in step.targets else "unexplained"
+        return "established" if dead_end or server in step.targets else UNEXPLAINED
     if server == NO_SERVER:
         return "no server"
     if server is None and servers is not None:
-        return "unexplained"
+        return UNEXPLAINED
     if server in step.targets:
-        return "entry" if at_s <= (detected_s if detected_s is not None else until_s) + SLACK_S else "unexplained"
-    return "endpoint" if at_s <= (programmed_s if programmed_s is not None else until_s) + SLACK_S else "unexplained"
+        return "entry" if at_s <= (detected_s if detected_s is not None else until_s) + SLACK_S else UNEXPLAINED
+    return "endpoint" if at_s <= (programmed_s if programmed_s is not None else until_s) + SLACK_S else UNEXPLAINED

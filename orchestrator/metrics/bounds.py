@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.metrics.limits import Bounds
+from orchestrator.metrics.reused_ports import STALE_ENTRY
 from orchestrator.metrics.routing import NextHops, detection_of
 from orchestrator.metrics.spans import Times
 from orchestrator.metrics.verdicts import asks_the_kernel, detection_bounds, withdrawal_bounds
@@ -44,11 +45,17 @@ def explain(
     at_s: Times,
     instants: Instants,
     next_hops: NextHops | None = None,
+    reused: str = "",
 ) -> tuple[Explanation, ...]:
-    """One for each cause, in the order of the attribution; `at_s`: instants of the class's requests in the window."""
+    """One for each cause, in the order of the attribution; `at_s`: instants of the class's requests in the window; `reused`: the
+    evidence of ports that came round again."""
     found = []
     for cause, lost in attribution.items():
-        bounds, ended_s = _of(cause, path, step, load, history, timings, instants, next_hops)
+        bounds, ended_s = (
+            (Bounds(earliest_s=None, latest_s=None, why=reused), None)
+            if cause == STALE_ENTRY
+            else _of(cause, path, step, load, history, timings, instants, next_hops)
+        )
         end_s = instants.until_s if ended_s is None else ended_s
         found.append(
             Explanation(

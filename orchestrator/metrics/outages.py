@@ -1,22 +1,24 @@
 """What one path and class lost to one fault: how long, in which stages, to which causes."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from orchestrator.metrics.attribution import Connection, attribute_losses
+from orchestrator.metrics.attribution import UNEXPLAINED, Connection, attribute_losses
 from orchestrator.metrics.bounds import Instants, explain
 from orchestrator.metrics.instants import window_of, with_companions
 from orchestrator.metrics.outage_bounds import bound_outage
 from orchestrator.metrics.outcomes import count_outcomes
 from orchestrator.metrics.ownership import Requests
+from orchestrator.metrics.reused_ports import STALE_ENTRY, describe_reused
 from orchestrator.metrics.routed_losses import attribute_routed_losses
 from orchestrator.metrics.routing import NextHops, find_next_hops
-from orchestrator.metrics.spans import Spans, measure_spans
+from orchestrator.metrics.spans import Mask, Spans, Times, measure_spans
 from orchestrator.metrics.stages import detected_at_s, find_stages, programmed_at_s
 from orchestrator.model.history import History
-from orchestrator.model.measurements import Outage, StepMeasurement
+from orchestrator.model.measurements import Outage, Recovery, StepMeasurement
 from orchestrator.model.plan import PathPlan, Plan, StepPlan
 from orchestrator.model.samples import Samples
 
@@ -37,7 +39,8 @@ def measure_outage(
     spans = measure_spans(
         times, requests.good[mine], since_s=since_s, until_s=until_s, validation_s=plan.convergence_validation_s
     )
-    lost = requests.own.where(mine & ~requests.good)
+    is_lost = mine & ~requests.good
+    lost = requests.own.where(is_lost)
     hops = find_next_hops(path, step, history, since_s=since_s, until_s=until_s)
     instants = Instants(
         effective_s=since_s,
@@ -46,7 +49,12 @@ def measure_outage(
         programmed_s=programmed_at_s(plan, path, step, history, since_s=since_s, until_s=until_s),
         sustained_s=spans.sustained_s,
     )
-    attribution = _attribute(lost, step, requests, connections, history, instants, hops)
+    causes = np.array(_attribute(lost, step, requests, connections, history, instants, hops), dtype=np.object_)
+    reused = requests.reused_of(lost)
+    is_stale = np.array([item is not None for item in reused], dtype=np.bool_) & (causes == UNEXPLAINED)
+    causes[is_stale] = STALE_ENTRY
+    attribution = Counter(causes.tolist())
+    stale = describe_reused(item for item, is_named in zip(reused, is_stale, strict=True) if item is not None and is_named)
     bound = bound_outage(path, _as_it_lasted(step, steps[index]), requests.load, plan)
     return Outage(
         step=step.step,
@@ -71,8 +79,21 @@ def measure_outage(
         attribution=attribution,
         bound_s=bound.at_most_s,
         bound_why=bound.why,
-        explanations=explain(attribution, path, step, requests.load, history, plan.timings, times, instants, hops),
+        explanations=explain(attribution, path, step, requests.load, history, plan.timings, times, instants, hops, stale),
+        of_the_fault=_of_the_fault(requests, mine, is_lost, is_stale, times, plan, since_s=since_s, until_s=until_s),
     )
+
+
+def _of_the_fault(
+    requests: Requests, mine: Mask, is_lost: Mask, is_stale: Mask, times: Times, plan: Plan, *, since_s: float, until_s: float
+) -> Recovery | None:
+    """Without what stale entries cost, which an earlier loss has left; None where they cost nothing."""
+    if not is_stale.any():
+        return None
+    good = requests.good.copy()
+    good[np.flatnonzero(is_lost)[is_stale]] = True
+    spans = measure_spans(times, good[mine], since_s=since_s, until_s=until_s, validation_s=plan.convergence_validation_s)
+    return Recovery(convergence_s=_until_sustained(spans, since_s), last_loss_s=spans.last_loss_s)
 
 
 def _as_it_lasted(step: StepPlan, measured: StepMeasurement) -> StepPlan:
@@ -90,7 +111,7 @@ def _attribute(
     history: History,
     instants: Instants,
     hops: NextHops | None,
-) -> Mapping[str, int]:
+) -> list[str]:
     if hops is not None:
         return attribute_routed_losses(
             lost,

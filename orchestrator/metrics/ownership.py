@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from orchestrator.metrics.instants import SCALE, begin_of, leads
 from orchestrator.metrics.outcomes import met
+from orchestrator.metrics.reused_ports import ReusedPort, find_reused_ports
 from orchestrator.metrics.spans import Mask, Times
 from orchestrator.model.measurements import StepMeasurement
-from orchestrator.model.plan import LoadClassPlan, PathPlan, Plan
+from orchestrator.model.plan import Expectation, LoadClassPlan, PathPlan, Plan
 from orchestrator.model.samples import Samples
 
 NOBODY = -1
@@ -46,14 +47,25 @@ class Requests:
     at_s: Times
     good: Mask
     owners: Owners
+    reused: tuple[ReusedPort, ...] = ()
+    """Those that found an entry of an earlier connection in a node's table."""
+
+    def reused_of(self, lost: Samples) -> list[ReusedPort | None]:
+        """For each of some requests the port that came round again, or None."""
+        found = {(item.sent_ns, item.port): item for item in self.reused}
+        records = lost.records
+        pairs = zip(records["sent_ns"].tolist(), records["local_port"].tolist(), strict=True)
+        return [found.get(pair) for pair in pairs]
 
 
 def select_requests(
     plan: Plan, samples: Samples, load: LoadClassPlan, steps: Sequence[StepMeasurement], start_mono_ns: int
 ) -> Requests:
-    path, own = plan.path(load.path), samples.of(load.path, load.connection_class)
+    path, asked = plan.path(load.path), samples.of(load.path)
+    own = asked.of(load.path, load.connection_class)
     at_s = (own.records["intended_ns"] - start_mono_ns) / 1e9
     end_s = (own.records["end_ns"] - start_mono_ns) / 1e9
     good = met(own, path.expect)
     owners = assign_owners(at_s, end_s, good, steps)
-    return Requests(path=path, load=load, own=own, at_s=at_s, good=good, owners=owners)
+    reused = tuple(find_reused_ports(path, load, plan.load.classes, asked)) if path.expect is Expectation.OK else ()
+    return Requests(path=path, load=load, own=own, at_s=at_s, good=good, owners=owners, reused=reused)

@@ -54,6 +54,14 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """How an outage ended, as `Outage` says it of all its losses."""
+
+    convergence_s: float | None
+    last_loss_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
     """What one path and class lost to one fault. Instants in seconds from the start of the load; durations in seconds."""
 
@@ -84,7 +92,7 @@ class Outage:
     """Failed requests / rate (RFC 6412 section 3.5.2), a cross-check that assumes total loss."""
     stages: tuple[Stage, ...] = ()
     attribution: Mapping[str, int] = field(default_factory=dict)
-    """Failed requests by what explains them: entry, endpoint, established, next-hop, unexplained."""
+    """Failed requests by what explains them: entry, endpoint, established, next hop, unexplained."""
     explanations: tuple[Explanation, ...] = ()
     """One for each cause."""
     bound_s: float | None = None
@@ -92,16 +100,20 @@ class Outage:
     bound_why: str = ""
     last_loss_s: float | None = None
     """Later than the sustained instant where a later stage of the same fault cost single requests."""
+    of_the_fault: Recovery | None = None
+    """Without the losses to stale entries, which an earlier loss left in a node's connection table; None: there were none."""
 
     @property
     def is_within_bound(self) -> bool | None:
         """Whether it converged, and lost nothing more, when the plan lets expect it, to its resolution; None where the plan says
-        nothing. What is lost after it was sustained counts as well: the bound is one of the last loss."""
+        nothing. What is lost after it was sustained counts as well: the bound is one of the last loss. What an earlier loss has
+        left is not this fault's (`of_the_fault`)."""
         if self.bound_s is None:
             return None
-        last_s = 0.0 if self.last_loss_s is None else self.last_loss_s - self.effective_s
+        ended = self.of_the_fault or Recovery(convergence_s=self.convergence_s, last_loss_s=self.last_loss_s)
+        last_s = 0.0 if ended.last_loss_s is None else ended.last_loss_s - self.effective_s
         latest_s = self.bound_s + self.resolution_s + TOLERANCE_S
-        return self.convergence_s is not None and max(self.convergence_s, last_s) <= latest_s
+        return ended.convergence_s is not None and max(ended.convergence_s, last_s) <= latest_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,11 @@ CAUSES = {
         "The load balancer had no server left at that moment: checks of a node port end at a pod, so that a dead pod behind a "
         "live node fails them too, and with a small fall count all servers can be down at once."
     ),
+    "stale entry": (
+        "The client's port had come round again: a connection from it to the same address, less than two minutes before, had not "
+        "been answered, and a node's connection table still led the port to the pod that had been chosen then. Connections "
+        "beside it from other ports were answered. An earlier loss has left it, so it does not count against this fault's bound."
+    ),
     "unexplained": "None of the known causes fits. A high share deserves a look at history.jsonl and the containers' logs.",
 }
 """What each cause of `Outage.attribution` means, for who reads the report."""

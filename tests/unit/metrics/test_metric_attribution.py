@@ -1,6 +1,7 @@
 """Every lost request is put to exactly one cause, by HAProxy's log and the instants of the stages."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def causes(
         programmed_s=programmed_s,
         until_s=UNTIL_S,
     )
-    return dict(found)
+    return dict(Counter(found))
 
 
 def lost(at_s: float, outcome: Outcome = Outcome.RESPONSE_TIMEOUT, *, port: int = 40000, use: int = 1) -> Request:
