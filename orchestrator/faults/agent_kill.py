@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import NodeFaultOptions, StruckInside, check_node, plan_inside
-from orchestrator.faults.revival import OWN_KUBE_PROXY, REGISTERED, RULES_COMMITTED, follow_node
+from orchestrator.faults.revival import OWN_KUBE_PROXY, REGISTERED, RETURNS_S, RULES_COMMITTED, follow_node
 from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
 
@@ -20,7 +20,17 @@ class AgentKill(StruckInside):
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         assert isinstance(options, NodeFaultOptions)
         target = check_node(options.target, context)
-        return plan_inside(self.kind, step, at_s, for_s, target, context, fault="process-kill", parameters={"process": "agent"})
+        return plan_inside(
+            self.kind,
+            step,
+            at_s,
+            for_s,
+            target,
+            context,
+            fault="process-kill",
+            parameters={"process": "agent"},
+            returns_s=RETURNS_S,
+        )
 
     def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:
         # The rules of a kube-proxy of the user's own are not the agent's.

@@ -78,6 +78,7 @@ def plan_inside(
     strikes_control_path: bool = False,
     takes_down: bool = False,
     arming_s: float = 0.0,
+    returns_s: float = 0.0,
 ) -> StepPlan:
     """A step of `StruckInside`. The target is trusted: a node goes through `check_node` first."""
     lasts_s = for_s if for_s is not None else context.duration_s - at_s
@@ -93,6 +94,7 @@ def plan_inside(
         strikes_control_path=strikes_control_path,
         takes_down=takes_down,
         arming_s=arming_s,
+        returns_s=returns_s,
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import StruckInside, plan_inside
-from orchestrator.faults.revival import follow_api
+from orchestrator.faults.revival import RETURNS_S, follow_api
 from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
 
@@ -39,7 +39,10 @@ class ControlplaneDown(StruckInside):
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         assert isinstance(options, ControlplaneDownOptions)
         fault = f"process-{options.mode.value}"
-        return plan_inside(self.kind, step, at_s, for_s, "controlplane", context, fault=fault, parameters={"process": API})
+        returns_s = RETURNS_S if options.mode is Mode.KILL else 0.0
+        return plan_inside(
+            self.kind, step, at_s, for_s, "controlplane", context, fault=fault, parameters={"process": API}, returns_s=returns_s
+        )
 
     def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:
         return follow_api(world, healed)

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import NoOptions, StruckInside, plan_inside
-from orchestrator.faults.revival import follow_haproxy
+from orchestrator.faults.revival import RETURNS_S, follow_haproxy
 from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
 
@@ -27,6 +27,7 @@ class LbKill(StruckInside):
             context,
             fault="process-kill",
             parameters={"process": "haproxy", "reviver": "lb", "revive_signal": "HUP"},
+            returns_s=RETURNS_S,
         )
 
     def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:

@@ -7,6 +7,8 @@ from orchestrator.errors import DeadlineError, InternalError
 from orchestrator.model.history import Event
 from orchestrator.runner.waiting import poll
 
+RETURNS_S = 1.0
+"""What a heal of a killed program waits for: measured 0.33 s for the API, 0.22 s for an agent, 0.11 s for HAProxy; busy, more."""
 BACK_DEADLINE_S = 15.0
 """HAProxy and the API depend on nobody else: after this they have failed."""
 SYNC_DEADLINE_S = 5.0

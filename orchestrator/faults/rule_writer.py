@@ -18,6 +18,7 @@ def plan_rule_writer(
     *,
     state: str,
     process_fault: str,
+    returns_s: float = 0.0,
 ) -> StepPlan:
     """`state`: what becomes of the agent's part (paused, ended); `process_fault`: what does the same to a process.
 
@@ -28,4 +29,4 @@ def plan_rule_writer(
     fault, parameters = "rule-writer", {"state": state}
     if context.has_own_kube_proxy:
         fault, parameters = process_fault, {"process": KUBE_PROXY}
-    return plan_inside(kind, step, at_s, for_s, target, context, fault=fault, parameters=parameters)
+    return plan_inside(kind, step, at_s, for_s, target, context, fault=fault, parameters=parameters, returns_s=returns_s)

@@ -197,6 +197,8 @@ class StepPlan:
     """Its targets end and are started again: what was armed in them is gone, and they boot."""
     arming_s: float = 0.0
     """Its targets need so long, once it is armed, before it can strike on time; where nothing is said, a moment."""
+    returns_s: float = 0.0
+    """A program that it has killed is given so long after its end to serve again, before its container is struck anew."""
 
     @property
     def until_s(self) -> float:

@@ -8,6 +8,9 @@ from orchestrator.planner.strikes import Strike
 
 BOOT_S = 2.0
 """A container that was down is given this long to start and to take orders; on a busy machine a node takes 1 s."""
+ORDERS_S = 0.4
+"""What strikes a target next is armed when the earlier one is over. To heal and to arm are an order each, of 0.2 s on a busy
+machine; armed after its instant it would strike late."""
 
 Planned = tuple[Strike, StepPlan]
 
@@ -31,14 +34,18 @@ def over_s(planned: Planned, duration_s: float) -> float:
 
 def free_s(planned: Planned, duration_s: float) -> float:
     """When its targets can be struck again."""
-    return min(duration_s, over_s(planned, duration_s) + (BOOT_S if planned[1].takes_down else 0.0))
+    return min(duration_s, round(over_s(planned, duration_s) + _returns_s(planned[1]), 3))
+
+
+def _returns_s(step: StepPlan) -> float:
+    return max(ORDERS_S, BOOT_S if step.takes_down else step.returns_s)
 
 
 def begin_s(planned: Planned) -> float:
     """When its targets must be free of any other at the latest: what takes long to arm is armed so much ahead of its instant."""
     strike, step = planned
     # What waits for an event is armed when that has come.
-    return strike.earliest_s - (step.arming_s if step.after is None else 0.0)
+    return round(strike.earliest_s - (step.arming_s if step.after is None else 0.0), 3)
 
 
 def meet(first: Planned, second: Planned, duration_s: float) -> bool:
@@ -50,22 +57,60 @@ def meet(first: Planned, second: Planned, duration_s: float) -> bool:
 
 def check_overlaps(planned: list[Planned], duration_s: float, complaints: Complaints) -> None:
     """One container can suffer one step at a time, or no evidence would belong to either."""
+    flapping: set[object] = set()
     for index, later in enumerate(planned):
         for earlier in planned[:index]:
             shared = ", ".join(sorted(set(later[1].targets) & set(earlier[1].targets)))
-            if shared and (later[0].group == earlier[0].group or begin_s(later) < free_s(earlier, duration_s)):
+            together = later[0].group == earlier[0].group
+            if not shared or not (together or begin_s(later) < free_s(earlier, duration_s)):
+                continue
+            place = later[0].location[1]
+            if place != earlier[0].location[1] or together:
                 _complain(later, earlier, shared, duration_s, complaints)
+            elif place not in flapping:
+                flapping.add(place)
+                _complain_of_flap(later, earlier, shared, duration_s, complaints)
+
+
+def _complain_of_flap(later: Planned, earlier: Planned, shared: str, duration_s: float, complaints: Complaints) -> None:
+    """Of one entry: what is too short is the time between its strikes."""
+    strike, step = earlier
+    every_s = later[0].earliest_s - strike.earliest_s
+    if lasts_on(step):
+        allowed = f"with a `for` that ends it before: up to {every_s - _returns_s(step) - later[1].arming_s:g}s"
+    else:
+        allowed = f"{least_every_s(earlier, duration_s):g}s or more"
+    complaints.add(
+        "timeline",
+        strike.location[1],
+        "every",
+        message=f"strikes {shared} again {_too_soon(later, earlier, duration_s, 'the strike before')}",
+        found=f"{every_s:g}s",
+        allowed=allowed,
+    )
+
+
+def least_every_s(planned: Planned, duration_s: float) -> float:
+    """From one strike of an entry that comes to an end to the next one on the same targets, whatever the phases."""
+    strike, step = planned
+    return over_s(planned, duration_s) - strike.earliest_s + _returns_s(step) + step.arming_s
+
+
+def _too_soon(later: Planned, earlier: Planned, duration_s: float, before: str) -> str:
+    """What of the earlier one (`before`) keeps it from striking at that instant."""
+    at_s, step = later[0].earliest_s, earlier[1]
+    if at_s < over_s(earlier, duration_s):
+        return f"while {before} still does"
+    if at_s < free_s(earlier, duration_s) and _returns_s(step) > ORDERS_S:
+        return f"while {before} has it start again ({_returns_s(step):g}s)"
+    return f"too soon after {before}: it takes {max(ORDERS_S, at_s - begin_s(later)):g}s to arm"
 
 
 def _complain(later: Planned, earlier: Planned, shared: str, duration_s: float, complaints: Complaints) -> None:
     strike, place, together = later[0], earlier[0].location[1], later[0].group == earlier[0].group
     end_s, arming_s = free_s(earlier, duration_s), strike.earliest_s - begin_s(later)
-    if together or strike.earliest_s < over_s(earlier, duration_s):
-        still = f"while timeline[{place}] still does"
-    elif strike.earliest_s < end_s:
-        still = f"while timeline[{place}] has it start again ({BOOT_S:g}s)"
-    else:
-        still = f"too soon after timeline[{place}]: it takes {arming_s:g}s to arm"
+    before = f"timeline[{place}]"
+    still = f"while {before} still does" if together else _too_soon(later, earlier, duration_s, before)
     allowed = "another target" if together else f"from {end_s + arming_s:g}s on"
     if earlier[1].after is None and lasts_on(earlier[1]) and not together:
         allowed = f"another target, or a `for` that ends timeline[{place}] before"

@@ -32,6 +32,8 @@ class Candidates:
     """Those that cannot suffer it, or that the timeline names for what meets it."""
     choices: tuple[Choice, ...] = ()
     """Of earlier strikes that meet this one."""
+    other_time: str = "another time"
+    """When those that are struck then may be chosen."""
 
     def matching(self, selector: TargetSelector) -> tuple[str, ...]:
         """Whatever else strikes them."""
@@ -84,15 +86,18 @@ def choose(selector: TargetSelector, candidates: Candidates, source: Chance) -> 
     pool = tuple(name for name in matching if name not in candidates.struck)
     taken = sum(min(len(other.chosen), len(set(other.pool) & set(pool))) for other in candidates.choices)
     if size > len(pool) - taken:
-        found = f"{', '.join(matching)}, of which {len(matching) - len(pool) + taken} may not be struck then"
-        raise ValueError(f"target: cannot choose {size} of the nodes; found {found}; allowed: {_left(len(pool) - taken)}")
+        most = len(pool) - taken
+        found = f"{', '.join(matching)}, of which {len(matching) - most} may not be struck then"
+        raise ValueError(
+            f"target: cannot choose {size} of the nodes; found {found}; allowed: {_left(most, candidates.other_time)}"
+        )
     free = [name for name in pool if all(name not in other.chosen for other in candidates.choices)]
     chosen = set(source.sample(free, size))
     return Choice(pool=pool, chosen=tuple(name for name in candidates.nodes if name in chosen))
 
 
-def _left(most: int) -> str:
-    return f"1 to {most}, or another time" if most > 0 else "another time"
+def _left(most: int, other_time: str) -> str:
+    return f"1 to {most}, or {other_time}" if most > 0 else other_time
 
 
 def _describe(name: str, candidates: Candidates) -> str:

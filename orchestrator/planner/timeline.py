@@ -13,7 +13,7 @@ from orchestrator.model.plan import PathPlan, Plan, Role, StepPlan
 from orchestrator.planner.chance import chance
 from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.draining import check_drains
-from orchestrator.planner.lasting import Planned, check_order, check_overlaps, meet, names_of
+from orchestrator.planner.lasting import Planned, check_order, check_overlaps, lasts_on, least_every_s, meet, names_of
 from orchestrator.planner.strikes import Strike, unroll
 from orchestrator.planner.targets import Candidates, Choice, choose, next_hops_of, read_list, read_selector
 from orchestrator.planner.triggers import Ground, check_triggers
@@ -137,12 +137,16 @@ class _Planner:
             raise errors[0]
         # They differ in nothing but whom they strike: how long it lasts is any one's.
         one = next(iter(possible.values()), None)
+        met = [(other, choice) for other, choice in self._choices if self._meets(one, other)]
         named = chain.from_iterable(step.targets for other, step in self._named if self._meets(one, (other, step)))
         candidates = replace(
             candidates,
             struck=frozenset(matching) - frozenset(possible) | frozenset(named),
-            choices=tuple(choice for other, choice in self._choices if self._meets(one, other)),
+            choices=tuple(choice for _, choice in met),
         )
+        if one is not None and any(_place(other[0]) == _place(strike) for other, _ in met) and not lasts_on(one[1]):
+            least_s = least_every_s(one, self._scenario.duration)
+            candidates = replace(candidates, other_time=f"another time; `every` of {least_s:g}s or more")
         choice = choose(selector, candidates, chance(self._seed, strike.group, *strike.location))
         if one is not None:
             self._choices.append((one, choice))

@@ -218,11 +218,15 @@ def test_what_one_seed_can_be_planned_for_can_be_for_every_other(tmp_path: Path,
         ),
         (
             ["{at: 5s, phase: 2s, for: 2s, every: 3s, times: 2, fault: node-pause, target: node-1}"],
-            "timeline[0].at: strikes node-1 while timeline[0] still does; found 8s; allowed: from 9s on",
+            "timeline[0].every: strikes node-1 again while the strike before still does; found 3s; allowed: 4.4s or more",
+        ),
+        (
+            ["{at: 5s, phase: 1s, for: 1s, every: 2s, times: 4, fault: link-down, target: next-hop}"],
+            "of which 1 may not be struck then; allowed: another time; `every` of 2.4s or more",
         ),
         (
             ["{at: 5s, for: 2s, fault: node-pause, target: node-1}", "{at: 9s, for: 2s, fault: conntrack-full, target: node-1}"],
-            "timeline[1].at: strikes node-1 too soon after timeline[0]: it takes 5s to arm; found 9s; allowed: from 12s on",
+            "timeline[1].at: strikes node-1 too soon after timeline[0]: it takes 5s to arm; found 9s; allowed: from 12.4s on",
         ),
         (
             ["{at: 5s, phase: 5s, scale: {nodes: 4}}", "{at: 8s, for: 1s, fault: node-pause, target: node-1}"],
@@ -451,7 +455,28 @@ def test_what_may_come_can_be_waited_for(tmp_path: Path, entries: list[str]) -> 
         ),
         (
             "{at: 5s, every: 2s, times: 2, for: 3s, fault: no-op, target: node-1}",
-            "timeline[0].at: strikes node-1 while timeline[0] still does; found 7s; allowed: from 8s on",
+            "timeline[0].every: strikes node-1 again while the strike before still does; found 2s; allowed: 3.4s or more",
+        ),
+        (
+            "{at: 5s, every: 3s, times: 4, for: 2500ms, fault: agent-kill, target: node-1}",
+            "timeline[0].every: strikes node-1 again while the strike before has it start again (1s); found 3s; allowed: 3.5s or more",
+        ),
+        (
+            "{at: 5s, every: 3s, times: 4, for: 2700ms, fault: link-down, target: node-1}",
+            "timeline[0].every: strikes node-1 again too soon after the strike before: it takes 0.4s to arm; found 3s; allowed: 3.1s",
+        ),
+        (
+            "{at: 5s, every: 3s, times: 4, fault: node-pause, target: node-1}",
+            "timeline[0].every: strikes node-1 again while the strike before still does; found 3s; allowed: with a `for` that ends "
+            "it before: up to 2.6s",
+        ),
+        (
+            "{at: 5s, for: 5s, fault: lb-kill}, {at: 10s, for: 5s, fault: lb-pause}",
+            "timeline[1].at: strikes loadbalancer while timeline[0] has it start again (1s); found 10s; allowed: from 11s on",
+        ),
+        (
+            "{at: 5s, for: 5s, fault: link-down, target: node-1}, {at: 10s, for: 5s, fault: loss, ratio: 1%, target: node-1}",
+            "timeline[1].at: strikes node-1 too soon after timeline[0]: it takes 0.4s to arm; found 10s; allowed: from 10.4s on",
         ),
         (
             "{after: {event: node-ready}, fault: no-op, target: node-1, for: 1s}, {at: 9s, for: 1s, fault: no-op, target: node-1}",
