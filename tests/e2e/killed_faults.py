@@ -19,7 +19,9 @@ FAULTS = (
 """Strike together."""
 DRAINS = ({"target": "node-14", "fault": "node-drain"}, {"target": "node-2", "fault": "node-stop", "drain": True})
 """Before them, one after the other: a drain needs a control plane."""
-NODES = 14
+SCALE_DOWN = {"scale": {"nodes": 14}, "drain": True, "drain_period": "20s"}
+"""Begins after the drains, and is broken off while what still flows has time to end: as long as the strike takes, and more."""
+NODES = 15
 EXCUSED = {
     "conntrack-full": "expires in tests/integration/test_faults_processes.py; a table of 262,144 entries more for the machine",
     "gateway-reboot": "comes back by itself; off for good it would be as after node-kill, which the same revival starts",
@@ -31,5 +33,4 @@ EXCUSED = {
     "pod-kill": "the kubelet starts a pod's program again by itself",
     "pod-not-ready": "expires in tests/integration/test_faults_processes.py; not every node has a pod here",
     "rolling-restart": "node-stop with a drain, node by node, with the same guards",
-    "scale": "no fault: the cluster stays as it is",
 }

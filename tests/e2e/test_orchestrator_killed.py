@@ -13,7 +13,7 @@ from typing import Any
 
 import docker
 import pytest
-from killed_faults import DRAINS, FAULTS, NODES
+from killed_faults import DRAINS, FAULTS, NODES, SCALE_DOWN
 from run_world import RULES_OF_PODS, RunWorld, differences
 from testbed_command import ROOT, Left, Testbed
 
@@ -31,11 +31,11 @@ MARGIN_S = 30.0
 HEAL_DEADLINE_S = 40.0
 UP_DEADLINE_S = 90.0
 INJECT = """
-import json, sys, time
+import json, sys, threading, time
 from pathlib import Path
 from typing import Any
 from orchestrator.cli.interactive import _session
-run, results, faults, drains, expire_s = sys.argv[1:]
+run, results, faults, drains, scale_down, leaving, expire_s = sys.argv[1:]
 with _session(run, Path(results)) as session:
     # What these stand on is laid once and stays: chains without rules, token buckets that nothing fills.
     ground = [item for item in json.loads(faults) if item["fault"] in ("partition", "loss", "rate", "delay")]
@@ -44,7 +44,13 @@ with _session(run, Path(results)) as session:
     sys.stdin.readline()
     for drain in json.loads(drains):
         session.strike(drain, for_s=None, lasts_s=float(expire_s))
-    session.strike({"together": json.loads(faults)}, for_s=None, lasts_s=float(expire_s))
+    ends = {"for_s": None, "lasts_s": float(expire_s)}
+    scaling = threading.Thread(target=session.strike, args=(json.loads(scale_down),), kwargs=ends, daemon=True)
+    scaling.start()
+    while not session.world.kube.get("nodes", leaving)["spec"].get("unschedulable"):
+        time.sleep(0.05)
+    session.strike({"together": json.loads(faults)}, **ends)
+    assert scaling.is_alive()
     print("struck", flush=True)
     time.sleep(600)
 """
@@ -84,7 +90,8 @@ def struck(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient
     assert directory is not None
     world = RunWorld(engine, directory)
     try:
-        argv = [sys.executable, "-c", INJECT, run_id, str(testbed.results), json.dumps(FAULTS), json.dumps(DRAINS), str(EXPIRE_S)]
+        strikes = (json.dumps(FAULTS), json.dumps(DRAINS), json.dumps(SCALE_DOWN), f"node-{NODES}")
+        argv = [sys.executable, "-c", INJECT, run_id, str(testbed.results), *strikes, str(EXPIRE_S)]
         injector = subprocess.Popen(
             argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -132,7 +139,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient, 
 def test_every_fault_is_in_place_when_its_orchestrator_is_killed(struck: Struck) -> None:
     unchanged = set(struck.before) - set(differences(struck.before, struck.during, less=RULES_OF_PODS))
     # A drain stands in the API, which is down.
-    assert unchanged == {"client", "gateway", "node-14"}
+    assert unchanged == {"client", "gateway", "node-14", f"node-{NODES}"}
 
 
 def test_node_that_a_kept_run_killed_is_started_when_its_orchestrator_was_killed(kept: Kept) -> None:

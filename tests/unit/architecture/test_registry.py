@@ -10,7 +10,7 @@ from loadtests.connections.registry import CONNECTION_CLASSES
 from orchestrator.registry import ACTIONS, PATHS, REPORTS
 from orchestrator.slo import SLOS
 from tests.e2e.fault_effects import ELSEWHERE, STRIKES
-from tests.e2e.killed_faults import DRAINS, EXCUSED, FAULTS, NODES
+from tests.e2e.killed_faults import DRAINS, EXCUSED, FAULTS, NODES, SCALE_DOWN
 
 ROOT = Path(__file__).resolve().parents[3]
 EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -37,11 +37,12 @@ def test_connection_class_has_its_row_in_the_extension_guide(name: str) -> None:
 
 def test_every_kind_of_fault_heals_itself_when_its_orchestrator_is_killed_or_says_why_it_is_not_tried() -> None:
     struck = [str(item["fault"]) for item in (*FAULTS, *DRAINS)]
-    assert sorted([*struck, *EXCUSED]) == sorted(ACTIONS)
+    assert sorted([*struck, "scale", *EXCUSED]) == sorted(ACTIONS)
     for reason in EXCUSED.values():
         assert all((ROOT / word.rstrip(";")).is_file() for word in reason.split() if word.startswith("tests/"))
     nodes = [str(item["target"]) for item in (*FAULTS, *DRAINS) if "target" in item]
-    assert sorted(nodes) == sorted(f"node-{number}" for number in range(1, NODES + 1))
+    assert SCALE_DOWN["scale"] == {"nodes": NODES - 1}
+    assert sorted(nodes) == sorted(f"node-{number}" for number in range(1, NODES))
 
 
 def test_every_kind_of_fault_is_shown_on_a_real_testbed_to_strike_and_to_be_gone() -> None:
