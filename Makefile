@@ -60,7 +60,7 @@ test: lint unit component integration e2e ## every check, a summary for each tie
 bench: setup images ## speed, as ratios; takes some minutes
 	@$(PYTEST) tests/bench/bench_*.py -q -s -p no:xdist
 
-clean: setup ## remove what is left of any run, by label
+clean: setup ## remove what is left of any run or test, by label
 	@$(TESTBED) clean
 
 lock: setup ## pin every package again, after a change in pyproject.toml

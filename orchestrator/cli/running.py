@@ -159,9 +159,10 @@ def status(output: OutputOption = "text") -> None:
 
 @app.command()
 def clean(
-    everything: Annotated[bool, typer.Option("--all", help="also runs that are in use")] = False, output: OutputOption = "text"
+    everything: Annotated[bool, typer.Option("--all", help="also runs and tests that are in use")] = False,
+    output: OutputOption = "text",
 ) -> None:
-    """Remove what is left of runs that nobody else will remove, by label."""
+    """Remove what is left of runs and tests that nobody else will remove, by label."""
     as_json = wants_json(output)
     removed = _clean(everything=everything)
     if as_json:
@@ -192,4 +193,4 @@ def _clean(*, run_id: str | None = None, everything: bool = False) -> tuple[str,
             run_id=run_id,
             scope=Scope.ALL if everything else Scope.DEAD,
         )
-    return tuple(dict.fromkeys((*cleaned.runs, *cleaned.guards)))
+    return tuple(dict.fromkeys((*cleaned.runs, *cleaned.guards, *cleaned.tests)))

@@ -1,4 +1,4 @@
-"""Removes what runs have left behind, found by label and by the comment of a guard table, never by a name."""
+"""Removes what runs and tests have left behind, found by label and by the comment of a guard table, never by a name."""
 
 import json
 from collections.abc import Callable
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.errors import EngineError
+from orchestrator.host.owner import is_gone
 from orchestrator.model.plan import Role
 from orchestrator.testbed.compose import ComposeFile
 from orchestrator.testbed.engine import ContainerSpec, Engine, Found, OutputStream
-from orchestrator.testbed.labels import CONTAINER, EXPIRES, OWNER_PID, ROLE, RUN
+from orchestrator.testbed.labels import CONTAINER, EXPIRES, OWNER, OWNER_PID, ROLE, RUN, TEST
 from orchestrator.testbed.warden import remove_run
 
 HELPER_DEADLINE_S = 20.0
@@ -51,6 +52,8 @@ class Cleaned:
     runs: tuple[str, ...]
     guards: tuple[str, ...]
     """Runs of which only the guard rules were left, or whose guard rules went with them."""
+    tests: tuple[str, ...] = ()
+    """Names of containers and networks of tests."""
 
 
 def find_runs(engine: Engine) -> tuple[FoundRun, ...]:
@@ -79,23 +82,44 @@ def clean(
     run_id: str | None = None,
     scope: Scope = Scope.DEAD,
 ) -> Cleaned:
-    """Remove one run, or those of the scope; then guard tables of runs that have nothing else any more, which only the warden's
-    image can see. Where there is none (None), no run has been.
+    """Remove one run, or those of the scope and what tests have left; then guard tables of runs that have nothing else any more.
+
+    Only the warden's image can see guard tables. Where there is none (None), no run has been.
 
     Raises EngineError.
     """
     doomed = [run.run_id for run in find_runs(engine) if _is_doomed(run, now_unix_s=now_unix_s, run_id=run_id, scope=scope)]
     for doomed_id in doomed:
         remove_run(engine, doomed_id, with_warden=True)
+    tests = sweep_tests(engine, scope=scope) if run_id is None else ()
 
     if warden_image is None:
-        return Cleaned(runs=tuple(doomed), guards=())
+        return Cleaned(runs=tuple(doomed), guards=(), tests=tests)
     image = warden_image
 
     def ask(*arguments: str) -> list[str]:
         return _ask_helper(engine, compose, image, arguments)
 
-    return Cleaned(runs=tuple(doomed), guards=_sweep_guards(engine, ask))
+    return Cleaned(runs=tuple(doomed), guards=_sweep_guards(engine, ask), tests=tests)
+
+
+def sweep_tests(engine: Engine, *, scope: Scope = Scope.DEAD) -> tuple[str, ...]:
+    """Remove containers and networks of tests whose process is gone, or all of them; returns their names.
+
+    Of an owner that is not known here (another machine, an earlier boot) only containers that have run and ended are taken.
+    """
+    containers = [item for item in engine.containers({TEST: ""}) if scope is Scope.ALL or _is_stray(item)]
+    for item in containers:
+        engine.remove_container(item.id)
+    networks = [item for item in engine.networks({TEST: ""}) if scope is Scope.ALL or is_gone(item.labels.get(OWNER, ""))]
+    for item in networks:
+        engine.remove_network(item.id)
+    return tuple(item.name for item in (*containers, *networks))
+
+
+def _is_stray(container: Found) -> bool:
+    gone = is_gone(container.labels.get(OWNER, ""))
+    return gone or (gone is None and not container.running and not container.never_started)
 
 
 def _is_doomed(run: FoundRun, *, now_unix_s: int, run_id: str | None, scope: Scope) -> bool:

@@ -8,7 +8,11 @@ import pytest
 from docker.models.containers import Container
 from testbed_command import RUN_LABEL, Left, Testbed
 
+from orchestrator.testbed.labels import labels_for_test
 from role_container import find_image
+from tests.integration.leftovers import swept
+
+__all__ = ["swept"]
 
 
 @pytest.fixture
@@ -36,6 +40,7 @@ def engine_host(engine: docker.DockerClient) -> Iterator[Container]:
         cap_add=["NET_ADMIN"],
         detach=True,
         remove=True,
+        labels=dict(labels_for_test()),
     )
     yield host
     host.kill()

@@ -2,6 +2,10 @@
 
 import pytest
 
+from tests.integration.leftovers import swept
+
+__all__ = ["swept"]
+
 LONGEST = (
     "test_lb_haproxy",
     "test_lb_services",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import docker
 
+from orchestrator.testbed.labels import labels_for_test
 from role_container import find_image, pack
 
 HERE = Path(__file__).parent
@@ -45,7 +46,7 @@ def run_lab(*scripts, arguments=(), deadline_s=30):
         security_opt=["apparmor=unconfined"],
         sysctls=SYSCTLS,
         init=True,
-        labels={"ingress-testbed.test": "1"},
+        labels=dict(labels_for_test()),
     )
     try:
         container.put_archive("/", pack(files))

@@ -20,6 +20,7 @@ from docker.models.containers import Container
 
 from orchestrator.testbed.image_sources import BASE
 from orchestrator.testbed.images import plan_images
+from orchestrator.testbed.labels import labels_for_test
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -174,7 +175,7 @@ def started(
         cap_add=list(cap_add),
         sysctls=dict(sysctls or {}),
         security_opt=list(security_opt),
-        labels={"ingress-testbed.test": "1"},
+        labels=dict(labels_for_test()),
         **weight,
     )
     try:
@@ -188,7 +189,9 @@ def started(
 @contextmanager
 def private_network(client: docker.DockerClient) -> Iterator[str]:
     """A bridge network of the test's own, without a way out."""
-    network = client.networks.create(f"itb-test-{uuid.uuid4().hex[:12]}", driver="bridge", internal=True)
+    network = client.networks.create(
+        f"itb-test-{uuid.uuid4().hex[:12]}", driver="bridge", internal=True, labels=dict(labels_for_test())
+    )
     try:
         yield network.name
     finally:

@@ -21,6 +21,7 @@ from orchestrator.planner.kube_proxy import KUBECONFIG, PROGRAM, kube_proxy_argv
 from orchestrator.render.kubeconfig import render_kubeconfig
 from orchestrator.scenario.schema import KubeProxy
 from orchestrator.testbed.archive import pack
+from orchestrator.testbed.labels import labels_for_test
 from orchestrator.testbed.pki import make_secrets
 from tests.integration.kube_proxy_standin import LOG, render_standin
 from tests.integration.role_container import RoleContainer, find_image
@@ -155,7 +156,7 @@ def node(request: pytest.FixtureRequest) -> Iterator[Node]:
         sysctls=dict(compose.sysctls),
         security_opt=list(compose.security_opt),
         environment={"PYTHONPATH": "/lab"},
-        labels={"ingress-testbed.test": "1"},
+        labels=dict(labels_for_test()),
     )
     try:
         container.put_archive("/", pack(files, programs={PROGRAM: program}))

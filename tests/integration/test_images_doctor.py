@@ -14,6 +14,7 @@ from orchestrator.testbed.doctor import check_engine, check_environment, read_en
 from orchestrator.testbed.helper import run_helper
 from orchestrator.testbed.images import build_images
 from orchestrator.testbed.kernel_features import FEATURES
+from orchestrator.testbed.labels import labels_for_test
 from orchestrator.testbed.prerequisites import State
 
 pytestmark = pytest.mark.integration
@@ -76,7 +77,8 @@ def test_without_images_the_kernel_is_not_judged(client: docker.APIClient) -> No
 def test_subnets_of_the_engine_and_routes_of_the_machine_are_seen(client: docker.APIClient, image: str) -> None:
     name, subnet = "itb-doctor-test", IPv4Network("192.168.213.0/24")
     pool = docker.types.IPAMPool(subnet=str(subnet))
-    network = client.create_network(name, ipam=docker.types.IPAMConfig(pool_configs=[pool]))["Id"]
+    ipam = docker.types.IPAMConfig(pool_configs=[pool])
+    network = client.create_network(name, ipam=ipam, labels=dict(labels_for_test()))["Id"]
     try:
         owners = [taken.owner for taken in read_subnets(client, image) if taken.network == subnet]
     finally:

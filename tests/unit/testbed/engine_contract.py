@@ -14,6 +14,7 @@ import pytest
 from orchestrator.errors import EngineError
 from orchestrator.testbed.archive import files_in, pack
 from orchestrator.testbed.engine import ContainerSpec, Engine, NetworkSpec, OutputStream, PoolOverlapError
+from orchestrator.testbed.labels import labels_for_test
 
 LABEL = "ingress-testbed-test"
 
@@ -48,7 +49,7 @@ class EngineContract:
                 "com.docker.network.bridge.inhibit_ipv4": "true",
                 "com.docker.network.bridge.enable_ip_masquerade": "false",
             },
-            labels={LABEL: mark},
+            labels={LABEL: mark, **labels_for_test()},
         )
 
     def container(self, subject: Subject, mark: str, **changes: object) -> ContainerSpec:
@@ -56,7 +57,7 @@ class EngineContract:
             "name": f"itb-test-{mark}",
             "image": subject.image,
             "hostname": "subject",
-            "labels": {LABEL: mark, "ingress-testbed.container": "subject"},
+            "labels": {LABEL: mark, "ingress-testbed.container": "subject", **labels_for_test()},
             **changes,
         }
         return ContainerSpec(**settings)  # type: ignore[arg-type]

@@ -1,17 +1,20 @@
 """Removing what runs have left behind, on the engine in memory."""
 
 import json
+import subprocess
 from collections.abc import Iterable
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import EngineError
+from orchestrator.host.owner import name_owner
 from orchestrator.model.plan import Role
-from orchestrator.testbed.cleaning import Cleaned, Scope, clean, find_runs
-from orchestrator.testbed.engine import ContainerSpec
+from orchestrator.testbed.cleaning import Cleaned, Scope, clean, find_runs, sweep_tests
+from orchestrator.testbed.engine import ContainerSpec, NetworkSpec
 from orchestrator.testbed.fake import FakeContainer, FakeEngine
-from orchestrator.testbed.labels import ROLE
+from orchestrator.testbed.labels import OWNER, ROLE, TEST
 from tests.unit.testbed.scripted_cluster import compose_file, make_run
 
 NOW = 1_700_000_000
@@ -107,6 +110,56 @@ def test_what_carries_no_label_is_never_touched(host: Host) -> None:
     stranger = host.engine.create_container(ContainerSpec(name="itb-old-node-1", image="i", hostname="", labels={}))
     host.clean(scope=Scope.ALL)
     assert host.engine.container(stranger).spec.name == "itb-old-node-1"
+
+
+class Gone:
+    """A process that has ended."""
+
+    def __init__(self) -> None:
+        with subprocess.Popen(["sleep", "60"]) as process:
+            self.owner = name_owner(process.pid)
+            process.kill()
+
+
+def add_test(engine: FakeEngine, name: str, owner: str, *, started: bool = True) -> str:
+    labels = {TEST: "1", OWNER: owner}
+    identity = engine.create_container(ContainerSpec(name=name, image="i", hostname="", labels=labels))
+    if started:
+        engine.start(identity)
+    return identity
+
+
+def test_containers_and_networks_of_a_test_go_when_its_process_is_gone(host: Host) -> None:
+    gone, network = Gone().owner, IPv4Network("198.18.192.0/24")
+    for number, owner in enumerate((gone, name_owner())):
+        add_test(host.engine, f"itb-test-{number}", owner)
+        spec = NetworkSpec(
+            name=f"itb-net-{number}",
+            subnet=IPv4Network(f"198.18.19{number}.0/24"),
+            router=network[1],
+            driver="bridge",
+            driver_opts={},
+            labels={TEST: "1", OWNER: owner},
+        )
+        host.engine.create_network(spec)
+    assert host.clean().tests == ("itb-test-0", "itb-net-0")
+    assert host.clean().tests == ()
+    assert host.clean(scope=Scope.ALL).tests == ("itb-test-1", "itb-net-1")
+
+
+def test_of_an_owner_that_is_not_known_here_only_what_has_ended_goes(host: Host) -> None:
+    elsewhere = name_owner().replace("/", "0/", 1)
+    ended = add_test(host.engine, "itb-test-ended", elsewhere)
+    host.engine.container(ended).exit(0)
+    add_test(host.engine, "itb-test-running", elsewhere)
+    add_test(host.engine, "itb-test-new", elsewhere, started=False)
+    assert sweep_tests(host.engine) == ("itb-test-ended",)
+
+
+def test_one_run_by_name_leaves_tests_alone(host: Host) -> None:
+    host.add_run("a")
+    add_test(host.engine, "itb-test", Gone().owner)
+    assert host.clean(run_id="a").tests == ()
 
 
 def test_no_helper_is_left_behind(host: Host) -> None:
