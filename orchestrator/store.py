@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.errors import InternalError, UsageError
 from orchestrator.model.history import History, load_history, save_history
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, Role
 
 SCENARIO = "scenario.json"
 """What the run was planned from: scenario and manifests, for work on a testbed that is kept."""
@@ -17,7 +17,7 @@ IMAGES = "images.json"
 PLAN, HISTORY, TOTALS, VERSIONS, NOTES = "plan.json", "history.jsonl", "totals.json", "versions.json", "notes.json"
 SAMPLES = "load"
 """What the client wrote, as it was fetched."""
-CONNECTIONS = Path("logs") / "loadbalancer" / "haproxy-connections.jsonl"
+CONNECTIONS = Path("logs") / Role.LOADBALANCER / "haproxy-connections.jsonl"
 LATEST = "latest"
 _PLAN = TypeAdapter(Plan)
 

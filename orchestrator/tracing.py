@@ -50,14 +50,14 @@ def trace_path(world: World, path: PathPlan) -> tuple[Hop, ...]:
     destination, destination_port, source_port = host, port, int(record["local_port"])
     if path.frontend is not None:
         server = _server(world, source_port, path.frontend)
-        hops.append(Hop(where="loadbalancer", what="server", found=server or "no line of this connection in HAProxy's log"))
+        hops.append(Hop(where=Role.LOADBALANCER, what="server", found=server or "no line of this connection in HAProxy's log"))
         if server is None:
             return tuple(hops)
         destination, destination_port = str(world.plan.container(server).address), _node_port(world, path)
         source_port = 0  # HAProxy's own connection has a port of its own
-        hops += _route(world, "loadbalancer", destination)
+        hops += _route(world, Role.LOADBALANCER, destination)
     elif host != str(world.plan.of_role(Role.GATEWAY)[0].address):
-        hops += _route(world, "gateway", host)
+        hops += _route(world, Role.GATEWAY, host)
     endpoint = _address(world, path, str(record["pod"]))
     for node in _nodes(world):
         hops += _on_node(world, node, destination, destination_port, source_port, endpoint)
@@ -145,7 +145,7 @@ def _server(world: World, client_port: int, backend: str) -> str | None:
     """The line comes when HAProxy has ended the connection, a moment after the answer."""
     for _ in range(10):
         text = world.execute(
-            "loadbalancer", ["sh", "-c", f"tail -n 2000 {HAPROXY_LOG} 2>/dev/null || true"], deadline_s=DEADLINE_S
+            Role.LOADBALANCER, ["sh", "-c", f"tail -n 2000 {HAPROXY_LOG} 2>/dev/null || true"], deadline_s=DEADLINE_S
         )
         records = [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
         for record in reversed(records):

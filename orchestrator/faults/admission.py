@@ -4,9 +4,7 @@ from typing import cast
 
 from orchestrator.contracts import World
 from orchestrator.faults.scaling_down import readmit
-from orchestrator.model.plan import StepPlan
-
-CONTROLPLANE = "controlplane"
+from orchestrator.model.plan import Role, StepPlan
 
 
 def guard_admission(node: str, step: StepPlan, world: World, at_mono_ns: int, *, drain_period_s: float) -> None:
@@ -19,13 +17,13 @@ def guard_admission(node: str, step: StepPlan, world: World, at_mono_ns: int, *,
         "ttl_s": cast("float", step.parameters["ttl_s"]) + drain_period_s,
         "parameters": {"node": node},
     }
-    world.control(CONTROLPLANE, request)
+    world.control(Role.CONTROLPLANE, request)
 
 
 def admit(node: str, step: StepPlan, world: World) -> None:
     """Pods and connections may come again. Idempotent, also for one that was not drained or is gone."""
     readmit(node, world)
-    world.control(CONTROLPLANE, {"op": "heal", "id": _identity(node, step)})
+    world.control(Role.CONTROLPLANE, {"op": "heal", "id": _identity(node, step)})
 
 
 def _identity(node: str, step: StepPlan) -> str:

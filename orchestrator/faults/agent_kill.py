@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import NodeFaultOptions, StruckInside, check_node, plan_inside
-from orchestrator.faults.revival import OWN_KUBE_PROXY, REGISTERED, RETURNS_S, RULES_COMMITTED, follow_node
+from orchestrator.faults.revival import REGISTERED, RETURNS_S, RULES_COMMITTED, follow_node
 from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
 
@@ -30,9 +30,9 @@ class AgentKill(StruckInside):
             fault="process-kill",
             parameters={"process": "agent"},
             returns_s=RETURNS_S,
+            # The rules of a kube-proxy of the user's own are not the agent's.
+            awaits=(REGISTERED,) if context.has_own_kube_proxy else (REGISTERED, RULES_COMMITTED),
         )
 
     def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:
-        # The rules of a kube-proxy of the user's own are not the agent's.
-        does = (REGISTERED,) if OWN_KUBE_PROXY in world.plan.cluster else (REGISTERED, RULES_COMMITTED)
-        return follow_node(step.targets[0], does, world, struck, healed)
+        return follow_node(step, world, struck, healed)

@@ -17,6 +17,9 @@ TTL_MARGIN_S = 30.0
 """A fault expires by itself this long after its planned end: later than any heal, soon enough for a kept testbed."""
 
 
+AWAITS = "awaits"
+
+
 class EvidenceError(InternalError):
     """A fault was to strike and the kernel did not show it."""
 
@@ -79,8 +82,12 @@ def plan_inside(
     takes_down: bool = False,
     arming_s: float = 0.0,
     returns_s: float = 0.0,
+    awaits: tuple[str, ...] = (),
 ) -> StepPlan:
-    """A step of `StruckInside`. The target is trusted: a node goes through `check_node` first."""
+    """A step of `StruckInside`. The target is trusted: a node goes through `check_node` first.
+
+    `awaits`: events of a node that has come back after the heal (`revival.follow_node`).
+    """
     lasts_s = for_s if for_s is not None else context.duration_s - at_s
     return StepPlan(
         step=step,
@@ -88,7 +95,12 @@ def plan_inside(
         at_s=at_s,
         for_s=for_s,
         targets=(target,),
-        parameters={"fault": fault, "parameters": dict(parameters or {}), "ttl_s": lasts_s + TTL_MARGIN_S},
+        parameters={
+            "fault": fault,
+            "parameters": dict(parameters or {}),
+            "ttl_s": lasts_s + TTL_MARGIN_S,
+            **({AWAITS: list(awaits)} if awaits else {}),
+        },
         kernel_features=features,
         fault_ground=ground,
         strikes_control_path=strikes_control_path,

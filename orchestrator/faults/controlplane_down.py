@@ -9,7 +9,7 @@ from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import StruckInside, plan_inside
 from orchestrator.faults.revival import RETURNS_S, follow_api
 from orchestrator.model.history import Event
-from orchestrator.model.plan import StepPlan
+from orchestrator.model.plan import Role, StepPlan
 
 API = "api"
 
@@ -38,10 +38,16 @@ class ControlplaneDown(StruckInside):
 
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         assert isinstance(options, ControlplaneDownOptions)
-        fault = f"process-{options.mode.value}"
-        returns_s = RETURNS_S if options.mode is Mode.KILL else 0.0
         return plan_inside(
-            self.kind, step, at_s, for_s, "controlplane", context, fault=fault, parameters={"process": API}, returns_s=returns_s
+            self.kind,
+            step,
+            at_s,
+            for_s,
+            Role.CONTROLPLANE,
+            context,
+            fault=f"process-{options.mode.value}",
+            parameters={"process": API},
+            returns_s=RETURNS_S if options.mode is Mode.KILL else 0.0,
         )
 
     def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.contracts import PlanContext
 from orchestrator.faults.arming import StruckInside, check_node, plan_inside
-from orchestrator.model.plan import StepPlan
+from orchestrator.model.plan import Role, StepPlan
 from orchestrator.scenario.quantities import Ratio
 
 
@@ -25,7 +25,7 @@ class CpuSqueeze(StruckInside):
 
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         assert isinstance(options, CpuSqueezeOptions)
-        target = check_node(options.target, context, "loadbalancer", "controlplane")
+        target = check_node(options.target, context, Role.LOADBALANCER, Role.CONTROLPLANE)
         parameters = {"share_ratio": options.cpu}
         return plan_inside(
             self.kind,
@@ -36,5 +36,5 @@ class CpuSqueeze(StruckInside):
             context,
             fault="cpu-squeeze",
             parameters=parameters,
-            strikes_control_path=target == "controlplane",
+            strikes_control_path=target == Role.CONTROLPLANE,
         )

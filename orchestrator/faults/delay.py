@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.contracts import PlanContext
 from orchestrator.faults.arming import Direction, StruckInside, check_node, plan_inside
-from orchestrator.model.plan import StepPlan
+from orchestrator.model.plan import Role, StepPlan
 from orchestrator.scenario.quantities import PositiveDurationS
 
 
@@ -31,7 +31,7 @@ class Delay(StruckInside):
             step,
             at_s,
             for_s,
-            check_node(options.target, context, "loadbalancer"),
+            check_node(options.target, context, Role.LOADBALANCER),
             context,
             fault="delay",
             parameters={"delay_s": options.delay, "direction": options.direction.value},

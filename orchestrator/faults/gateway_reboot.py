@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from orchestrator.contracts import PlanContext
 from orchestrator.faults.arming import NoOptions
 from orchestrator.faults.reboot import Reboot
-from orchestrator.model.plan import StepPlan
+from orchestrator.model.plan import Role, StepPlan
 
 
 class GatewayReboot(Reboot):
@@ -17,4 +17,4 @@ class GatewayReboot(Reboot):
     options: ClassVar[type[BaseModel]] = NoOptions
 
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
-        return self.plan_reboot(step, at_s, for_s, "gateway", context, strikes_control_path=True)
+        return self.plan_reboot(step, at_s, for_s, Role.GATEWAY, context, strikes_control_path=True)

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import NodeFaultOptions, StruckInside
-from orchestrator.faults.revival import OWN_KUBE_PROXY, RETURNS_S, RULES_COMMITTED, follow_node
+from orchestrator.faults.revival import RETURNS_S, RULES_COMMITTED, follow_node
 from orchestrator.faults.rule_writer import plan_rule_writer
 from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
@@ -20,11 +20,17 @@ class KubeProxyKill(StruckInside):
 
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         return plan_rule_writer(
-            self.kind, step, at_s, for_s, options, context, state="ended", process_fault="process-kill", returns_s=RETURNS_S
+            self.kind,
+            step,
+            at_s,
+            for_s,
+            options,
+            context,
+            state="ended",
+            process_fault="process-kill",
+            returns_s=RETURNS_S,
+            awaits=(RULES_COMMITTED,),
         )
 
     def follow(self, step: StepPlan, world: World, struck: Event, healed: Event) -> str:
-        # A user's own tells nothing of a first sync that changes nothing: it is only started.
-        if OWN_KUBE_PROXY in world.plan.cluster:
-            return ""
-        return follow_node(step.targets[0], (RULES_COMMITTED,), world, struck, healed)
+        return follow_node(step, world, struck, healed)

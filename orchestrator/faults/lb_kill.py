@@ -8,7 +8,7 @@ from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import NoOptions, StruckInside, plan_inside
 from orchestrator.faults.revival import RETURNS_S, follow_haproxy
 from orchestrator.model.history import Event
-from orchestrator.model.plan import StepPlan
+from orchestrator.model.plan import Role, StepPlan
 
 
 class LbKill(StruckInside):
@@ -23,7 +23,7 @@ class LbKill(StruckInside):
             step,
             at_s,
             for_s,
-            "loadbalancer",
+            Role.LOADBALANCER,
             context,
             fault="process-kill",
             parameters={"process": "haproxy", "reviver": "lb", "revive_signal": "HUP"},

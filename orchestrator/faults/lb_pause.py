@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from orchestrator.contracts import PlanContext
 from orchestrator.faults.arming import NoOptions, StruckInside, plan_inside
-from orchestrator.model.plan import StepPlan
+from orchestrator.model.plan import Role, StepPlan
 
 
 class LbPause(StruckInside):
@@ -21,7 +21,7 @@ class LbPause(StruckInside):
             step,
             at_s,
             for_s,
-            "loadbalancer",
+            Role.LOADBALANCER,
             context,
             fault="process-pause",
             parameters={"process": "haproxy"},

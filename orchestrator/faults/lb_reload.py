@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import NoOptions, StruckInside, await_effective, plan_inside, refuse_end
-from orchestrator.model.plan import StepPlan
+from orchestrator.model.plan import Role, StepPlan
 from orchestrator.runner.telling import tell
 
 RELOAD_DEADLINE_S = 10.0
@@ -21,7 +21,9 @@ class LbReload(StruckInside):
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         refuse_end(for_s, "a reload has no end")
         parameters = {"process": "lb", "signal": "HUP"}
-        return plan_inside(self.kind, step, at_s, for_s, "loadbalancer", context, fault="process-signal", parameters=parameters)
+        return plan_inside(
+            self.kind, step, at_s, for_s, Role.LOADBALANCER, context, fault="process-signal", parameters=parameters
+        )
 
     def inject(self, step: StepPlan, world: World, at_mono_ns: int) -> None:
         ordered = await_effective(step, world)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.contracts import PlanContext
 from orchestrator.faults.arming import StruckInside, check_node, plan_inside
-from orchestrator.model.plan import StepPlan
+from orchestrator.model.plan import Role, StepPlan
 
 
 class RateOptions(BaseModel):
@@ -29,7 +29,7 @@ class Rate(StruckInside):
             step,
             at_s,
             for_s,
-            check_node(options.target, context, "loadbalancer"),
+            check_node(options.target, context, Role.LOADBALANCER),
             context,
             fault="rate",
             parameters={"mbit_per_s": options.mbit_per_s},

@@ -1,10 +1,12 @@
 """Killed programs that are back: when, after init has had them started, they serve again, or that they are only started."""
 
-from collections.abc import Collection
+from typing import cast
 
 from orchestrator.contracts import World
 from orchestrator.errors import DeadlineError, InternalError
+from orchestrator.faults.arming import AWAITS
 from orchestrator.model.history import Event
+from orchestrator.model.plan import StepPlan
 from orchestrator.runner.waiting import poll
 
 RETURNS_S = 1.0
@@ -16,8 +18,6 @@ SYNC_DEADLINE_S = 5.0
 
 
 REGISTERED, RULES_COMMITTED = "node-registered", "rules-committed"
-OWN_KUBE_PROXY = "kube_proxy_binary"
-"""In the plan's `cluster` where the user's own kube-proxy writes the rules."""
 
 
 def follow_haproxy(world: World, struck: Event, healed: Event) -> str:
@@ -45,8 +45,11 @@ def follow_api(world: World, healed: Event) -> str:
     return f"the API answers {_later(world.clock.now_mono_ns(), healed)}"
 
 
-def follow_node(node: str, does: Collection[str], world: World, struck: Event, healed: Event) -> str:
-    """Until every one of these events has come from the node since it was struck: it has done what it does first."""
+def follow_node(step: StepPlan, world: World, struck: Event, healed: Event) -> str:
+    """Until everything that the plan awaits has come from the node since it was struck: it has done what it does first."""
+    node, does = step.targets[0], cast("list[str]", step.parameters.get(AWAITS, []))
+    if not does:
+        return ""
     missing = set(does)
 
     def is_last(event: Event) -> bool:

@@ -19,8 +19,10 @@ def plan_rule_writer(
     state: str,
     process_fault: str,
     returns_s: float = 0.0,
+    awaits: tuple[str, ...] = (),
 ) -> StepPlan:
-    """`state`: what becomes of the agent's part (paused, ended); `process_fault`: what does the same to a process.
+    """`state`: what becomes of the agent's part (paused, ended); `process_fault`: what does the same to a process; `awaits`: what
+    the agent's part tells when it is back.
 
     Raises ValueError.
     """
@@ -28,5 +30,8 @@ def plan_rule_writer(
     target = check_node(options.target, context)
     fault, parameters = "rule-writer", {"state": state}
     if context.has_own_kube_proxy:
-        fault, parameters = process_fault, {"process": KUBE_PROXY}
-    return plan_inside(kind, step, at_s, for_s, target, context, fault=fault, parameters=parameters, returns_s=returns_s)
+        # It tells nothing of a first sync that changes nothing: healed, it is only started.
+        fault, parameters, awaits = process_fault, {"process": KUBE_PROXY}, ()
+    return plan_inside(
+        kind, step, at_s, for_s, target, context, fault=fault, parameters=parameters, returns_s=returns_s, awaits=awaits
+    )

@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from orchestrator.model.direct import direct_of
-from orchestrator.model.plan import PathPlan, StepPlan
+from orchestrator.model.plan import PathPlan, Role, StepPlan
 from orchestrator.model.samples import Outcome, Samples
 
 SLACK_S = 0.05
 """Between the client's clock reading and the proxy's: both share the machine's clock, but not the instant of reading it."""
 
 
-LOAD_BALANCER = "loadbalancer"
-"""The load balancer's container."""
 UNEXPLAINED = "unexplained"
 NO_SERVER = "<NOSRV>"
 """What HAProxy logs in the server's place when none could be chosen (configuration manual 2.6, section 8.2.4)."""
@@ -89,7 +87,7 @@ def attribute_losses(
         return ["next hop" if direct is None else "entry"] * len(failed)
     if direct is not None and direct.is_local:
         return [UNEXPLAINED] * len(failed)
-    if path.frontend is not None and LOAD_BALANCER in step.targets:
+    if path.frontend is not None and Role.LOADBALANCER in step.targets:
         return ["load balancer"] * len(failed)
     servers, per_request = _servers(connections, path), bool(path.settings.get("per_request"))
     return [

@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv4Network
 
 
 class Role(StrEnum):
+    """What a container is there for. The only one of its role has its name."""
+
     CONTROLPLANE = "controlplane"
     GATEWAY = "gateway"
     LOADBALANCER = "loadbalancer"

@@ -25,13 +25,15 @@ def plan_gateway(
 ) -> ContainerPlan:
     additions = additions or Additions()
     return ContainerPlan(
-        name="gateway",
+        name=Role.GATEWAY,
         role=Role.GATEWAY,
         attachments=(
             Attachment(network=NetworkName.CLIENTS, address=slot.gateway_on_clients),
             Attachment(network=NetworkName.NODES, address=slot.gateway_on_nodes),
         ),
-        config=_config("gateway", Role.GATEWAY, None, routes=routes, processes=additions.processes, settings=additions.settings),
+        config=_config(
+            Role.GATEWAY, Role.GATEWAY, None, routes=routes, processes=additions.processes, settings=additions.settings
+        ),
         files=additions.files,
         sysctls=additions.sysctls,
     )
@@ -39,21 +41,21 @@ def plan_gateway(
 
 def plan_client(slot: SlotAddresses) -> ContainerPlan:
     return ContainerPlan(
-        name="client",
+        name=Role.CLIENT,
         role=Role.CLIENT,
         attachments=(Attachment(network=NetworkName.CLIENTS, address=slot.client),),
-        config=_config("client", Role.CLIENT, slot.gateway_on_clients),
+        config=_config(Role.CLIENT, Role.CLIENT, slot.gateway_on_clients),
     )
 
 
 def plan_loadbalancer(slot: SlotAddresses, frontends: Sequence[Mapping[str, object]]) -> ContainerPlan:
     settings = {"api_url": api_url(slot), "public_ip": str(slot.loadbalancer), "frontends": [dict(item) for item in frontends]}
     return ContainerPlan(
-        name="loadbalancer",
+        name=Role.LOADBALANCER,
         role=Role.LOADBALANCER,
         attachments=(Attachment(network=NetworkName.CLIENTS, address=slot.loadbalancer),),
         config=_config(
-            "loadbalancer",
+            Role.LOADBALANCER,
             Role.LOADBALANCER,
             slot.gateway_on_clients,
             processes=[_process("lb", ["python3", "-m", "lbagent"])],
@@ -82,14 +84,14 @@ def plan_controlplane(slot: SlotAddresses, cluster: Cluster, timings: TimingsPla
         "control_responder_port": CONTROL_PORT,
     }
     return ContainerPlan(
-        name="controlplane",
+        name=Role.CONTROLPLANE,
         role=Role.CONTROLPLANE,
         attachments=(
             Attachment(network=NetworkName.NODES, address=slot.controlplane),
             Attachment(network=NetworkName.MGMT, address=slot.controlplane_on_mgmt),
         ),
         config=_config(
-            "controlplane",
+            Role.CONTROLPLANE,
             Role.CONTROLPLANE,
             slot.gateway_on_nodes,
             processes=[

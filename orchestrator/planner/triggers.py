@@ -3,14 +3,13 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from orchestrator.model.plan import PathPlan, StepPlan, TriggerPlan
+from orchestrator.model.plan import PathPlan, Role, StepPlan, TriggerPlan
 from orchestrator.model.routing import Bgp, Vrrp, routing_of
 from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.lasting import Planned
 
-EVERYBODYS = frozenset({"controlplane", "gateway"})
+EVERYBODYS = frozenset({Role.CONTROLPLANE, Role.GATEWAY})
 """What strikes these can show in any node."""
-LOAD_BALANCER = "loadbalancer"
 CHANGES_NOTHING = "no-op"
 OF_A_NODE_ITSELF = frozenset({"bfd-down", "bgp-session-down", "endpoint-not-ready", "node-not-ready", "pod-evicted"})
 """Told of a node that something has struck. Others may be told of one that only takes over, or forwards to one that is struck."""
@@ -86,7 +85,7 @@ def can_tell(step: StepPlan, trigger: TriggerPlan, all_nodes: Collection[str]) -
     if step.kind == CHANGES_NOTHING:
         return False
     targets = set(step.targets)
-    if targets == {LOAD_BALANCER}:
+    if targets == {Role.LOADBALANCER}:
         return trigger.event.startswith("server-")
     if trigger.event in OF_A_NODE_ITSELF and trigger.of in all_nodes:
         return bool(targets & {str(trigger.of), *EVERYBODYS})

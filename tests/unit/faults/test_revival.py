@@ -11,7 +11,7 @@ from orchestrator.registry import ACTIONS
 from orchestrator.testbed.fake_kube import FakeKube
 from orchestrator.testbed.fake_world import FakeWorld
 from tests.unit.faults.test_fault_catalogue import NODE, SECOND, planned
-from tests.unit.faults.test_node_faults import evidence_of
+from tests.unit.faults.test_node_faults import CONTEXT, evidence_of
 from tests.unit.testbed.scripted_cluster import node_kill_plan
 
 
@@ -30,12 +30,11 @@ class SilentKube(FakeKube):
         return ()
 
 
-def place(*, api_after_s: float = 0.0, **cluster: object) -> FakeWorld:
+def place(*, api_after_s: float = 0.0) -> FakeWorld:
     """A world whose API answers so long after a heal."""
     healed_ns: list[int] = []
-    plan = node_kill_plan()
     here = FakeWorld(
-        replace(plan, cluster={**plan.cluster, **cluster}),
+        node_kill_plan(),
         kube=SilentKube(lambda: here.clock.now_mono_ns() >= healed_ns[0] + round(api_after_s * SECOND)),
     )
     here.on_control = lambda container, request: healed_ns.append(here.clock.now_mono_ns()) if request["op"] == "heal" else None
@@ -43,8 +42,8 @@ def place(*, api_after_s: float = 0.0, **cluster: object) -> FakeWorld:
     return here
 
 
-def struck(here: FakeWorld, kind: str) -> StepPlan:
-    step = planned(kind, NODE if kind in ("agent-kill", "kube-proxy-kill") else {})
+def struck(here: FakeWorld, kind: str, step: StepPlan | None = None) -> StepPlan:
+    step = step or planned(kind, NODE if kind in ("agent-kill", "kube-proxy-kill") else {})
     at_ns = here.clock.now_mono_ns() + SECOND
     ACTIONS[kind].arm(step, here, at_ns)
     ACTIONS[kind].inject(step, here, at_ns)
@@ -118,9 +117,14 @@ def test_agent_is_back_when_it_has_registered_and_written_its_rules() -> None:
     assert evidence_of(here, "step-healed")[1] == "as before; node-registered, rules-committed 900 ms later"
 
 
+def beside_own_kube_proxy(kind: str) -> StepPlan:
+    action = ACTIONS[kind]
+    return action.plan("1", 10, 15, action.options.model_validate(NODE), replace(CONTEXT, has_own_kube_proxy=True))
+
+
 def test_agent_whose_rules_a_kube_proxy_of_the_user_s_own_writes_is_back_when_it_has_registered() -> None:
-    here = place(kube_proxy_binary="/opt/kube-proxy")
-    step = struck(here, "agent-kill")
+    here = place()
+    step = struck(here, "agent-kill", beside_own_kube_proxy("agent-kill"))
     telling(here, 0.5, "node-1/agent", "node-registered", node="node-1")
     ACTIONS["agent-kill"].heal(step, here)
     assert evidence_of(here, "step-healed")[1] == "as before; node-registered 500 ms later"
@@ -140,3 +144,11 @@ def test_rule_writer_is_back_with_its_first_sync() -> None:
     telling(here, 0.2, "node-1/agent", "rules-committed", node="node-1")
     ACTIONS["kube-proxy-kill"].heal(step, here)
     assert evidence_of(here, "step-healed")[1] == "as before; rules-committed 200 ms later"
+
+
+def test_kube_proxy_of_the_user_s_own_is_only_started() -> None:
+    here = place()
+    step = struck(here, "kube-proxy-kill", beside_own_kube_proxy("kube-proxy-kill"))
+    began_ns = here.clock.now_mono_ns()
+    ACTIONS["kube-proxy-kill"].heal(step, here)
+    assert evidence_of(here, "step-healed") == (began_ns, "as before")
