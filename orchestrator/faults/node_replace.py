@@ -9,14 +9,14 @@ from orchestrator.faults.arming import TTL_MARGIN_S, NodeFaultOptions, arm, awai
 from orchestrator.faults.power import await_death
 from orchestrator.faults.scale import choose_nodes
 from orchestrator.faults.scaling import Rescale
-from orchestrator.faults.scaling_down import report_gone
+from orchestrator.faults.scaling_down import delete_nodes, report_gone
 from orchestrator.faults.scaling_up import add_nodes
 from orchestrator.model.plan import StepPlan
 from orchestrator.runner.telling import tell
 
 
 class NodeReplace:
-    """Power off on the clock; then the Node is deleted, as a cloud's node controller does it, and the new one joins.
+    """Power off on the clock; then the Node and its pods are deleted, as a platform does it that knows, and the new one joins.
 
     Evidence: every link read back as down, and the engine saw it die. The new node is followed as in a rescale.
     """
@@ -49,7 +49,7 @@ class NodeReplace:
         off = f"{struck.fields.get('evidence')}; the engine saw it die with status {died.fields.get('exit_code')}"
         tell(world, "step-effective", step, evidence=f"{off}; {new} takes its place", at_mono_ns=struck.t_mono_ns)
         world.remove(old, grace_s=0.0)
-        world.kube.delete("nodes", old)
+        delete_nodes((old,), world)
         report_gone(Rescale.exchanging(step, world, remove=(old,)), world)
         add_nodes(Rescale.exchanging(step, world, add=(new,)), world)
 

@@ -1,6 +1,6 @@
 """Scaling down: drained, as a cluster autoscaler does, or just gone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from orchestrator.contracts import World
@@ -27,7 +27,7 @@ def drain_nodes(rescale: Rescale, world: World) -> None:
     for node in leaving:
         world.emit("node-leaving", step=rescale.step.step, node=node)
     staying = empty_nodes(rescale, world)
-    _delete_nodes(rescale, world)
+    delete_nodes(rescale.remove, world)
     world.remove(*leaving, grace_s=NODE_GRACE_S)
     report_gone(rescale, world)
     await_served(rescale, world, staying)
@@ -61,12 +61,12 @@ def readmit(node: str, world: World) -> None:
 
 
 def drop_nodes(rescale: Rescale, world: World) -> None:
-    """The machines are gone at once; the control plane is told, as a cloud's node controller tells it."""
+    """The machines are gone at once; the control plane is told, as a platform tells it that took them away itself."""
     for node in rescale.remove:
         world.emit("node-leaving", step=rescale.step.step, node=node)
     world.remove(*rescale.remove, grace_s=0.0)
     rescale.scale_pods(world)
-    _delete_nodes(rescale, world)
+    delete_nodes(rescale.remove, world)
     report_gone(rescale, world)
     await_served(rescale, world, present_nodes(world))
 
@@ -132,9 +132,17 @@ def _await_forgotten(rescale: Rescale, world: World, staying: tuple[str, ...]) -
     await_state(world, lacking, deadline_s=DRAIN_DEADLINE_S, what=f"{rescale.step.step}: leaving nodes without endpoints")
 
 
-def _delete_nodes(rescale: Rescale, world: World) -> None:
-    for node in rescale.remove:
+def delete_nodes(nodes: Sequence[str], world: World) -> None:
+    """For good: the Nodes, so that nothing more is scheduled to them, then by force what pods they have left.
+
+    Without that the pods would count as they were until the pod garbage collector's quarantine is over, and nothing would be
+    made in their place. Source: kubernetes.io, "Force Delete StatefulSet Pods", for a machine that is known to be gone.
+    """
+    for node in nodes:
         world.kube.delete("nodes", node)
+    for pod in world.kube.list("pods"):
+        if _spec(pod).get("nodeName") in nodes:
+            world.kube.delete("pods", name_of(pod), namespace=_namespace(pod), grace_period_s=0)
 
 
 def report_gone(rescale: Rescale, world: World) -> None:
@@ -142,8 +150,7 @@ def report_gone(rescale: Rescale, world: World) -> None:
 
     def lacking() -> str | None:
         back = [name_of(node) for node in world.kube.list("nodes") if name_of(node) in rescale.remove]
-        for node in back:
-            world.kube.delete("nodes", node)
+        delete_nodes(back, world)
         return f"the API still has {', '.join(back)}" if back else None
 
     poll(world, lacking, deadline_s=READY_DEADLINE_S, what=f"{rescale.step.step}: removed nodes gone from the API")

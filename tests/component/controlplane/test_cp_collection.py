@@ -50,15 +50,45 @@ def test_quarantine_is_as_short_as_the_looks_at_the_nodes() -> None:
     assert not world.exists("pods", "p")
 
 
-def test_pods_of_a_node_that_is_deleted_go_at_once_as_failed() -> None:
+def test_pods_of_a_node_that_is_deleted_stay_as_they_were_for_40_s_and_go_as_failed() -> None:
     world = World()
     ended = follow(world)
     world.add_node("a")
     world.create(pod("p"))
     world.kill_node("a")
+    before = world.get("pods", "p")
     world.delete("nodes", "a")
+    world.advance(39)
+    assert world.get("pods", "p") == before
+    world.advance(2)
     assert not world.exists("pods", "p")
     assert ended == [("Failed", "DeletionByPodGC")]
+
+
+def test_nothing_is_made_in_place_of_a_pod_without_node_until_it_is_collected_or_deleted_by_force() -> None:
+    world = World()
+    world.add_node("a")
+    world.create(deployment(replicas=2))
+    world.add_node("b")
+    world.kill_node("a")
+    world.delete("nodes", "a")
+    lost = names(world.pods())
+    world.delete("pods", lost[0], grace_period_s=0)
+    assert lost[1] in names(world.pods())
+    assert [item["spec"]["nodeName"] for item in world.pods() if item["metadata"]["name"] not in lost] == ["b"]
+    world.advance(41)
+    assert [item["spec"]["nodeName"] for item in world.pods()] == ["b", "b"]
+
+
+def test_node_that_comes_again_within_the_quarantine_finds_its_pods() -> None:
+    world = World()
+    world.add_node("a")
+    world.create(pod("p"))
+    world.delete("nodes", "a")
+    world.advance(30)
+    world.add_node("a")
+    world.advance(120)
+    assert world.exists("pods", "p")
 
 
 def test_terminating_pods_of_a_node_that_is_out_of_service_go_without_their_kubelet() -> None:

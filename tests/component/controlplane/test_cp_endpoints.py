@@ -187,3 +187,25 @@ def test_endpoints_object_keeps_ready_and_not_ready_apart_and_leaves_terminating
     assert [entry["ip"] for entry in subset["addresses"]] == ["10.0.1.2", "10.0.1.3"]
     assert [entry["ip"] for entry in subset["notReadyAddresses"]] == ["10.0.1.4"]
     assert subset["ports"] == [{"name": "http", "port": 8080, "protocol": "TCP"}]
+
+
+def nodes_of_endpoints(world: World) -> set[str]:
+    return {endpoint["nodeName"] for item in slices(world) for endpoint in item["endpoints"]}
+
+
+def test_endpoints_of_a_node_that_is_deleted_stay_until_their_service_is_looked_at_again_and_come_back_with_the_node() -> None:
+    world = make()
+    world.kubelets.alive.discard("node-1")
+    world.delete("nodes", "node-1")
+    assert nodes_of_endpoints(world) == {"node-1", "node-2"}, "nothing of the Service has changed"
+    world.change("services", "web", {"metadata": {"labels": {"looked": "at"}}})
+    assert nodes_of_endpoints(world) == {"node-2"}
+    world.add_node("node-1")
+    assert nodes_of_endpoints(world) == {"node-1", "node-2"}
+
+
+def test_service_that_publishes_all_addresses_keeps_endpoints_without_node() -> None:
+    world = make(publishNotReadyAddresses=True)
+    world.delete("nodes", "node-1")
+    world.change("services", "web", {"metadata": {"labels": {"looked": "at"}}})
+    assert nodes_of_endpoints(world) == {"node-1", "node-2"}

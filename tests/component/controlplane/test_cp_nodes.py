@@ -128,6 +128,7 @@ def test_pods_of_a_lost_node_are_evicted_after_their_toleration_and_stay_until_t
     assert sum(1 for entry in world.endpoints().values() if entry["terminating"]) == len(lost)
     assert world.get("deployments", "web")["status"]["readyReplicas"] == 6
     world.delete("nodes", "node-1")
+    world.advance(41)
     assert on_node(world, "node-1") == []
     assert len(world.endpoints()) == 6
     assert [fields["node"] for fields in world.events.named("node-deleted")] == ["node-1"]

@@ -56,7 +56,7 @@ class EndpointSliceController:
             case "nodes":
                 zone = labels_of(change.item).get(ZONE_LABEL)
                 old = None if change.before is None else labels_of(change.before).get(ZONE_LABEL)
-                if zone != old:
+                if zone != old or change.before is None:
                     for pod in self._pods.on_node(name_of(change.item)):
                         yield from _selecting(self._cluster, pod)
 
@@ -88,9 +88,18 @@ class EndpointSliceController:
         """Endpoints by their ports, then by address; a Service without any still has one empty slice."""
         groups: dict[tuple[Port, ...], dict[str, Object]] = defaultdict(dict)
         for pod in self._pods.in_namespace(namespace_of(service)):
-            if is_endpoint_of(service, pod):
+            if is_endpoint_of(service, pod) and not self._is_lost(service, pod):
                 groups[ports_of_pod(service, pod)][str(status_of(pod)["podIP"])] = self._endpoint(service, pod)
         return dict(groups) or {(): {}}
+
+    def _is_lost(self, service: Object, pod: Object) -> bool:
+        """Its Node is not there. That alone is no reason to look at the Service: it keeps the endpoint until the next change.
+
+        Source: kubernetes, staging/src/k8s.io/endpointslice, reconciler.go ("skipping Pod for Service, Node not found").
+        """
+        node = spec_of(pod).get("nodeName", "")
+        is_there = self._cluster.store.find("nodes", "", node) is not None
+        return bool(node) and not is_there and not spec_of(service).get("publishNotReadyAddresses")
 
     def _endpoint(self, service: Object, pod: Object) -> Object:
         node_name = spec_of(pod).get("nodeName")

@@ -30,14 +30,17 @@ from controlplane.store.history import Change, ChangeType
 AT_ONCE = DeleteOptions(grace_period_s=0)
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 QUARANTINE_PERIODS = 8
-"""Looks at all nodes that a pod waits for its node to appear: 40 s at Kubernetes' 5 s, and as much less as they are shorter."""
+"""Looks at all nodes that a pod waits for its node to appear: 40 s at Kubernetes' 5 s, and as much less as they are shorter.
+
+Kubernetes looks for such pods every 20 s only, so that it takes 40 to 80 s there.
+"""
 
 
 class PodCollector:
     """Keys are `("", node)`.
 
-    Pods of a Node that was deleted go at once, and its Lease with them: there after 40 s too. A testbed's nodes are deleted on
-    purpose, by whoever knows that the machine is gone.
+    Pods of a Node that was deleted stay as they are, Ready if they were, until the quarantine is over: the Node may come back,
+    and whoever knows that the machine is gone for good deletes them himself. Its Lease goes at once: there the Node owns it.
     """
 
     def __init__(self, *, cluster: Cluster, pods: PodIndex, node_monitor_period_s: float) -> None:
@@ -72,7 +75,7 @@ class PodCollector:
             self._deleted.discard(name)
             if self._cluster.store.find("leases", LEASE_NAMESPACE, name) is not None:
                 self._cluster.delete(LEASES, (LEASE_NAMESPACE, name), AT_ONCE)
-        elif (left_s := self._left_s(name)) > 0:
+        if (left_s := self._left_s(name)) > 0:
             return left_s
         self._missing_since_ns.pop(name, None)
         self._collect(self._pods.on_node(name), why="PodGC: node no longer exists")
