@@ -16,6 +16,8 @@ from lbagent.frontends.tcp import TcpFrontend, TcpOptions
 
 EXTERNAL_IP = "ingress-testbed.io/external-ip"
 SERVED_IP = "ingress-testbed.io/external-ip-served"
+RELEASED = "ingress-testbed.io/external-ip-released"
+CLEANUP_FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,17 @@ class LoadBalancer:
 def service_path(balancer: LoadBalancer) -> str:
     """Where the API has the Service."""
     return f"/api/v1/namespaces/{balancer.namespace}/services/{balancer.name}"
+
+
+def find_leaving(services: Mapping[str, Object]) -> tuple[str, ...]:
+    """Paths of Services that wait to be let go of: with the finalizer, but deleted or of another type, and not told so yet."""
+    return tuple(
+        f"/api/v1/namespaces/{metadata.get('namespace', 'default')}/services/{metadata['name']}"
+        for _, service in sorted(services.items())
+        if CLEANUP_FINALIZER in ((metadata := service["metadata"]).get("finalizers") or ())
+        and RELEASED not in (metadata.get("annotations") or {})
+        and (metadata.get("deletionTimestamp") or (service.get("spec") or {}).get("type") != "LoadBalancer")
+    )
 
 
 def find_load_balancers(services: Mapping[str, Object], named: Iterable[ServiceFrontend]) -> tuple[LoadBalancer, ...]:

@@ -21,7 +21,7 @@ from lbagent.ingress.files import changed_files, keep_only, write_files
 from lbagent.ingress.reading import IngressView
 from lbagent.ingress.renewal import renew_certificates
 from lbagent.ingress.telling import Teller
-from lbagent.load_balancers import SERVED_IP, LoadBalancer, find_load_balancers, service_path
+from lbagent.load_balancers import RELEASED, SERVED_IP, LoadBalancer, find_leaving, find_load_balancers, service_path
 from lbagent.process import ConfigRefusedError, HaproxyError
 from lbagent.quarantine import Quarantine
 from lbagent.reconciler import Reconciler
@@ -72,6 +72,8 @@ class Provisioner:
         self._events = events
         self._balancers: tuple[LoadBalancer, ...] | None = None
         """None before the first list of services: then nothing is taken away."""
+        self._leaving: tuple[str, ...] = ()
+        """Paths of Services whose end waits until nothing here serves them."""
         self._ingresses: IngressView | None = None
         """None before the first lists of what Ingresses depend on."""
         self._checks: Mapping[str, Check] = {}
@@ -87,6 +89,7 @@ class Provisioner:
     def on_services(self, services: Mapping[str, Object]) -> None:
         """The services changed."""
         self._balancers = find_load_balancers(services, self._settings.services)
+        self._leaving = find_leaving(services)
         self._wanted.set()
 
     def on_ingresses(self, view: IngressView, services: Mapping[str, Object]) -> None:
@@ -131,15 +134,20 @@ class Provisioner:
         Raises:
             AddressError, ApiError, HaproxyError, RuntimeApiError: what was done stays, and the next attempt goes on from there.
         """
-        is_known = self._is_known()
-        if self._haproxy.pid is None and not self._reload_asked:
-            return  # it stays dead until it is asked for
+        # As of now, like the balancers: what is to go from the next round on is still served in this one.
+        is_known, leaving = self._is_known(), self._leaving
         balancers, view = self._quarantine.admit(self._balancers or (), self._ingresses)
         ingresses = self._ingress_frontends(view)
         balanced = (item for balancer in balancers for item in balancer.frontends)
         frontends: tuple[Frontend, ...] = (*self._settings.frontends, *balanced, *ingresses)
         files = {path: content for frontend in ingresses for path, content in frontend.files().items()}
         wanted = {address for balancer in balancers for address in (balancer.address, *balancer.further)}
+        if self._haproxy.pid is None and not self._reload_asked:
+            # It stays dead until it is asked for, and holds no frontend: what is to go need not wait for it.
+            if is_known and leaving:
+                await self._addresses.keep_only(wanted)
+                await self._release(leaving, api)
+            return
         await self._addresses.add(wanted)
         if self._reload_asked or (is_known and await self._needs_reload(frontends, files)):
             try:
@@ -156,6 +164,7 @@ class Provisioner:
             self._reconciler.serve(backends)  # a HAProxy that was taken over serves more than the plan's own frontends
         await self._addresses.keep_only(wanted)
         keep_only(self._paths.ingress, files.keys())
+        await self._release(leaving, api)
         await self._quarantine.tell(api)
         await self._tell_served(api)
         if view is not None:
@@ -186,6 +195,12 @@ class Provisioner:
                 await api.patch(service_path(balancer), {"metadata": {"annotations": {SERVED_IP: str(balancer.address)}}})
             else:
                 self._is_awaited = True
+
+    @staticmethod
+    async def _release(leaving: Iterable[str], api: Api) -> None:
+        """Say of Services on their way out that neither frontend nor address is left of them."""
+        for path in leaving:
+            await api.patch(path, {"metadata": {"annotations": {RELEASED: "true"}}})
 
     def _is_known(self) -> bool:
         """Whether everything that frontends depend on has been heard of; before that nothing is taken away."""

@@ -9,9 +9,21 @@ from controlplane.api.paths import Target
 from controlplane.assembly import ControlPlane, assemble
 from controlplane.clock import Clock, ManualClock, render_micro_time, render_time
 from controlplane.cluster import DeleteOptions
+from controlplane.controllers.load_balancers import CLEANUP_FINALIZER, RELEASED
 from controlplane.controllers.loop import ControlLoop
 from controlplane.kinds.registry import by_stored, find_kind
-from controlplane.objects import Key, Object, condition, is_terminating, key_of, name_of, spec_of, status_of
+from controlplane.objects import (
+    Key,
+    Object,
+    annotations_of,
+    condition,
+    is_terminating,
+    key_of,
+    name_of,
+    spec_of,
+    status_of,
+    with_metadata,
+)
 from controlplane.settings import Settings, decode_settings
 from controlplane.store.history import Change, ChangeType
 from controlplane.store.journal import Journal
@@ -82,6 +94,30 @@ class Kubelets:
         self._plane.cluster.store.update("pods", {**pod, "status": status})
 
 
+class Balancer:
+    """The load balancer's part: lets go at once of every Service that is to go, unless it is down."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+        self.is_up = True
+
+    def affected(self, change: Change) -> Iterable[Key]:
+        if change.plural == "services" and change.type is not ChangeType.DELETED:
+            yield key_of(change.item)
+
+    def reconcile(self, key: Key) -> float | None:
+        service = self._plane.cluster.store.find("services", *key)
+        if service is None or CLEANUP_FINALIZER not in (service["metadata"].get("finalizers") or ()):
+            return None
+        if not is_terminating(service) and spec_of(service)["type"] == "LoadBalancer":
+            return None
+        if not self.is_up:
+            return 0.5
+        annotations = {**annotations_of(service), RELEASED: "true"}
+        self._plane.cluster.store.update("services", with_metadata(service, annotations=annotations))
+        return None
+
+
 class World:
     """The control plane and what a test does to it; every act runs the controllers until they are done."""
 
@@ -101,7 +137,8 @@ class World:
         self.store = self.cluster.store
         self.kubelets = Kubelets(self.plane, self.clock)
         self._kubelet_loop = ControlLoop(store=self.store, clock=self.clock, defer=lambda call: None)
-        self._kubelet_loop.start([self.kubelets])
+        self.balancer = Balancer(self.plane)
+        self._kubelet_loop.start([self.kubelets, self.balancer])
         self.settle()
 
     def settle(self) -> None:

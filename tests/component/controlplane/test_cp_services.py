@@ -6,7 +6,7 @@ import pytest
 from cp_world import World, service
 
 from controlplane.allocation.bands import FullError, cluster_ip_band, node_port_band, pick
-from controlplane.controllers.load_balancers import EXTERNAL_IP, SERVED_IP
+from controlplane.controllers.load_balancers import EXTERNAL_IP, RELEASED, SERVED_IP
 from controlplane.errors import StatusError
 
 
@@ -573,3 +573,79 @@ def test_address_of_a_load_balancer_of_somebody_else_is_a_virtual_one_unless_it_
         {"ip": "203.0.113.8", "ipMode": "Proxy"},
         {"hostname": "h"},
     ]
+
+
+def cleanup_finalizer(world: World, name: str) -> bool:
+    return "service.kubernetes.io/load-balancer-cleanup" in world.get("services", name)["metadata"].get("finalizers", [])
+
+
+def test_load_balancer_that_is_deleted_stays_with_its_address_until_it_is_let_go_of_however_long_that_takes() -> None:
+    world = World(external_ip_pool="198.18.0.128/32")
+    world.create(service("a", type="LoadBalancer"))
+    serve(world, "a")
+    world.create(service("b", type="LoadBalancer"))
+    world.balancer.is_up = False
+    world.delete("services", "a")
+    world.advance(3600, step_s=600)
+    assert world.get("services", "a")["metadata"]["deletionTimestamp"]
+    assert (assigned(world, "a"), assigned(world, "b")) == ("198.18.0.128", None)
+    assert shown(world, "a") == [{"ip": "198.18.0.128", "ipMode": "VIP"}]
+    world.balancer.is_up = True
+    world.advance(1)
+    assert not world.exists("services", "a")
+    assert assigned(world, "b") == "198.18.0.128"
+    assert told(world, "a")[-2:] == [
+        ("DeletingLoadBalancer", "Deleting load balancer"),
+        ("DeletedLoadBalancer", "Deleted load balancer"),
+    ]
+
+
+def test_finalizer_of_a_load_balancer_goes_with_the_type_once_it_is_let_go_of() -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer"))
+    assert cleanup_finalizer(world, "a")
+    world.balancer.is_up = False
+    world.change("services", "a", {"spec": {"type": "ClusterIP"}})
+    assert (cleanup_finalizer(world, "a"), assigned(world, "a")) == (True, "198.18.0.128")
+    world.balancer.is_up = True
+    world.advance(1)
+    assert (cleanup_finalizer(world, "a"), assigned(world, "a")) == (False, None)
+    assert world.exists("services", "a")
+
+
+def test_load_balancer_that_becomes_one_again_before_it_was_let_go_of_keeps_its_address() -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer"))
+    world.balancer.is_up = False
+    world.change("services", "a", {"spec": {"type": "ClusterIP"}})
+    world.change("services", "a", {"spec": {"type": "LoadBalancer"}})
+    world.change("services", "a", {"metadata": {"annotations": {RELEASED: "true"}}})
+    assert (cleanup_finalizer(world, "a"), assigned(world, "a")) == (True, "198.18.0.128")
+    assert RELEASED not in world.get("services", "a")["metadata"]["annotations"], "said of what was, it counts for nothing"
+    world.delete("services", "a")
+    assert world.exists("services", "a")
+
+
+def test_finalizer_that_somebody_takes_away_is_set_again() -> None:
+    world = World()
+    world.create(service("a", type="LoadBalancer"))
+    world.change("services", "a", {"metadata": {"finalizers": None}})
+    assert cleanup_finalizer(world, "a")
+
+
+@pytest.mark.parametrize("spec", [{"loadBalancerIP": "203.0.113.9"}, {"allocateLoadBalancerNodePorts": False}])
+def test_load_balancer_that_never_had_an_address_waits_for_nobody(spec: dict) -> None:
+    world = World()
+    world.balancer.is_up = False
+    world.create(service("a", type="LoadBalancer", **spec))
+    assert cleanup_finalizer(world, "a")
+    world.delete("services", "a")
+    assert not world.exists("services", "a")
+
+
+def test_service_that_is_no_load_balancer_of_ours_has_no_finalizer() -> None:
+    world = World()
+    world.create(service("a", type="NodePort"))
+    world.create(service("b", type="LoadBalancer", loadBalancerClass="example.com/other"))
+    assert not cleanup_finalizer(world, "a")
+    assert not cleanup_finalizer(world, "b")

@@ -12,7 +12,7 @@ from test_lb_settings import SETTINGS
 from lbagent.addresses import AddressError
 from lbagent.api import ApiError
 from lbagent.fake_runtime import FakeHaproxy, FakeServer
-from lbagent.load_balancers import EXTERNAL_IP, SERVED_IP
+from lbagent.load_balancers import CLEANUP_FINALIZER, EXTERNAL_IP, RELEASED, SERVED_IP
 from lbagent.process import ConfigRefusedError, HaproxyError
 from lbagent.provisioner import Provisioner
 from lbagent.reconciler import Reconciler
@@ -81,7 +81,8 @@ class Api:
     async def patch(self, path, body) -> None:
         if self.fails:
             raise ApiError("away")
-        self._acts.append(f"tell {path.rpartition('/')[2]} {body['metadata']['annotations'][SERVED_IP]}")
+        name, annotations = path.rpartition("/")[2], body["metadata"]["annotations"]
+        self._acts.append(f"release {name}" if RELEASED in annotations else f"tell {name} {annotations[SERVED_IP]}")
 
     async def create(self, path, body) -> None:
         assert path == "/api/v1/namespaces/default/events"
@@ -216,6 +217,72 @@ async def test_service_that_goes_is_cut_and_leaves_neither_frontend_nor_address(
     assert await bench.provision() == ["start nodeport", f"delete {ADDRESS}"]
     assert bench.runtime.closed == ["default:web:80"]
     assert bench.runtime.servers["default:web:80/node-1"].connections == 0
+
+
+def leaving(**changes) -> dict:
+    """A Service that holds an address, and is to go."""
+    item = balanced(annotations=TOLD, **changes)
+    item["metadata"]["finalizers"] = [CLEANUP_FINALIZER]
+    return item
+
+
+@pytest.mark.parametrize("how", [{"deleting": True}, {"type": "NodePort"}], ids=["deleted", "of another type"])
+async def test_service_is_let_go_of_when_neither_frontend_nor_address_is_left(bench, how):
+    staying = leaving()
+    await bench.provision(staying)
+    assert await bench.provision(staying) == []
+    assert await bench.provision(leaving(**how)) == ["start nodeport", f"delete {ADDRESS}", "release web"]
+    released = leaving(**how)
+    released["metadata"]["annotations"] = {**TOLD, RELEASED: "true"}
+    assert await bench.provision(released) == [], "it is said once"
+
+
+async def test_service_is_not_let_go_of_while_haproxy_cannot_be_replaced(bench):
+    await bench.provision(leaving())
+    bench.process.fails = True
+    with pytest.raises(HaproxyError):
+        await bench.provision(leaving(deleting=True))
+    assert bench.acts == []
+    bench.process.fails = False
+    assert await bench.again() == ["start nodeport", f"delete {ADDRESS}", "release web"]
+
+
+async def test_release_that_the_api_did_not_take_is_said_again(bench):
+    await bench.provision(leaving())
+    bench.api.fails = True
+    with pytest.raises(ApiError):
+        await bench.provision(leaving(deleting=True))
+    bench.api.fails = False
+    assert await bench.again() == ["release web"]
+
+
+async def test_service_that_is_deleted_while_haproxy_is_replaced_for_it_is_let_go_of_in_the_next_round(bench):
+    start = bench.process.start
+
+    async def overtaken(config: str) -> str:
+        bench.reconciler.on_services([leaving(deleting=True)])
+        bench.provisioner.on_services(bench.reconciler.services or {})
+        return await start(config)
+
+    bench.process.start = overtaken
+    assert await bench.provision(leaving()) == [f"add {ADDRESS}", "start nodeport default:web:80"]
+    bench.process.start = start
+    assert await bench.again() == ["start nodeport", f"delete {ADDRESS}", "release web"]
+
+
+async def test_service_that_was_deleted_while_there_was_no_agent_is_let_go_of_by_the_next(bench):
+    await bench.provision(leaving())
+    bench.take_over()
+    bench.reconciler.on_nodes([node()])
+    assert await bench.provision(leaving(deleting=True)) == ["start nodeport", f"delete {ADDRESS}", "release web"]
+
+
+async def test_dead_haproxy_keeps_no_service_from_going(bench):
+    await bench.provision(leaving())
+    bench.process.pid = None
+    assert await bench.provision(leaving(deleting=True)) == [f"delete {ADDRESS}", "release web"]
+    bench.provisioner.ask_reload()
+    assert await bench.provision() == ["start nodeport"]
 
 
 async def test_successor_starts_with_the_servers_that_are_up_and_no_others(bench):

@@ -1,8 +1,11 @@
 """Addresses of Services of type LoadBalancer: a cloud's service controller, whose load balancer is the testbed's HAProxy.
 
-Two annotations are what it and the load balancer's agent tell each other (docs/contracts.md section 4): the controller assigns an
-address, the agent listens there and says so, and only then does the status show the address. Until then it is `<pending>`, and
-a condition says whether the Service has an address, or what it lacks.
+Three annotations are what it and the load balancer's agent tell each other (docs/contracts.md section 4): the controller assigns
+an address, the agent listens there and says so, and only then does the status show the address. Until then it is `<pending>`,
+and a condition says whether the Service has an address, or what it lacks. A finalizer keeps a Service until the agent says that
+HAProxy has nothing of it any more.
+
+Source: kubernetes, cloud-provider/controllers/service (addFinalizer, needsCleanup, syncLoadBalancerIfNeeded).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from controlplane.allocation.external_ips import PoolError, pick_external_ip
 from controlplane.cluster import Cluster
 from controlplane.controllers.recorder import NORMAL, WARNING, Recorder
 from controlplane.controllers.service_changes import describe_changes
-from controlplane.kinds.service import type_of
+from controlplane.kinds.service import SERVICES, type_of
 from controlplane.objects import (
     Key,
     Object,
@@ -35,6 +38,10 @@ EXTERNAL_IP = "ingress-testbed.io/external-ip"
 """The assigned address; written by this controller alone."""
 SERVED_IP = "ingress-testbed.io/external-ip-served"
 """The address at which HAProxy listens for every port of the Service; written by the load balancer's agent."""
+RELEASED = "ingress-testbed.io/external-ip-released"
+"""HAProxy serves the Service no more; written by the load balancer's agent, on a Service that is to be cleaned up."""
+OWN_ANNOTATIONS = (EXTERNAL_IP, SERVED_IP, RELEASED)
+CLEANUP_FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
 SYNCED = "ingress-testbed.io/LoadBalancerSynced"
 """Condition: True while the Service has the address that it asks for; False says what keeps it from one."""
 
@@ -47,7 +54,10 @@ class _Obstacle(NamedTuple):
 
 
 class LoadBalancerController:
-    """Gives an address, and takes it back when the type changes. A Service with a loadBalancerClass is somebody else's."""
+    """Gives an address, and takes it back when the Service or its type goes: once HAProxy has let go of it, whenever that is.
+
+    A Service with a loadBalancerClass is somebody else's.
+    """
 
     def __init__(self, *, cluster: Cluster, recorder: Recorder, pool: IPv4Network | None) -> None:
         self._cluster = cluster
@@ -55,6 +65,8 @@ class LoadBalancerController:
         self._pool = pool
         self._seen: dict[Key, Object] = {}
         """Each Service as it was looked at last: what has changed since is told."""
+        self._cleaning: set[str] = set()
+        """Uids of Services of which it was told that their load balancer is being deleted."""
 
     def affected(self, change: Change) -> Iterable[Key]:
         if change.plural != "services":
@@ -70,15 +82,17 @@ class LoadBalancerController:
 
     def reconcile(self, key: Key) -> None:
         service = self._cluster.store.find("services", *key)
-        if service is None or is_terminating(service):
+        if service is None:
             self._seen.pop(key, None)
             return
         self._tell_changes(key, service)
-        if type_of(service) != "LoadBalancer":
-            self._take_back(service)
+        if type_of(service) != "LoadBalancer" or is_terminating(service):
+            self._clean_up(service)
             return
+        self._cleaning.discard(service["metadata"]["uid"])
         if spec_of(service).get("loadBalancerClass") or self._pool is None:
             return
+        service = self._hold(service)
         if (held := assigned_ip(service)) and not self._may_hold(service, held, self._pool):
             held = ""
             self._write(service, address="", served="", conditions=_conditions_of(service))
@@ -94,6 +108,16 @@ class LoadBalancerController:
             self._recorder.record(service, NORMAL, "EnsuringLoadBalancer", "Ensuring load balancer")
         self._write(service, address=address, served=served, conditions=conditions)
 
+    def _hold(self, service: Object) -> Object:
+        """With the finalizer, before anything is provisioned; without what an agent said that let go of it once."""
+        finalizers = service["metadata"].get("finalizers") or []
+        annotations = {key: text for key, text in annotations_of(service).items() if key != RELEASED}
+        if CLEANUP_FINALIZER in finalizers and annotations == annotations_of(service):
+            return service
+        kept = [name for name in finalizers if name != CLEANUP_FINALIZER]
+        changed = with_metadata(service, finalizers=[*kept, CLEANUP_FINALIZER], annotations=annotations)
+        return self._cluster.store.update("services", changed)
+
     def _tell_changes(self, key: Key, service: Object) -> None:
         old = self._seen.get(key)
         self._seen[key] = service
@@ -102,14 +126,24 @@ class LoadBalancerController:
         for reason, message in describe_changes(old, service):
             self._recorder.record(service, NORMAL, reason, message)
 
-    def _take_back(self, service: Object) -> None:
-        is_held = EXTERNAL_IP in annotations_of(service)
-        if is_held:
+    def _clean_up(self, service: Object) -> None:
+        metadata = service["metadata"]
+        finalizers = metadata.get("finalizers") or []
+        if CLEANUP_FINALIZER not in finalizers:
+            return
+        is_held, uid = bool(assigned_ip(service)), metadata["uid"]
+        if is_held and uid not in self._cleaning:
+            self._cleaning.add(uid)
             self._recorder.record(service, NORMAL, "DeletingLoadBalancer", "Deleting load balancer")
+        if is_held and RELEASED not in annotations_of(service):
+            return
+        self._cleaning.discard(uid)
+        left = [name for name in finalizers if name != CLEANUP_FINALIZER]
         others = [entry for entry in _conditions_of(service) if entry.get("type") != SYNCED]
         self._write(service, address="", served="", conditions=others)
-        if is_held:
-            self._recorder.record(service, NORMAL, "DeletedLoadBalancer", "Deleted load balancer")
+        # By way of the cluster: with its last finalizer a Service that is being deleted goes.
+        self._cluster.update(SERVICES, key_of(service), lambda before: with_metadata(before, finalizers=left))
+        self._recorder.record(service, NORMAL, "DeletedLoadBalancer", "Deleted load balancer")
 
     def _may_hold(self, service: Object, address: str, pool: IPv4Network) -> bool:
         """Whether the address is one of the pool that no older Service has: an annotation may have been copied, or made up."""
@@ -129,7 +163,7 @@ class LoadBalancerController:
 
     def _write(self, service: Object, *, address: str, served: str, conditions: list[Object]) -> None:
         """Bring annotations and status to this, where they are not."""
-        annotations = {key: text for key, text in annotations_of(service).items() if key not in (EXTERNAL_IP, SERVED_IP)}
+        annotations = {key: text for key, text in annotations_of(service).items() if key not in OWN_ANNOTATIONS}
         annotations |= {key: text for key, text in ((EXTERNAL_IP, address), (SERVED_IP, served)) if text}
         is_served = bool(address) and served == address
         balancer = {"ingress": [{"ip": address, "ipMode": "VIP"}]} if is_served else {}
