@@ -26,6 +26,7 @@ from controlplane.controllers.pod_collection import PodCollector
 from controlplane.controllers.recorder import EventCollector, Recorder
 from controlplane.controllers.replicasets import ReplicaSetController
 from controlplane.controllers.scheduler import Scheduler
+from controlplane.controllers.series import SeriesRecorder
 from controlplane.controllers.service_addresses import IpAddressController, ServiceCidrController
 from controlplane.controllers.taint_eviction import TaintEviction
 from controlplane.identity import Identities
@@ -92,6 +93,7 @@ def _make_controllers(cluster: Cluster, settings: Settings, events: EventSink) -
         return Recorder(cluster=cluster, component=component, stamps=stamps)
 
     pods = PodIndex(cluster.store)
+    scheduling = SeriesRecorder(cluster=cluster, component="default-scheduler", host=settings.container, stamps=stamps)
     lifecycle = NodeLifecycle(cluster=cluster, pods=pods, recorder=recorder("node-controller"), timings=settings.timings)
     return lifecycle, [
         # Endpoints first: of everything that follows a change, the data plane waits only for them.
@@ -101,7 +103,7 @@ def _make_controllers(cluster: Cluster, settings: Settings, events: EventSink) -
         EndpointSliceMirroring(cluster=cluster, recorder=recorder("endpoint-slice-mirroring-controller")),
         ReplicaSetController(cluster=cluster, pods=pods, recorder=recorder("replicaset-controller")),
         DeploymentController(cluster=cluster, pods=pods, recorder=recorder("deployment-controller")),
-        Scheduler(cluster=cluster, pods=pods, recorder=recorder("default-scheduler")),
+        Scheduler(cluster=cluster, pods=pods, recorder=scheduling),
         TaintEviction(cluster=cluster, pods=pods, recorder=recorder("taint-eviction-controller"), events=events),
         DisruptionController(cluster=cluster, pods=pods, recorder=recorder("controllermanager")),
         LoadBalancerController(cluster=cluster, recorder=recorder("service-controller"), pool=settings.external_ip_pool),

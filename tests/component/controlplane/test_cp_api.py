@@ -263,25 +263,6 @@ async def test_collection_is_deleted_by_selector() -> None:
         assert [item["metadata"]["name"] for item in world.pods()] == ["c"]
 
 
-async def test_event_of_the_newer_group_is_seen_in_the_older() -> None:
-    async with serve(World()) as api:
-        event = {
-            "apiVersion": "events.k8s.io/v1",
-            "kind": "Event",
-            "metadata": {"name": "e", "namespace": "default"},
-            "regarding": {"kind": "Node", "name": "node-1"},
-            "note": "hello",
-            "reason": "Starting",
-            "reportingController": "kube-proxy",
-        }
-        status, created = await api.ask("POST", "/apis/events.k8s.io/v1/namespaces/default/events", event)
-        assert (status, created["note"], created["apiVersion"]) == (201, "hello", "events.k8s.io/v1")
-        _, listed = await api.ask("GET", "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=node-1")
-        assert [(item["message"], item["apiVersion"]) for item in listed["items"]] == [("hello", "v1")]
-        _, newer = await api.ask("GET", "/apis/events.k8s.io/v1/events")
-        assert [item["regarding"]["name"] for item in newer["items"]] == ["node-1"]
-
-
 async def test_json_patch_that_fails_its_test_changes_nothing() -> None:
     world = World()
     world.create(service())

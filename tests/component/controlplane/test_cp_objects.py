@@ -156,20 +156,6 @@ def test_first_namespaces_cannot_be_deleted() -> None:
         World().delete("namespaces", "default")
 
 
-def test_repeated_event_is_counted() -> None:
-    world = World()
-    world.create(pod("p"))
-    world.add_node("a", ready=False)
-    events = [item for item in world.store.items("events") if item["reason"] == "FailedScheduling"]
-    assert {item["message"] for item in events} == {
-        "no nodes available to schedule pods",
-        "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.",
-    }
-    world.delete("nodes", "a")
-    counts = {item["message"]: item["count"] for item in world.store.items("events") if item["reason"] == "FailedScheduling"}
-    assert counts["no nodes available to schedule pods"] == 2
-
-
 def test_planned_objects_exist_before_the_first_request() -> None:
     world = World(objects=[deployment(replicas=2), service(type="NodePort")])
     assert len(world.pods()) == 2

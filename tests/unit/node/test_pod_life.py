@@ -23,13 +23,14 @@ from nodeagent.kubelet.unplaced import UnplacedPod
 from testbed_init.events import RecordedEvents
 
 CIDR = IPv4Network("10.0.1.0/24")
+PRESENT = 'Container image "%s" already present on machine and can be accessed by the pod'
 
 
 def pod_object(uid: str, *, phase: str = "Pending", ready: str | None = None, **metadata: Any) -> dict[str, Any]:
     conditions = [] if ready is None else [{"type": "Ready", "status": ready}]
     return {
         "metadata": {"name": f"web-{uid}", "uid": uid, **metadata},
-        "spec": {"containers": [{"name": "nginx"}, {"name": "side"}]},
+        "spec": {"containers": [{"name": "nginx", "image": "nginx:1.27"}, {"name": "side", "image": "side"}]},
         "status": {"phase": phase, "conditions": conditions},
     }
 
@@ -316,8 +317,10 @@ async def test_start_of_each_container_is_told_when_the_program_serves(tmp_path:
     recorder = ToldRecorder()
     await make_pod(StatusApi(), RecordedEvents(), host_network=True, recorder=recorder)._start()
     assert recorder.told == [
+        ("spec.containers{nginx}", "Normal", "Pulled", PRESENT % "nginx:1.27"),
         ("spec.containers{nginx}", "Normal", "Created", "Container created"),
         ("spec.containers{nginx}", "Normal", "Started", "Container started"),
+        ("spec.containers{side}", "Normal", "Pulled", PRESENT % "side"),
         ("spec.containers{side}", "Normal", "Created", "Container created"),
         ("spec.containers{side}", "Normal", "Started", "Container started"),
     ]

@@ -73,11 +73,18 @@ def _choose_warnings(texts: Iterable[str]) -> list[str]:
     return short[: WARNINGS_LIMIT // WARNING_LIMIT]
 
 
-def to_stored(resource: Resource, item: Object) -> tuple[Resource, Object]:
-    """The resource that defines how the object is stored, and the object in its form."""
+def to_stored(resource: Resource, item: Object, before: Object | None = None) -> tuple[Resource, Object]:
+    """The resource that defines how the object is stored, and the object in its form.
+
+    Raises:
+        StatusError: it breaks a rule that holds for this group and version only; the others come later.
+    """
     if resource.to_stored is None:
         return resource, item
-    return by_stored(resource.stored), resource.to_stored(item)
+    stored = resource.to_stored(item)
+    if errors := list(resource.validate(stored, before)):
+        raise invalid(resource.kind, resource.group, item["metadata"].get("name", ""), errors)
+    return by_stored(resource.stored), stored
 
 
 async def create(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
@@ -93,9 +100,10 @@ async def replace(cluster: Cluster, target: Target, request: web.BaseRequest) ->
     raw = await read_object(request)
     decoded = decode_as(target.resource, raw, validation=request.query.get("fieldValidation", "Warn"))
     place_object(decoded.item, target)
-    resource, item = to_stored(target.resource, decoded.item)
+    before = cluster.store.find(target.resource.stored, *target.key)
+    resource, item = to_stored(target.resource, decoded.item, before)
     is_dry_run = check_dry_run(request.query.getall("dryRun", []))
-    if resource.creates_on_update and not target.subresource and cluster.store.find(resource.stored, *target.key) is None:
+    if resource.creates_on_update and not target.subresource and before is None:
         item["metadata"].pop("resourceVersion", None)
         return _answer(cluster, target, request, cluster.create(resource, item, is_dry_run=is_dry_run), 201, decoded)
     updated = cluster.update(resource, target.key, lambda _: item, subresource=target.subresource, is_dry_run=is_dry_run)
@@ -118,7 +126,7 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
         # What the client did not touch is known to be right; only its own fields are worth a warning.
         decoded.append(decode_as(target.resource, patched, validation=validation))
         place_object(decoded[-1].item, target)
-        return to_stored(target.resource, decoded[-1].item)[1]
+        return to_stored(target.resource, decoded[-1].item, before)[1]
 
     resource = by_stored(target.resource.stored)
     updated = cluster.update(resource, target.key, change, subresource=target.subresource, is_dry_run=is_dry_run)

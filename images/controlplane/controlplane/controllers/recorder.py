@@ -28,16 +28,7 @@ class Recorder:
 
     def record(self, item: Object, kind: str, reason: str, message: str) -> None:
         """Report `reason` about `item`."""
-        metadata = item["metadata"]
-        subject = {
-            "kind": item["kind"],
-            "namespace": metadata.get("namespace", ""),
-            "name": metadata["name"],
-            "uid": metadata["uid"],
-            "apiVersion": item["apiVersion"],
-            "resourceVersion": metadata.get("resourceVersion", ""),
-        }
-        event = self._correlator.correlate(subject, kind, reason, message, self._cluster.clock.now())
+        event = self._correlator.correlate(refer_to(item), kind, reason, message, self._cluster.clock.now())
         if event is None:
             return
         store = self._cluster.store
@@ -48,6 +39,19 @@ class Recorder:
             self._cluster.create(CORE_EVENTS, {**event, "metadata": dict(event["metadata"])})
         except StatusError:
             return  # its namespace is on its way out: nobody will read about it
+
+
+def refer_to(item: Object) -> Object:
+    """The ObjectReference of what an Event is about (client-go, tools/reference)."""
+    metadata = item["metadata"]
+    return {
+        "kind": item["kind"],
+        "namespace": metadata.get("namespace", ""),
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "apiVersion": item["apiVersion"],
+        "resourceVersion": metadata.get("resourceVersion", ""),
+    }
 
 
 class EventCollector:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from controlplane.binding import bind_pod
 from controlplane.cluster import Cluster
 from controlplane.controllers.indexes import PodIndex
-from controlplane.controllers.recorder import NORMAL, WARNING, Recorder
+from controlplane.controllers.recorder import NORMAL, WARNING
+from controlplane.controllers.series import SeriesRecorder
 from controlplane.kinds.registry import by_stored
 from controlplane.objects import (
     Key,
@@ -42,7 +43,7 @@ _OPERATORS = {
 class Scheduler:
     """Every pod without a node, oldest first; again after every change that could make room."""
 
-    def __init__(self, *, cluster: Cluster, pods: PodIndex, recorder: Recorder) -> None:
+    def __init__(self, *, cluster: Cluster, pods: PodIndex, recorder: SeriesRecorder) -> None:
         self._cluster = cluster
         self._pods = pods
         self._recorder = recorder
@@ -81,17 +82,17 @@ class Scheduler:
         chosen = choose_node(pod, fitting, {name_of(node): self._pods.on_node(name_of(node)) for node in fitting})
         bound = bind_pod(self._cluster, key, chosen)
         message = f"Successfully assigned {'/'.join(key)} to {chosen}"
-        self._recorder.record(bound, NORMAL, "Scheduled", message)
+        self._recorder.record(bound, NORMAL, "Scheduled", "Binding", message)
 
     def _report_unschedulable(self, pod: Object, count: int, reasons: Mapping[str, int]) -> None:
         message = describe_failure(count, reasons)
+        self._recorder.record(pod, WARNING, "FailedScheduling", "Scheduling", message)
         entry = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
         known = condition(pod, "PodScheduled") or {}
         if all(known.get(field) == value for field, value in entry.items()):
             return
         conditions = with_condition(status_of(pod).get("conditions") or (), entry, self._cluster.now())
-        changed = self._cluster.store.update(by_stored("pods").stored, with_status(pod, conditions=conditions))
-        self._recorder.record(changed, WARNING, "FailedScheduling", message)
+        self._cluster.store.update(by_stored("pods").stored, with_status(pod, conditions=conditions))
 
 
 def _is_pending(pod: Object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from controlplane.kinds.columns import NAME, age_since
+from controlplane.kinds.event_rules import check_event, check_strictly
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object
 from controlplane.schema.meta import OBJECT_REFERENCE, kind
@@ -54,22 +55,25 @@ def to_core(event: Object) -> Object:
 
 
 def from_core(event: Object) -> Object:
-    """From how it is stored to events.k8s.io/v1."""
-    return {**{NEW_NAMES.get(key, key): value for key, value in event.items()}, "apiVersion": "events.k8s.io/v1"}
+    """From how it is stored to events.k8s.io/v1, which leaves out a reporter that is not known."""
+    shown = {NEW_NAMES.get(key, key): value for key, value in event.items() if value != ""}
+    return {**shown, "apiVersion": "events.k8s.io/v1"}
 
 
 def default_event(event: Object) -> None:
-    # kubectl's columns read these, and clients of the older API send nothing else.
-    event.setdefault("involvedObject", {})
-    event.setdefault("source", {})
+    """What is in every Event of a real API server: these fields have no `omitempty` (staging, api/core/v1/types.go)."""
+    for name in ("involvedObject", "source"):
+        event.setdefault(name, {})
     for name in ("firstTimestamp", "lastTimestamp", "eventTime"):
-        if event.get(name) == "":
-            del event[name]
+        event[name] = event.get(name) or None
+    for name in ("reportingComponent", "reportingInstance"):
+        event.setdefault(name, "")
 
 
 def _last_seen(event: Object, now: datetime) -> str:
-    series = event.get("series") or {}
-    return age_since(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime"), now)
+    if seen := (event.get("series") or {}).get("lastObservedTime") or event.get("lastTimestamp"):
+        return age_since(seen, now)
+    return _first_seen(event, now)
 
 
 def _first_seen(event: Object, now: datetime) -> str:
@@ -78,12 +82,13 @@ def _first_seen(event: Object, now: datetime) -> str:
 
 def _show_object(event: Object, _: datetime) -> str:
     target = event.get("involvedObject") or {}
-    return f"{str(target.get('kind', '')).lower()}/{target.get('name', '')}"
+    return "/".join(filter(None, (str(target.get("kind", "")).lower(), target.get("name"))))
 
 
 def _show_source(event: Object, _: datetime) -> str:
     source = event.get("source") or {}
-    return ", ".join(filter(None, (source.get("component") or event.get("reportingComponent"), source.get("host"))))
+    component = source.get("component") or event.get("reportingComponent")
+    return ", ".join(filter(None, (component, source.get("host") or event.get("reportingInstance"))))
 
 
 def _count(event: Object, _: datetime) -> int:
@@ -113,6 +118,7 @@ CORE_EVENTS = Resource(
     schema=CORE_EVENT,
     selectable=_SELECTABLE,
     default=default_event,
+    validate=check_event,
     columns=_COLUMNS,
 )
 EVENTS = Resource(
@@ -122,6 +128,7 @@ EVENTS = Resource(
     short_names=("ev",),
     schema=EVENT,
     selectable={"reason": "", "type": ""},
+    validate=check_strictly,
     to_stored=to_core,
     from_stored=from_core,
     columns=_COLUMNS,

@@ -57,6 +57,8 @@ class PodSpec:
     pre_stop_s: float
     grace_s: float
     containers: tuple[str, ...]
+    images: tuple[str, ...] = ()
+    """Of its containers, in their order."""
     proxy_protocol: bool = False
     host_ports: tuple[HostPort, ...] = ()
 
@@ -87,6 +89,7 @@ def read_pod(item: Object) -> PodSpec:
         pre_stop_s=float(max(sleeps, default=0)),
         grace_s=float(30 if grace is None else grace),
         containers=tuple(container["name"] for container in containers),
+        images=tuple(container.get("image", "") for container in containers),
         proxy_protocol=proxy_protocol,
         host_ports=tuple(_read_host_ports(listed)),
     )
