@@ -1,48 +1,21 @@
 """The interpreter of the timeline. It waits for instants and hands each step's operations to lanes; it chooses nothing."""
 
-import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import IntEnum
 from functools import partial
 
 from orchestrator.contracts import Action, Load, Stop, World
 from orchestrator.errors import InterruptedRunError, TestbedError
 from orchestrator.model.plan import Plan, StepPlan, StopPlan
 from orchestrator.runner.lanes import Lanes, ThreadLanes, plan_lanes
+from orchestrator.runner.schedule import ISSUE_AHEAD_S, Due, Stage, operations, schedule, start_ahead_s
 from orchestrator.runner.telling import tell
 from orchestrator.runner.triggers import await_stop, await_trigger
 
-ARM_AHEAD_S = 5.0
-"""A fault is armed this long before its instant, far longer than it takes, but not before an earlier step on the same target has
-ended: what is armed in a container is gone when that ends."""
-MOMENT_S = 0.001
-ISSUE_AHEAD_S = 0.01
-"""A step is handed to its lane and told this long before its instant, for which its action then waits."""
-START_AHEAD_S = 0.5
-"""From the decision to the first request, at the least: time to arm what strikes early and to tell the load its instant."""
 LOAD_LANE = "load"
 REVIVE_MARGIN_S = 30.0
 """After its end a container that a fault has ended is started where nobody has healed it: as late as what is armed expires."""
-
-
-class _Stage(IntEnum):
-    """Operations that are due at the same instant go in this order."""
-
-    HEAL = 0
-    ARM = 1
-    INJECT = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Due:
-    """One operation of a step and its instant from the start of the load."""
-
-    at_s: float
-    stage: _Stage
-    step: StepPlan
 
 
 class _StopConditionMet(Exception):  # noqa: N818  no error: what the user asked for
@@ -147,7 +120,7 @@ class _Interpreter:
             if step.after is not None:
                 self._submit(self._triggered, step.step, partial(self._follow, step, start_ns, end_ns))
         for due in schedule(self._plan):
-            ahead_s = ISSUE_AHEAD_S if due.stage is _Stage.INJECT else 0.0
+            ahead_s = ISSUE_AHEAD_S if due.stage is Stage.INJECT else 0.0
             self._sleep_until(start_ns + round((due.at_s - ahead_s) * 1e9))
             self._submit(self._lanes, self._lane_of[due.step.step], self._operation(due, start_ns))
         # Lanes take what the steps that wait for an event hand to them.
@@ -201,14 +174,14 @@ class _Interpreter:
 
         lanes.submit(lane, carried)
 
-    def _operation(self, due: _Due, start_ns: int) -> Callable[[], None]:
+    def _operation(self, due: Due, start_ns: int) -> Callable[[], None]:
         at_mono_ns = start_ns + round(due.step.at_s * 1e9)
         match due.stage:
-            case _Stage.ARM:
+            case Stage.ARM:
                 return lambda: self._arm(due.step, at_mono_ns)
-            case _Stage.INJECT:
+            case Stage.INJECT:
                 return lambda: self._inject(due.step, at_mono_ns)
-            case _Stage.HEAL:
+            case Stage.HEAL:
                 return lambda: self._heal(due.step, self._world)
 
     def _watch(self, condition: StopPlan, start_ns: int, end_ns: int) -> None:
@@ -235,8 +208,8 @@ class _Interpreter:
             self._fail(step, "trigger", error)
             return
         lane = self._lane_of[step.step]
-        for due in _operations(struck):
-            if due.stage is _Stage.HEAL:
+        for due in operations(struck):
+            if due.stage is Stage.HEAL:
                 self._sleep_until(min(end_ns, start_ns + round(due.at_s * 1e9)))
             self._submit(self._lanes, lane, self._operation(due, start_ns))
 
@@ -288,30 +261,3 @@ class _Interpreter:
 
     def _tell(self, event: str, step: StepPlan, *, evidence: str = "") -> None:
         tell(self._world, event, step, evidence=evidence)
-
-
-def start_ahead_s(plan: Plan) -> float:
-    """From the decision to the first request: what takes long to arm is armed in time however early it strikes."""
-    return max([START_AHEAD_S, *(step.arming_s - step.at_s for step in plan.timeline if step.after is None)])
-
-
-def schedule(plan: Plan) -> list[_Due]:
-    """Every operation with an instant, in its order; steps without an end are healed when all is over."""
-    steps = [step for step in plan.timeline if step.after is None]
-    due = [operation for step in steps for operation in _operations(step, not_before_s=_free_s(step, steps))]
-    return sorted(due, key=lambda item: (item.at_s, item.stage))
-
-
-def _free_s(step: StepPlan, steps: list[StepPlan]) -> float:
-    """When the last earlier step on one of its targets has ended: healed, or carried out where it has no end."""
-    earlier = (other for other in steps if other.at_s < step.at_s and set(other.targets) & set(step.targets))
-    # Operations of one instant go heal, arm, inject: a moment later is after all of them.
-    return max((min(step.at_s, other.until_s + MOMENT_S) for other in earlier), default=-math.inf)
-
-
-def _operations(step: StepPlan, *, not_before_s: float = -math.inf) -> tuple[_Due, ...]:
-    return (
-        _Due(at_s=max(step.at_s - max(ARM_AHEAD_S, step.arming_s), not_before_s), stage=_Stage.ARM, step=step),
-        _Due(at_s=step.at_s, stage=_Stage.INJECT, step=step),
-        *([_Due(at_s=step.until_s, stage=_Stage.HEAL, step=step)] if step.for_s is not None else []),
-    )

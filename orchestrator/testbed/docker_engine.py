@@ -1,8 +1,8 @@
 """The engine seam on a Docker Engine (API 1.41, Docker 20.10, to current). Effects only: nothing is decided here."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -10,27 +10,22 @@ import docker  # noqa: TID251 - this package is docker's only importer
 import docker.errors  # noqa: TID251
 from docker.types import IPAMConfig, IPAMPool, LogConfig  # noqa: TID251
 from docker.types import Ulimit as DockerUlimit  # noqa: TID251
-from docker.types.daemon import CancellableStream  # noqa: TID251
 from docker.utils import kwargs_from_env  # noqa: TID251
-from docker.utils.socket import frames_iter  # noqa: TID251
 
 from orchestrator.errors import EngineError, EnvironmentUnmetError
 from orchestrator.testbed.border import FOREIGN_ERRORS, engine_border, explain
+from orchestrator.testbed.docker_streams import DockerAttachment, DockerEvents, DockerExecution, DockerLog
 from orchestrator.testbed.engine import (
     Attachment,
     ContainerSpec,
-    EngineEvent,
     EventFeed,
     Execution,
     Found,
     Labels,
     NetworkSpec,
-    OutputStream,
     PoolOverlapError,
 )
 
-STREAMS = {1: OutputStream.STDOUT, 2: OutputStream.STDERR}
-FRAME_HEADER_BYTES = 8
 CALL_TIMEOUT_S = 90  # an overlay with an address conflict blocks a start for 20 s, a loaded machine longer
 PARALLEL_CALLS = 32
 
@@ -156,7 +151,7 @@ class DockerEngine:
     def attach(self, container: str, *, stdin: bool = False) -> Attachment:
         params = {"stdout": 1, "stderr": 1, "stream": 1, "stdin": int(stdin)}
         with engine_border(f"attach to {container}"):
-            return _DockerAttachment(container, self._api.attach_socket(container, params=params))
+            return DockerAttachment(container, self._api.attach_socket(container, params=params))
 
     def replay(self, container: str) -> Attachment:
         with engine_border(f"read the log of {container}"):
@@ -167,7 +162,7 @@ class DockerEngine:
                 timeout=(CALL_TIMEOUT_S, None),
             )
             docker_raise_for_status(response)
-        return _DockerLog(container, response)
+        return DockerLog(container, response)
 
     def start(self, container: str) -> None:
         with engine_border(f"start container {container[:12]}"):
@@ -229,118 +224,18 @@ class DockerEngine:
                 timeout=(CALL_TIMEOUT_S, None),
             )
             docker_raise_for_status(response)
-        return _DockerExecution(self._api, container, execution, response)
+        return DockerExecution(self._api, container, execution, response)
 
     def events(self, labels: Labels) -> EventFeed:
         with engine_border("follow events"):
             stream = self._api.events(decode=True, filters={"type": "container", "label": _label_filter(labels)})
-        return _DockerEvents(stream)
+        return DockerEvents(stream)
 
 
 def docker_raise_for_status(response: Any) -> None:
     """The library's mapping of an HTTP status to its errors, for the one call that is made by hand."""
     if response.status_code >= 400:
         raise docker.errors.APIError(f"status {response.status_code}", response=response, explanation=response.text)
-
-
-class _DockerAttachment:
-    """The raw socket of `POST /containers/{id}/attach`; nothing arrives before the container starts."""
-
-    def __init__(self, container: str, stream: Any) -> None:
-        self._container = container
-        self._stream = stream
-        # A socket that is read through a file object (plain and unix sockets), or one itself (TLS).
-        self._socket = getattr(stream, "_sock", stream)
-
-    def read(self) -> Iterator[tuple[OutputStream, bytes]]:
-        with engine_border(f"follow the output of {self._container}"):
-            try:
-                for number, chunk in frames_iter(self._stream, tty=False):  # type: ignore[no-untyped-call]
-                    yield STREAMS[number], chunk
-            finally:
-                self._stream.close()
-                self._socket.close()
-
-    def send(self, text: bytes) -> None:
-        with engine_border(f"write to {self._container}"):
-            self._socket.sendall(text)
-
-    def end_input(self) -> None:
-        try:
-            self._socket.shutdown(1)  # SHUT_WR: its output still comes
-        except OSError:
-            return  # the other end is gone already, which is what was wanted
-
-
-class _DockerExecution:
-    """The body of `POST /exec/{id}/start`: frames of standard output and error until the command ends."""
-
-    def __init__(self, api: Any, container: str, execution: str, response: Any) -> None:
-        self._api = api
-        self._container = container
-        self._execution = execution
-        self._response = response
-
-    def read(self) -> Iterator[tuple[OutputStream, bytes]]:
-        with engine_border(f"follow a command in {self._container}"), closing(self._response):
-            yield from _frames(self._response)
-
-    def status(self) -> int | None:
-        with engine_border(f"inspect a command in {self._container}"):
-            state = self._api.exec_inspect(self._execution)
-        return None if state["Running"] else int(state["ExitCode"])
-
-    def close(self) -> None:
-        # Ends the connection first: who reads from it in another thread holds the buffer's lock, which closing alone waits for.
-        try:
-            CancellableStream(iter(()), self._response).close()
-        except (OSError, AttributeError):
-            return  # the command has just ended, and its reader has closed the socket or let go of it
-
-
-class _DockerLog:
-    """The body of `GET /containers/{id}/logs`: the same frames, from the container's first line on."""
-
-    def __init__(self, container: str, response: Any) -> None:
-        self._container = container
-        self._response = response
-
-    def read(self) -> Iterator[tuple[OutputStream, bytes]]:
-        with engine_border(f"follow the log of {self._container}"), closing(self._response):
-            yield from _frames(self._response)
-
-    def send(self, text: bytes) -> None:
-        raise EngineError(f"{self._container} is only listened to")
-
-    def end_input(self) -> None:
-        return
-
-
-def _frames(response: Any) -> Iterator[tuple[OutputStream, bytes]]:
-    """Multiplexed output (Engine API, "Stream format")."""
-    pending = b""
-    while chunk := response.raw.read1(65536):
-        pending += chunk
-        while len(pending) >= FRAME_HEADER_BYTES:
-            end = FRAME_HEADER_BYTES + int.from_bytes(pending[4:FRAME_HEADER_BYTES], "big")
-            if len(pending) < end:
-                break
-            yield STREAMS[pending[0]], pending[FRAME_HEADER_BYTES:end]
-            pending = pending[end:]
-
-
-class _DockerEvents:
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def read(self) -> Iterator[EngineEvent]:
-        with engine_border("follow events"):
-            for item in self._stream:
-                attributes: Mapping[str, str] = item["Actor"]["Attributes"]
-                yield EngineEvent(t_wall_ns=int(item["timeNano"]), action=str(item["Action"]), labels=dict(attributes))
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 @contextmanager

@@ -15,8 +15,6 @@ class TriggerPlan:
 
 MOMENTARY = frozenset({"gateway-reboot", "lb-reload", "node-reboot", "node-replace", "pod-kill", "rolling-restart", "scale"})
 """Kinds of steps that take no `for`."""
-
-
 ENDING = frozenset({"node-replace", "rolling-restart"})
 """Kinds of steps, beside those that take their targets down, that end containers on their way."""
 

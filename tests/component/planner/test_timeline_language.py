@@ -10,7 +10,7 @@ from orchestrator.faults.conntrack_full import FILLING_S
 from orchestrator.model.plan import Plan, StepPlan, TriggerPlan
 from orchestrator.planner import plan_run
 from orchestrator.registry import KINDS
-from orchestrator.runner.interpreter import start_ahead_s
+from orchestrator.runner.schedule import start_ahead_s
 from orchestrator.scenario.loading import load_manifests, load_scenario
 
 NODE_KILL = Path(__file__).resolve().parents[3] / "loadtests" / "scenarios" / "node-kill.yaml"

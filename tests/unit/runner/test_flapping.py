@@ -8,8 +8,8 @@ from orchestrator.errors import ScenarioError
 from orchestrator.model.plan import Plan
 from orchestrator.registry import ACTIONS
 from orchestrator.runner import run_timeline
-from orchestrator.runner.interpreter import schedule
 from orchestrator.runner.lanes import InlineLanes
+from orchestrator.runner.schedule import schedule
 from orchestrator.testbed.fake_kube import FakeKube
 from orchestrator.testbed.fake_world import FakeLoad, FakeWorld
 from tests.unit.planner.test_planning import NODE_KILL, plan_file

@@ -12,8 +12,8 @@ from orchestrator.contracts import PlanContext, World
 from orchestrator.errors import CommandError, EngineError, InterruptedRunError
 from orchestrator.model.plan import Plan, StepPlan
 from orchestrator.runner import run_timeline
-from orchestrator.runner.interpreter import schedule
 from orchestrator.runner.lanes import InlineLanes
+from orchestrator.runner.schedule import schedule
 from orchestrator.runner.telling import tell
 from orchestrator.testbed.fake_world import FakeLoad, FakeWorld
 from tests.unit.testbed.scripted_cluster import node_kill_plan

@@ -18,7 +18,8 @@ from orchestrator.runner.manifests import wanted_endpoints
 from orchestrator.scenario.loading import load_manifests, load_scenario
 from orchestrator.slo import SLOS
 from orchestrator.testbed.compose import ComposeFile, load_compose
-from orchestrator.testbed.fake import FakeContainer, FakeEngine
+from orchestrator.testbed.fake import FakeEngine
+from orchestrator.testbed.fake_container import FakeContainer
 from orchestrator.testbed.fake_kube import FakeKube
 from orchestrator.testbed.labels import CONTAINER, ROLE, RUN
 from orchestrator.testbed.run import Run

@@ -13,7 +13,8 @@ from orchestrator.host.owner import name_owner
 from orchestrator.model.plan import Role
 from orchestrator.testbed.cleaning import Cleaned, Scope, clean, find_runs, sweep_tests
 from orchestrator.testbed.engine import ContainerSpec, NetworkSpec
-from orchestrator.testbed.fake import FakeContainer, FakeEngine
+from orchestrator.testbed.fake import FakeEngine
+from orchestrator.testbed.fake_container import FakeContainer
 from orchestrator.testbed.labels import OWNER, ROLE, TEST
 from tests.unit.testbed.scripted_cluster import compose_file, make_run
 

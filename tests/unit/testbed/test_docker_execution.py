@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.testbed.docker_engine import _DockerExecution
+from orchestrator.testbed.docker_streams import DockerExecution
 
 
 def response(sock: socket.socket | None) -> SimpleNamespace:
@@ -14,8 +14,8 @@ def response(sock: socket.socket | None) -> SimpleNamespace:
     return SimpleNamespace(raw=SimpleNamespace(closed=False, _fp=SimpleNamespace(fp=held)))
 
 
-def execution(sock: socket.socket | None) -> _DockerExecution:
-    return _DockerExecution(None, "node-1", "e1", response(sock))
+def execution(sock: socket.socket | None) -> DockerExecution:
+    return DockerExecution(None, "node-1", "e1", response(sock))
 
 
 def test_giving_up_ends_the_connection() -> None:

@@ -6,7 +6,8 @@ from ipaddress import IPv4Network
 import pytest
 
 from orchestrator.testbed.engine import OutputStream
-from orchestrator.testbed.fake import FakeContainer, FakeEngine
+from orchestrator.testbed.fake import FakeEngine
+from orchestrator.testbed.fake_container import FakeContainer
 from tests.unit.testbed.engine_contract import EngineContract, Subject
 
 
