@@ -47,9 +47,17 @@ def about(
 
 def run_command() -> int:
     """Exit code of the command line in sys.argv; every error becomes one message and a documented exit code."""
-    from orchestrator.cli import assessing, chaos, environment, interactive, planning, running  # the commands register themselves
+    from orchestrator.cli import (  # the commands register themselves
+        assessing,
+        chaos,
+        environment,
+        interactive,
+        planning,
+        running,
+        striking,
+    )
 
-    assert all((assessing, chaos, environment, interactive, planning, running))
+    assert all((assessing, chaos, environment, interactive, planning, running, striking))
     return int(run_app())
 
 

@@ -36,9 +36,9 @@ DEADLINE_S = 20.0
 SESSION = """
 import json, sys
 from pathlib import Path
-from orchestrator.cli.interactive import _session
+from orchestrator.cli.by_hand import open_kept
 run, results = sys.argv[1:]
-with _session(run, Path(results)) as session:
+with open_kept(run, Path(results)) as session:
     for line in sys.stdin:
         order = json.loads(line)
         if order == "heal":

@@ -34,9 +34,9 @@ INJECT = """
 import json, sys, threading, time
 from pathlib import Path
 from typing import Any
-from orchestrator.cli.interactive import _session
+from orchestrator.cli.by_hand import open_kept
 run, results, faults, drains, scale_down, leaving, expire_s = sys.argv[1:]
-with _session(run, Path(results)) as session:
+with open_kept(run, Path(results)) as session:
     # What these stand on is laid once and stays: chains without rules, token buckets that nothing fills.
     ground = [item for item in json.loads(faults) if item["fault"] in ("partition", "loss", "rate", "delay")]
     session.heal(session.strike({"together": ground}, for_s=1.0, lasts_s=10.0))
