@@ -7,6 +7,14 @@ from orchestrator.faults.scaling_down import readmit
 from orchestrator.model.plan import Role, StepPlan
 
 
+def check_drain_period(drain_period_s: float, for_s: float | None) -> None:
+    """Raises ValueError for one that is not over when the node is to be admitted again."""
+    if for_s is not None and drain_period_s >= for_s:
+        raise ValueError(
+            f"drain_period: is not over when the fault ends; found {drain_period_s:g}s; allowed: less than {for_s:g}s"
+        )
+
+
 def guard_admission(node: str, step: StepPlan, world: World, at_mono_ns: int, *, drain_period_s: float) -> None:
     """Before it is drained: from the instant on, and for as long as drain and step may last, its end is the control plane's."""
     request = {

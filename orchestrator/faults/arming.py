@@ -94,7 +94,7 @@ def plan_inside(
         kind=kind,
         at_s=at_s,
         for_s=for_s,
-        targets=(target,),
+        targets=(str(target),),
         parameters={
             "fault": fault,
             "parameters": dict(parameters or {}),

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import BaseModel, Field
 
 from orchestrator.contracts import PlanContext, World
-from orchestrator.faults.admission import admit, guard_admission
+from orchestrator.faults.admission import admit, check_drain_period, guard_admission
 from orchestrator.faults.arming import NodeFaultOptions, plan_node_fault
 from orchestrator.faults.scaling import Rescale
 from orchestrator.faults.scaling_down import empty_nodes
@@ -30,6 +30,7 @@ class NodeDrain:
         if len(context.nodes) == 1:
             raise ValueError("target: the only node's pods have nowhere to go; allowed: with two nodes or more")
         period_s = options.drain_period
+        check_drain_period(period_s, for_s)
         return plan_node_fault(self.kind, step, at_s, for_s, options.target, context, drain_period_s=period_s)
 
     def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from orchestrator.contracts import PlanContext, World
 from orchestrator.faults.arming import TTL_MARGIN_S, NodeFaultOptions, arm, await_effective, check_node, refuse_end
 from orchestrator.faults.power import await_death
-from orchestrator.faults.scale import choose_nodes
+from orchestrator.faults.scale import choose_nodes, number_of
 from orchestrator.faults.scaling import Rescale
 from orchestrator.faults.scaling_down import delete_nodes, report_gone
 from orchestrator.faults.scaling_up import add_nodes
@@ -29,7 +29,7 @@ class NodeReplace:
         assert isinstance(options, NodeFaultOptions)
         refuse_end(for_s, "a replaced node does not come back")
         target = check_node(options.target, context)
-        (new,), _ = choose_nodes(len(context.nodes) + 1, context)
+        new = _choose_new(target, context)
         return StepPlan(
             step=step,
             kind=self.kind,
@@ -57,3 +57,11 @@ class NodeReplace:
         """Disarmed while it lives; gone for good otherwise."""
         if world.is_running(step.targets[0]):
             world.control(step.targets[0], {"op": "heal", "id": step.step})
+
+
+def _choose_new(target: str, context: PlanContext) -> str:
+    """A name that none of the others has had: the lowest number above them all. Where numbers end, the lowest that is free."""
+    (lowest,), _ = choose_nodes(len(context.nodes) + 1, context)
+    highest = max(number_of(name) for name in (target, *context.nodes))
+    above = [name for name in context.all_nodes if number_of(name) > highest]
+    return min(above, key=number_of, default=lowest)

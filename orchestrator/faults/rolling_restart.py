@@ -16,6 +16,8 @@ from orchestrator.runner.waiting import await_state
 from orchestrator.scenario.quantities import DurationS
 
 REJOIN_DEADLINE_S = 60.0
+RESTART_S = 1.0
+"""No node ends, boots, registers and is served again sooner."""
 
 
 class RollingRestartOptions(BaseModel):
@@ -48,6 +50,7 @@ class RollingRestart:
                 "drain_period_s": options.drain_period,
                 "ttl_s": context.duration_s - at_s + TTL_MARGIN_S,
             },
+            returns_s=len(context.nodes) * (RESTART_S + options.drain_period * options.drain),
         )
 
     def arm(self, step: StepPlan, world: World, at_mono_ns: int) -> None:

@@ -11,6 +11,7 @@ from orchestrator.faults.scaling import Rescale
 from orchestrator.faults.scaling_down import drain_nodes, drop_nodes
 from orchestrator.faults.scaling_up import add_nodes
 from orchestrator.model.plan import StepPlan
+from orchestrator.planner.manifests import MAX_PODS_OF_A_NODE
 from orchestrator.runner.telling import tell
 from orchestrator.scenario.quantities import DurationS
 
@@ -44,6 +45,11 @@ class Scale:
         add, remove = choose_nodes(options.nodes, context)
         if options.drain and not remove:
             raise ValueError("drain: no node leaves in this step; allowed: only when `nodes` goes down")
+        most = (len(context.nodes) + len(add) - len(remove)) * MAX_PODS_OF_A_NODE
+        if options.pods is not None and options.pods > most:
+            raise ValueError(
+                f"pods: more than the nodes can hold; found {options.pods}; allowed: up to {most}, {MAX_PODS_OF_A_NODE} on each"
+            )
         pods = context.replicas[deployment] if deployment is not None else None
         if not add and not remove and (deployment is None or pods == options.pods):
             there = f"{len(context.nodes)} nodes" + ("" if deployment is None else f" and {pods} pods of {deployment}")
@@ -121,17 +127,18 @@ def choose_deployment(options: ScaleOptions, context: PlanContext) -> str | None
 
 def choose_nodes(wanted: int | None, context: PlanContext) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Nodes to add (the lowest free numbers) and to remove (the highest). Raises ValueError when there are no more names."""
-    present = sorted(context.nodes, key=_number)
+    present = sorted(context.nodes, key=number_of)
     if wanted is None or wanted == len(present):
         return (), ()
     if wanted < len(present):
         return (), tuple(present[wanted:])
-    free = [name for name in sorted(context.all_nodes, key=_number) if name not in context.nodes]
+    free = [name for name in sorted(context.all_nodes, key=number_of) if name not in context.nodes]
     missing = wanted - len(present)
     if missing > len(free):
         raise ValueError(f"nodes: more nodes than addresses; found {wanted}; allowed: up to {len(present) + len(free)}")
     return tuple(free[:missing]), ()
 
 
-def _number(name: str) -> int:
+def number_of(name: str) -> int:
+    """Of a node: nodes are named by their numbers."""
     return int(name.rpartition("-")[2])

@@ -57,4 +57,5 @@ class Complaints:
 
     def raise_any(self) -> None:
         if self._problems:
-            raise ScenarioError(self._file, self._problems)
+            # Members of a group and targets of a list may say the same of one key.
+            raise ScenarioError(self._file, list(dict.fromkeys(self._problems)))

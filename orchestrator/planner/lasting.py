@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from orchestrator.model.plan import StepPlan
 from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.strikes import Strike
+from orchestrator.scenario.wording import key_path
 
 BOOT_S = 2.0
 """A container that was down is given this long to start and to take orders; on a busy machine a node takes 1 s."""
@@ -65,11 +66,24 @@ def check_overlaps(planned: list[Planned], duration_s: float, complaints: Compla
             if not shared or not (together or begin_s(later) < free_s(earlier, duration_s)):
                 continue
             place = later[0].location[1]
-            if place != earlier[0].location[1] or together:
+            if together:
+                _complain_of_group(later[0], earlier[0], shared, complaints)
+            elif place != earlier[0].location[1]:
                 _complain(later, earlier, shared, duration_s, complaints)
             elif place not in flapping:
                 flapping.add(place)
                 _complain_of_flap(later, earlier, shared, duration_s, complaints)
+
+
+def _complain_of_group(strike: Strike, other: Strike, shared: str, complaints: Complaints) -> None:
+    has_target = "target" in strike.options
+    complaints.add(
+        *strike.location,
+        "target" if has_target else "fault",
+        message=f"strikes {shared}, as {key_path(other.location)} does at the same instant",
+        found=str(strike.options["target"]) if has_target else strike.kind,
+        allowed="another target, or an entry of its own" if has_target else "an entry of its own",
+    )
 
 
 def _complain_of_flap(later: Planned, earlier: Planned, shared: str, duration_s: float, complaints: Complaints) -> None:
@@ -102,22 +116,22 @@ def _too_soon(later: Planned, earlier: Planned, duration_s: float, before: str) 
     if at_s < over_s(earlier, duration_s):
         return f"while {before} still does"
     if at_s < free_s(earlier, duration_s) and _returns_s(step) > ORDERS_S:
-        return f"while {before} has it start again ({_returns_s(step):g}s)"
+        return f"while {before} has {'it start' if len(step.targets) == 1 else 'them start'} again ({_returns_s(step):g}s)"
     return f"too soon after {before}: it takes {max(ORDERS_S, at_s - begin_s(later)):g}s to arm"
 
 
 def _complain(later: Planned, earlier: Planned, shared: str, duration_s: float, complaints: Complaints) -> None:
-    strike, place, together = later[0], earlier[0].location[1], later[0].group == earlier[0].group
+    strike, place = later[0], earlier[0].location[1]
     end_s, arming_s = free_s(earlier, duration_s), strike.earliest_s - begin_s(later)
     before = f"timeline[{place}]"
-    still = f"while {before} still does" if together else _too_soon(later, earlier, duration_s, before)
-    allowed = "another target" if together else f"from {end_s + arming_s:g}s on"
-    if earlier[1].after is None and lasts_on(earlier[1]) and not together:
+    still = _too_soon(later, earlier, duration_s, before)
+    allowed = f"from {end_s + arming_s:g}s on"
+    if earlier[1].after is None and lasts_on(earlier[1]):
         allowed = f"another target, or a `for` that ends timeline[{place}] before"
     complaints.add(
         "timeline",
         strike.location[1],
-        "target" if together else "at",
+        "at",
         message=f"strikes {shared} {still}",
         found=f"{strike.earliest_s:g}s",
         allowed=allowed,

@@ -30,6 +30,11 @@ def plan_stops(
 
 def _plan(condition: StopCondition, slos: Iterable[SloPlan], load: LoadPlan) -> Iterable[StopPlan]:
     if condition.failed is not None:
+        sent = math.ceil(sum(item.rate_rps for item in load.classes_of(condition.path)) * load.duration_s)
+        if condition.failed > sent:
+            raise ValueError(
+                f"failed: more than all requests of {condition.path}; found {condition.failed}; allowed: 1 to {sent}"
+            )
         text = f"{condition.failed} failed requests of {condition.path}"
         yield StopPlan(path=condition.path, connection_class=None, failed=condition.failed, text=text, is_objective=False)
         return

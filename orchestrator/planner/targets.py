@@ -11,6 +11,7 @@ from orchestrator.scenario.entries import TargetSelector
 from orchestrator.scenario.wording import describe_problems
 
 _WORDS = ("any", "next-hop", "not next-hop")
+_FORMS = f"a node, a list, or a choice by {', '.join(TargetSelector.model_fields)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,9 @@ def next_hops_of(paths: Sequence[PathPlan]) -> frozenset[str]:
 
 
 def read_selector(value: JsonValue) -> TargetSelector | None:
-    """None when `value` names its nodes. Raises ValueError with words for the user's file."""
+    """None when `value` names its nodes, one or a list of them. Raises ValueError with words for the user's file."""
+    if value is None:
+        raise ValueError(f"target: is required; allowed: {_FORMS}")
     if isinstance(value, list) or (isinstance(value, str) and value not in _WORDS):
         return None
     try:
@@ -54,9 +57,8 @@ def read_selector(value: JsonValue) -> TargetSelector | None:
     except ValidationError as error:
         problem = describe_problems(error, TargetSelector)[0]
         if not problem.key:
-            allowed = f"a node, a list, or a choice by {', '.join(TargetSelector.model_fields)}"
-            problem = replace(problem, allowed=problem.allowed if isinstance(value, dict) else allowed)
-        raise ValueError(f"target{'.' * bool(problem.key)}{problem}" if problem.key else f"target: {problem}") from None
+            problem = replace(problem, allowed=problem.allowed if isinstance(value, dict) else _FORMS)
+        raise ValueError(f"target.{problem}" if problem.key else f"target: {problem}") from None
 
 
 def read_list(value: list[JsonValue]) -> tuple[str, ...]:
@@ -77,6 +79,10 @@ def choose(selector: TargetSelector, candidates: Candidates, source: Chance) -> 
     """
     matching = candidates.matching(selector)
     size = selector.size_of(len(matching))
+    if selector.of == "next-hop" and not candidates.next_hops:
+        raise ValueError(
+            "target: no path leads through one fixed node; found next-hop; allowed: with a path of kind static-route"
+        )
     if not matching:
         there = ", ".join(_describe(name, candidates) for name in candidates.nodes)
         raise ValueError(f"target: no node matches; found {there}; allowed: what one of them has")

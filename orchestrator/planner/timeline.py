@@ -14,6 +14,7 @@ from orchestrator.planner.chance import chance
 from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.draining import check_drains
 from orchestrator.planner.lasting import Planned, check_order, check_overlaps, lasts_on, least_every_s, meet, names_of
+from orchestrator.planner.needing_api import check_api
 from orchestrator.planner.strikes import Strike, unroll
 from orchestrator.planner.targets import Candidates, Choice, choose, next_hops_of, read_list, read_selector
 from orchestrator.planner.triggers import Ground, check_triggers
@@ -21,6 +22,9 @@ from orchestrator.scenario.entries import TargetSelector
 from orchestrator.scenario.schema import Scenario
 
 TARGET = "target"
+RESCALE = "scale"
+ENTRY = 2
+"""A location is longer where it is that of a member of a group."""
 FORGETS_REPLICAS = "forgets_replicas"
 """Parameter of a step after which nothing is known of how many pods there are."""
 
@@ -77,14 +81,20 @@ class _Planner:
         """`chooses`: also a strike whose targets are chosen by the seed."""
         action = self._kinds.actions.get(strike.kind)
         if action is None:
-            known = ", ".join(sorted(name for name in self._kinds.actions if name != "scale"))
+            known = ", ".join(sorted(name for name in self._kinds.actions if name != RESCALE))
             self._complaints.add(*strike.location, "fault", message="unknown fault", found=repr(strike.kind), allowed=known)
+            return
+        if strike.kind == RESCALE and len(strike.location) > ENTRY:
+            self._complaints.add(
+                *strike.location, "fault", message="a rescale is no fault", found=strike.kind, allowed="an entry of its own"
+            )
             return
         _check_instants(self._scenario, strike, self._complaints)
         moved = {**strike.elsewhere, "for": strike.for_location}
         with self._complaints.moved(*strike.location, to=moved), self._complaints.at(*strike.location):
-            value = strike.options.get(TARGET) if TARGET in action.options.model_fields else None
-            selector = None if value is None else read_selector(value)
+            takes_target = TARGET in action.options.model_fields
+            value = strike.options.get(TARGET) if takes_target else None
+            selector = read_selector(value) if takes_target else None
             if selector is not None:
                 names = self._choose(strike, action, selector) if chooses else ()
             elif isinstance(value, list):
@@ -99,6 +109,7 @@ class _Planner:
         """With the names of steps that one entry has several of counted, and groups marked."""
         check_overlaps(self.planned, self._scenario.duration, self._complaints)
         check_order(self.planned, self._complaints)
+        check_api(self.planned, self._scenario.duration, self._complaints)
         check_drains(list(zip(self.planned, self._there, strict=True)), self._scenario.duration, self._complaints)
         by_place = Counter(_place(strike) for strike, _ in self.planned)
         by_group = Counter(strike.group for strike, _ in self.planned)
@@ -115,7 +126,7 @@ class _Planner:
 
     def _check_triggers(self, named: list[Planned]) -> None:
         nodes = frozenset(self._context.nodes).union(*(names_of(step, "add") for _, step in named))
-        ground = Ground(paths=self._paths, nodes=nodes, all_nodes=self._context.all_nodes)
+        ground = Ground(paths=self._paths, nodes=nodes, all_nodes=self._context.all_nodes, latest_s=_latest_s(self._scenario))
         check_triggers(named, ground, self._complaints)
 
     def _choose(self, strike: Strike, action: Action, selector: TargetSelector) -> tuple[str, ...]:
@@ -144,7 +155,9 @@ class _Planner:
             struck=frozenset(matching) - frozenset(possible) | frozenset(named),
             choices=tuple(choice for _, choice in met),
         )
-        if one is not None and any(_place(other[0]) == _place(strike) for other, _ in met) and not lasts_on(one[1]):
+        if any(other[0].group == strike.group for other, _ in met):
+            candidates = replace(candidates, other_time="an entry of its own")
+        elif one is not None and any(_place(other[0]) == _place(strike) for other, _ in met) and not lasts_on(one[1]):
             least_s = least_every_s(one, self._scenario.duration)
             candidates = replace(candidates, other_time=f"another time; `every` of {least_s:g}s or more")
         choice = choose(selector, candidates, chance(self._seed, strike.group, *strike.location))
@@ -208,7 +221,7 @@ def nodes_at(plan: Plan, at_s: float) -> frozenset[str]:
 
 def _check_instants(scenario: Scenario, strike: Strike, complaints: Complaints) -> None:
     """With the whole phase: whether there is time must not depend on the draw."""
-    latest_s = max(0.0, scenario.duration - scenario.convergence_validation)
+    latest_s = _latest_s(scenario)
     due_s = strike.latest_s + strike.delay_latest_s
     drawn = " with its phase" if strike.latest_s > strike.earliest_s else ""
     if due_s > latest_s:
@@ -230,6 +243,11 @@ def _check_instants(scenario: Scenario, strike: Strike, complaints: Complaints) 
             found=f"{strike.for_s:g}s",
             allowed=f"up to {latest_s - due_s:g}s" if due_s < latest_s else "an earlier instant",
         )
+
+
+def _latest_s(scenario: Scenario) -> float:
+    """Until then a fault may last: a recovery takes its time to be seen."""
+    return max(0.0, scenario.duration - scenario.convergence_validation)
 
 
 def _place(strike: Strike) -> int:

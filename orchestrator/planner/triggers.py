@@ -24,6 +24,8 @@ class Ground:
     """Every node that there is at some time."""
     all_nodes: Collection[str]
     """Every name that a node can have."""
+    latest_s: float
+    """Until then what strikes may last."""
 
 
 def check_triggers(planned: list[Planned], ground: Ground, complaints: Complaints) -> None:
@@ -34,7 +36,7 @@ def check_triggers(planned: list[Planned], ground: Ground, complaints: Complaint
         place = strike.location[1]
         if step.after is None or place in complained:
             continue
-        found = _wrong(step, reached, ground)
+        found = _wrong(step, reached, ground) or _too_late(step, strike.delay_latest_s, reached, ground)
         if found is not None:
             complained.add(place)
             key, message, what, allowed = found
@@ -62,6 +64,26 @@ def _wrong(step: StepPlan, reached: list[StepPlan], ground: Ground) -> _Finding 
         return "event", "nothing else in the timeline brings it about", trigger.event, told
     allowed = ", ".join(dict.fromkeys(_names(causes, trigger.event)))
     return "of", f"nothing in the timeline makes {trigger.event} name it", repr(trigger.of), allowed
+
+
+def _too_late(step: StepPlan, delay_s: float, reached: list[StepPlan], ground: Ground) -> _Finding | None:
+    """Where even the first step that can bring the event about leaves no time. It may come as soon as that strikes."""
+    trigger = step.after
+    assert trigger is not None
+    causes = [other for other in reached if other.step != step.step and can_tell(other, trigger, ground.all_nodes)]
+    first = min(causes, key=lambda other: _tells_s(other, trigger.event))
+    told_s, lasts_s = _tells_s(first, trigger.event), step.for_s or 0.0
+    most_s = ground.latest_s - max(step.at_s, told_s) - lasts_s
+    if delay_s <= most_s:
+        return None
+    message = f"{first.step} brings it about at {told_s:g}s at the earliest, which leaves no time to see a recovery"
+    if most_s >= 0 and trigger.delay_s:
+        return "delay", message, f"{delay_s:g}s", f"up to {most_s:g}s"
+    return "event", message, trigger.event, "a shorter `for`" if lasts_s else "one that comes earlier"
+
+
+def _tells_s(step: StepPlan, event: str) -> float:
+    return step.until_s if event in ("step-healed", "step-done") else step.at_s
 
 
 def _reached(steps: list[StepPlan]) -> list[StepPlan]:

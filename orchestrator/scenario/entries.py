@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, field_validator, model_validator
 
 from orchestrator.scenario.quantities import DurationS, PositiveDurationS
 
@@ -49,6 +49,13 @@ class TargetSelector(BaseModel):
     ratio: Annotated[str, Field(pattern=r"^\d+(\.\d+)?%$", examples=["50%"])] | None = Field(
         default=None, description="share of the nodes that match, rounded up: `50%`"
     )
+
+    @field_validator("ratio")
+    @classmethod
+    def _some_of_them(cls, ratio: str | None) -> str | None:
+        if ratio is not None and not 0 < float(ratio.removesuffix("%")) <= 100:
+            raise ValueError("is no share of the nodes; allowed: more than 0%, up to 100%")
+        return ratio
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:

@@ -50,13 +50,14 @@ def write_like(value: object, example: str | None) -> str:
     return f"{value:g}/s" if example.endswith("/s") else f"{value * 100:g}%" if example.endswith("%") else format_duration(value)
 
 
-DurationS = Annotated[
+_Duration = Annotated[
     float,
     BeforeValidator(parse_duration_s, json_schema_input_type=str),
     PlainSerializer(format_duration, when_used="json"),
-    Field(ge=0, examples=["500ms", "10s", "1m30s"]),
+    Field(examples=["500ms", "10s", "1m30s"]),
 ]
-PositiveDurationS = Annotated[DurationS, Field(gt=0)]
+DurationS = Annotated[_Duration, Field(ge=0)]
+PositiveDurationS = Annotated[_Duration, Field(gt=0)]
 RateRps = Annotated[
     float,
     BeforeValidator(parse_rate_rps, json_schema_input_type=str),

@@ -45,7 +45,8 @@ class StepPlan:
     arming_s: float = 0.0
     """Its targets need so long, once it is armed, before it can strike on time; where nothing is said, a moment."""
     returns_s: float = 0.0
-    """A program that it has killed is given so long after its end to serve again, before its container is struck anew."""
+    """After its end, or its instant where it has none, its targets are busy so long at the least: a killed program comes back,
+    one node after the other restarts."""
 
     @property
     def until_s(self) -> float:

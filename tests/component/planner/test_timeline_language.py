@@ -426,7 +426,7 @@ def test_what_may_come_can_be_waited_for(tmp_path: Path, entries: list[str]) -> 
         ),
         (
             "{at: 1s, for: 1s, together: [{fault: no-op, target: node-1}, {fault: link-down, target: node-1}]}",
-            "timeline[0].target: strikes node-1 while timeline[0] still does; found 1s; allowed: another target",
+            "timeline[0].together[1].target: strikes node-1, as timeline[0].together[0] does at the same instant; found node-1; allowed: ano",
         ),
         (
             "{at: 1s, together: [{fault: no-op, target: x}, {fault: ice}]}",
