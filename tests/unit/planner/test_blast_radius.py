@@ -83,12 +83,70 @@ def test_members_of_a_group_share_their_damage_and_name_the_group() -> None:
         ({"scale": {"nodes": 5}}, (), ()),
         ({"scale": {"nodes": 2}}, (), ("static-route", "nodeport")),
         ({"fault": "rolling-restart"}, ("static-route",), ("nodeport",)),
+        # Its kernel forwards, its rules stand: only what changes meanwhile is lost.
+        ({"fault": "agent-kill", "target": "node-1", "for": "5s"}, (), ("static-route", "nodeport")),
+        ({"fault": "node-pause", "target": "node-1", "for": "5s"}, (), ("static-route", "nodeport")),
+        ({"fault": "node-drain", "target": "node-1", "for": "5s"}, (), ("static-route", "nodeport")),
+        ({"scale": {"pods": 0}}, ("static-route", "nodeport"), ()),
+        ({"scale": {"pods": 1}}, (), ()),
+        ({"fault": "partition", "target": "node-1", "from": "gateway", "for": "5s"}, ("static-route",), ("nodeport",)),
+        ({"fault": "partition", "target": "node-1", "from": "client", "for": "5s"}, ("static-route",), ()),
+        ({"fault": "partition", "target": "node-1", "from": "load-balancer", "for": "5s"}, (), ("nodeport",)),
+        ({"fault": "partition", "target": "node-1", "from": "peers", "for": "5s"}, (), ("static-route", "nodeport")),
+        ({"fault": "partition", "target": "node-1", "from": "control-plane", "for": "5s"}, (), ("static-route", "nodeport")),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_paths_that_a_step_can_touch(step: Mapping[str, object], whole: tuple[str, ...], part: tuple[str, ...]) -> None:
     (found,) = radii({"at": "5s", **step})
     assert (found.whole_paths, found.part_paths) == (whole, part)
+
+
+def test_path_is_taken_wholly_when_its_ways_in_are_struck_at_another_moment_than_most_nodes() -> None:
+    """The first step alone takes static-route; later, with more nodes struck, its next hop is back."""
+    first = {"at": "5s", "for": "30s", "fault": "link-down", "target": "node-2"}
+    hop = {"at": "10s", "for": "5s", "fault": "link-down", "target": "node-1"}
+    later = {"at": "20s", "for": "5s", "together": [{"fault": "link-down", "target": name} for name in ("node-1", "node-3")]}
+    found = radii(first, hop, later)
+    assert found[0].nodes == ("node-1", "node-2", "node-3")
+    assert found[1].nodes == ("node-1", "node-2")
+    assert found[1].whole_paths == ("static-route",)
+
+
+@pytest.mark.parametrize(
+    ("step", "whole"),
+    [
+        ({"fault": "node-pause", "target": {"ratio": "100%"}, "for": "5s"}, ("static-route", "nodeport")),
+        ({"fault": "pod-kill", "target": {"ratio": "100%"}, "pods": "all"}, ("static-route", "nodeport")),
+        ({"fault": "pod-not-ready", "target": ["node-1", "node-2"], "for": "5s"}, ()),
+        ({"fault": "kube-proxy-pause", "target": {"ratio": "100%"}, "for": "5s"}, ()),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_pods_of_all_nodes_are_the_whole_path(step: Mapping[str, object], whole: tuple[str, ...]) -> None:
+    assert {item.whole_paths for item in radii({"at": "5s", **step})} == {whole}
+
+
+@pytest.mark.parametrize(
+    ("step", "whole"),
+    [
+        ({"fault": "pod-kill", "target": "node-1"}, ("hostport",)),
+        ({"fault": "node-pause", "target": "node-1", "for": "5s"}, ("hostport",)),
+        ({"fault": "node-kill", "target": "node-1", "for": "5s"}, ("hostport",)),
+        ({"fault": "node-kill", "target": "node-2", "for": "5s"}, ()),
+        ({"fault": "pod-kill", "target": "node-2"}, ()),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_path_that_only_pods_of_one_node_answer_is_that_node_s(step: Mapping[str, object], whole: tuple[str, ...]) -> None:
+    changes = {
+        "manifests": ["hostport.yaml"],
+        "paths": {"hostport": {"node": "node-1"}},
+        "timeline": [{"at": "5s", **step}],
+        "slo": {},
+    }
+    (found,) = blast_radii(load_request(SCENARIO, changes, None).plan())
+    assert (found.whole_paths, found.part_paths) == (whole, ())
 
 
 def test_all_ways_in_struck_at_once_take_the_whole_path() -> None:
