@@ -19,6 +19,10 @@ def _network_text(value: object) -> object:
 
 Network = Annotated[IPv4Network, BeforeValidator(_network_text, json_schema_input_type=IPv4Network)]
 NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+LabelKey = Annotated[str, Field(pattern=rf"^([a-z0-9.-]{{1,253}}/)?{_LABEL}$")]
+"""Source: kubernetes.io, "Labels and Selectors", syntax and character set."""
+LabelValue = Annotated[str, Field(pattern=rf"^({_LABEL})?$")]
 Name = Annotated[str, Field(pattern=NAME, max_length=50)]
 
 
@@ -63,7 +67,9 @@ class Cluster(Strict):
     nodes: StrictInt = Field(default=3, ge=1, description="nodes at the start")
     timings: Literal["kubernetes", "fast"] | Timings = "fast"
     kube_proxy: KubeProxy = KubeProxy()
-    node_labels: dict[str, dict[str, str]] = Field(default={}, description="labels by node, also of nodes that join later")
+    node_labels: dict[str, dict[LabelKey, LabelValue]] = Field(
+        default={}, description="labels by node, also of nodes that join later"
+    )
     pod_network: Network = IPv4Network("10.0.0.0/16")
     service_network: Network = IPv4Network("10.3.240.0/20")
     node_pool: Network = Field(default=IPv4Network("10.100.0.0/16"), description="node networks: one /24 per address slot")

@@ -168,6 +168,8 @@ def _words_of(node: Node) -> str:
             return f"a list of at least {node['minItems']}" if node.get("minItems") else "a list"
         case "object" if node.get("properties"):
             return f"a mapping of {', '.join(sorted(node['properties']))}"
+        case "object" if node.get("minProperties"):
+            return f"a mapping with {node['minProperties']} key or more"
         case "object":
             return "a mapping"
         case _:
@@ -176,6 +178,8 @@ def _words_of(node: Node) -> str:
 
 def _range(node: Node) -> str:
     lowest, highest = node.get("minimum"), node.get("maximum")
+    if highest is None and node.get("type") == "integer" and "exclusiveMaximum" in node:
+        highest = node["exclusiveMaximum"] - 1
     if lowest is not None and highest is not None:
         return f" from {lowest} to {highest}"
     if lowest is not None:

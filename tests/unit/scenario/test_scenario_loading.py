@@ -64,7 +64,16 @@ def test_durations_and_rates_are_read_with_their_units(tmp_path: Path) -> None:
             "timeline: [{fault: node-kill}]\n",
             "timeline[0]: needs an instant; found {'fault': 'node-kill'}; allowed: `at: 10s`, or `after: {event: node-not-ready}`",
         ),
-        ("seed: -1\n", "seed: is too small; found -1; allowed: a whole number, 0 or more"),
+        ("seed: -1\n", "seed: is too small; found -1; allowed: a whole number from 0 to 9223372036854775807"),
+        (f"seed: {2**63}\n", f"seed: is too large; found {2**63}; allowed: a whole number from 0 to {2**63 - 1}"),
+        (
+            "cluster: {node_labels: {node-1: {a b: x}}}\n",
+            "cluster.node_labels.node-1.a b: has the wrong form for a key; found 'a b'; allowed: text of the form ",
+        ),
+        (
+            "cluster: {node_labels: {node-1: {zone: a b}}}\n",
+            "cluster.node_labels.node-1.zone: has the wrong form; found 'a b'; allowed: text of the form ",
+        ),
         ("name: again\n", "line 6, column 1: not valid YAML: the key 'name' stands twice in one mapping"),
         ("load: [\n", "not valid YAML"),
         ("seed: 2001-99-99\n", "not valid YAML: month must be in 1..12"),
