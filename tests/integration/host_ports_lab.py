@@ -36,7 +36,7 @@ from nodeagent.kubelet.nginx import render_nginx
 from nodeagent.kubelet.pod_spec import HostPort
 from nodeagent.kubelet.port_mapper import IptablesMappings, NftablesMappings, PortMapper
 from nodeagent.proxy.flow_table import FlowTable
-from nodeagent.proxy.iptables.writer import IptablesTools
+from nodeagent.proxy.iptables.tools import IptablesTools
 from nodeagent.proxy.nftables import Nftables
 
 ANY, OF_NODE, OF_LOOPBACK, UDP, LATE_UDP, OTHER = 8000, 8001, 8002, 8003, 8004, 8005

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from nodeagent.kubelet.network import NodeNetwork
 from nodeagent.kubelet.nginx import render_nginx
-from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools
+from nodeagent.proxy.iptables.tools import IptablesTools
+from nodeagent.proxy.iptables.writer import IptablesRules
 from nodeagent.proxy.local_pods import LocalPods
 from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.ruleset import Network

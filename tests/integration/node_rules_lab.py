@@ -37,6 +37,7 @@ from node_lab import (
     visit_until,
 )
 from nodeagent.kubelet.network import BRIDGE
+from nodeagent.proxy.iptables.tools import IptablesTools
 from nodeagent.proxy.local_pods import MODES, detect_local
 from nodeagent.proxy.node_ports import NodePortAddresses
 from nodeagent.proxy.rules import RulesError
@@ -241,6 +242,7 @@ def observe_repair(rules, seen):
     rules.start_over()
     seen["contents after every change"], seen["contents afresh"] = changed, rules.contents()
     if rules.mode == "iptables":
+        observe_refusal(seen)
         seen["intact before the damage"] = rules.writer.is_intact()
         rules.flush()
         seen["intact after the damage"] = rules.writer.is_intact()
@@ -259,6 +261,20 @@ def observe_repair(rules, seen):
             states.append("failed")
         states.append(is_table_there())
     seen["table that somebody deleted"], seen["contents after the damage"] = states, rules.contents()
+
+
+def observe_refusal(seen):
+    """The first part is committed, the second refused; what comes then is restored by another process."""
+    made = "*nat\n:LAB-{0} - [0:0]\nCOMMIT\n"
+    with contextlib.closing(IptablesTools()) as tools:
+        tools.restore(made.format("BEFORE"))
+        try:
+            tools.restore(made.format("FIRST") + "*nat\n:LAB-SECOND - [0:0]\n-A LAB-NOWHERE -j ACCEPT\nCOMMIT\n")
+        except RulesError as error:
+            seen["words of a refusal"] = str(error)
+        tools.restore(made.format("AFTER"))
+        names = [line.split()[0] for line in tools.save()["nat"].splitlines() if line.startswith(":LAB-")]
+        seen["chains beside a refusal"] = sorted(name.removeprefix(":LAB-") for name in names)
 
 
 def is_table_there():

@@ -194,3 +194,12 @@ def test_rules_that_somebody_flushed_are_missed_and_written_again(lab):
         # Nobody looks: it stays away while nothing changes, a change fails, and the one behind it writes the whole table.
         assert seen["table that somebody deleted"] == [False, "failed", False, True]
     assert seen["contents after the damage"] == seen["contents afresh"]
+
+
+def test_iptables_restore_that_waits_tells_what_it_refuses_and_is_replaced(lab):
+    mode, seen = lab
+    if mode != "iptables":
+        pytest.skip("it has no program to wait")
+    assert "iptables-restore: line " in seen["words of a refusal"]
+    assert "No chain/target/match by that name" in seen["words of a refusal"]
+    assert seen["chains beside a refusal"] == ["AFTER", "BEFORE", "FIRST"]

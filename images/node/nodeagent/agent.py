@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import gc
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -28,7 +29,8 @@ from nodeagent.proxy.duties import ProxyDuties
 from nodeagent.proxy.endpoints import read_slice
 from nodeagent.proxy.flow_table import FlowTable
 from nodeagent.proxy.gate import Gate, OnChange
-from nodeagent.proxy.iptables.writer import IptablesRules, IptablesTools, tracking_is_liberal
+from nodeagent.proxy.iptables.tools import IptablesTools
+from nodeagent.proxy.iptables.writer import IptablesRules, tracking_is_liberal
 from nodeagent.proxy.local_pods import detect_local
 from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.node_ports import NodePortAddresses
@@ -59,13 +61,18 @@ class Agent:
         self._clock = clock
         self._network = NodeNetwork()
         self._node_ports = NodePortAddresses(node_ip=str(settings.internal_ip), networks=settings.node_port_networks)
-        mappings = IptablesMappings(IptablesTools()) if settings.mode == "iptables" else NftablesMappings(Nftables())
+        self._tools = IptablesTools()
+        mappings = IptablesMappings(self._tools) if settings.mode == "iptables" else NftablesMappings(Nftables())
         self._port_mapper = PortMapper(mappings=mappings, flows=FlowTable())
         self._routes: dict[IPv4Network, IPv4Address] = {}
         self._routes_changed = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled."""
+        with closing(self._tools):
+            await self._run()
+
+    async def _run(self) -> None:
         settings = self._settings
         rules: ProxyPart | RulesObserver | None = None
         async with open_session(api_url=settings.api_url, token=settings.token, ca_file=self._ca_file) as session:
@@ -189,7 +196,7 @@ class Agent:
         )
         if settings.mode == "iptables":
             return IptablesRules(
-                network, IptablesTools(), node_port_ips=self._node_ports.now, drops_invalid=not tracking_is_liberal()
+                network, self._tools, node_port_ips=self._node_ports.now, drops_invalid=not tracking_is_liberal()
             )
         return NftablesRules(network, Nftables(), node_port_ips=self._node_ports.now)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from nodeagent.kubelet.host_ports import MappedPod, render_nftables
 from nodeagent.kubelet.host_ports_iptables import render_iptables
 from nodeagent.proxy.conntrack import Flow
-from nodeagent.proxy.iptables.writer import Tools
+from nodeagent.proxy.iptables.tools import Tools
 from nodeagent.proxy.nftables import Transactions
 
 

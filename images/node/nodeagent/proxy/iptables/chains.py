@@ -5,8 +5,8 @@ Names of chains, the order of jumps and the comments are kube-proxy's (pkg/proxy
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from nodeagent.proxy.iptables.port_rules import (
     EXTERNAL,
@@ -24,7 +24,7 @@ from nodeagent.proxy.iptables.port_rules import (
     render_port,
 )
 from nodeagent.proxy.ruleset import Network
-from nodeagent.proxy.services import ServicePort
+from nodeagent.proxy.services import PortName, ServicePort
 
 CANARY = "KUBE-PROXY-CANARY"
 LARGE_CLUSTER_ENDPOINTS = 1000
@@ -63,49 +63,62 @@ LAST = render_comment("kubernetes service nodeports; NOTE: this must be the last
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """Chains with their rules. `shared` lead to all services and are written with every sync, `own` belong to one service."""
+    """Chains with their rules: those that lead to all services, and by service port those of its own, all in nat."""
 
     shared: Mapping[str, Chains]
     """By table."""
-    own: Chains
-    """All in nat."""
-    groups: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
-    """Names of `own`, service port by service port: chains lead only to others of their group."""
+    ports: Mapping[PortName, PortRules]
+    """In their order. Chains of one lead only to others of its own."""
     is_large: bool = False
+
+    @property
+    def own(self) -> Chains:
+        return {name: rules for port in self.ports.values() for name, rules in port.own.items()}
 
     def chains(self, table: str) -> Chains:
         return {**self.shared[table], **self.own} if table == "nat" else self.shared[table]
 
 
 class TablesRenderer:
-    """The whole desired state. What did not change since the last time is not rendered again."""
+    """The whole desired state. What did not change since the last time is the very same, and not rendered again: a service port
+    that is the same object, and the shared chains when no service port adds anything else to them."""
 
     def __init__(self, network: Network, *, drops_invalid: bool = True) -> None:
         """`drops_invalid`: what connection tracking calls INVALID is not forwarded."""
         self._network = network
         self._drops_invalid = drops_invalid
-        self._known: dict[tuple[str, str], tuple[ServicePort, bool, PortRules]] = {}
+        self._ports: tuple[ServicePort, ...] = ()
+        self._known: dict[int, tuple[PortName, PortRules]] = {}
+        """By identity of the ports, which are kept above: an object's identity is free again when the object is."""
+        self._is_large = False
+        self._added: object = None
+        self._shared: Mapping[str, Chains] = {}
 
     def render(self, ports: Iterable[ServicePort], node_port_ips: tuple[str, ...] | None) -> Tables:
         """`node_port_ips`: addresses of the node where node ports are; None: at every one."""
-        ports = tuple(ports)
-        comments = sum(len(port.usable.every) for port in ports) <= LARGE_CLUSTER_ENDPOINTS
-        before, self._known = self._known, {}
-        for port in ports:
-            key = (port.key, port.protocol)
-            known = before.get(key)
-            if known is None or known[0] is not port or known[1] != comments:
-                known = (port, comments, render_port(port, self._network, comments=comments))
-            self._known[key] = known
-        rules = [rules for _, _, rules in self._known.values()]
-        return _assemble(rules, node_port_ips, is_large=not comments, drops_invalid=self._drops_invalid)
+        self._ports, previous = tuple(ports), self._ports  # noqa: F841  kept until the new ones are known
+        is_large = sum(len(port.usable.every) for port in self._ports) > LARGE_CLUSTER_ENDPOINTS
+        known = self._known if is_large == self._is_large else {}
+        self._is_large = is_large
+        self._known = {id(port): known.get(id(port)) or self._render_port(port) for port in self._ports}
+        rules = dict(self._known.values())
+        added = (node_port_ips, [port.nat for port in rules.values()], [port.filter for port in rules.values()])
+        if added != self._added:
+            self._added = added
+            self._shared = _assemble(rules.values(), node_port_ips, drops_invalid=self._drops_invalid)
+        return Tables(shared=self._shared, ports=rules, is_large=is_large)
+
+    def _render_port(self, port: ServicePort) -> tuple[PortName, PortRules]:
+        return (port.key, port.protocol), render_port(port, self._network, comments=not self._is_large)
 
 
 def render_tables(ports: Iterable[ServicePort], network: Network) -> Tables:
     return TablesRenderer(network).render(ports, network.node_port_ips)
 
 
-def _assemble(ports: list[PortRules], node_port_ips: tuple[str, ...] | None, *, is_large: bool, drops_invalid: bool) -> Tables:
+def _assemble(
+    ports: Collection[PortRules], node_port_ips: tuple[str, ...] | None, *, drops_invalid: bool
+) -> dict[str, dict[str, tuple[str, ...]]]:
     def of(table: str, chain: str) -> tuple[str, ...]:
         return tuple(rule for port in ports for rule in getattr(port, table).get(chain, ()))
 
@@ -139,9 +152,4 @@ def _assemble(ports: list[PortRules], node_port_ips: tuple[str, ...] | None, *, 
             " -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
         ),
     }
-    return Tables(
-        shared={"filter": filter_, "nat": nat},
-        own={name: chain for port in ports for name, chain in port.own.items()},
-        groups=tuple(tuple(port.own) for port in ports if port.own),
-        is_large=is_large,
-    )
+    return {"filter": filter_, "nat": nat}

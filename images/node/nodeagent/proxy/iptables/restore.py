@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from nodeagent.proxy.iptables.chains import CANARY, JUMPS, Tables
-from nodeagent.proxy.iptables.port_rules import MARK_MASQ
+from nodeagent.proxy.iptables.port_rules import MARK_MASQ, Chains
 
 TABLES = ("filter", "nat")
 PORTION = 20
@@ -21,8 +21,10 @@ def render_partial(applied: Tables, desired: Tables) -> str:
     Two things are spared that it writes every time, because they would be most of a sync's time: a filter table that does not
     change, and in a large cluster shared chains of nat that do not.
     """
-    changed = {name: rules for name, rules in desired.own.items() if applied.own.get(name) != rules}
-    gone = [name for name in applied.own if name not in desired.own]
+    before = _own_of_others(applied, desired)
+    after = _own_of_others(desired, applied)
+    changed = {name: rules for name, rules in after.items() if before.get(name) != rules}
+    gone = [name for name in before if name not in after]
     shared = {
         table: chains
         for table, chains in desired.shared.items()
@@ -39,7 +41,8 @@ def render_partial(applied: Tables, desired: Tables) -> str:
 def render_full(desired: Tables, saved: Mapping[str, str]) -> str:
     """Over whatever an earlier life left. `saved`: iptables-save's text of each table."""
     left = set(_CHAIN.findall(saved.get("nat", "")))
-    gone = sorted(name for name in left if _OURS.match(name) and name not in desired.own)
+    own = desired.own
+    gone = sorted(name for name in left if _OURS.match(name) and name not in own)
     missing = {
         # Before whatever stands there, as kube-proxy does; so the last one goes in first.
         table: [f"-I {chain} {rule}" for chain, rule in reversed(jumps) if not _has(saved.get(table, ""), chain, rule)]
@@ -48,10 +51,11 @@ def render_full(desired: Tables, saved: Mapping[str, str]) -> str:
     # Nothing leads to the services' own chains before the shared ones stand. Many chains at once take iptables-restore a time
     # that grows with their square: 11,000 of them 5 s, in portions 0.4 s.
     masquerade = desired.shared["nat"][MARK_MASQ]
-    portions = [desired.groups[first : first + PORTION] for first in range(0, len(desired.groups), PORTION)]
+    ports = [rules.own for rules in desired.ports.values() if rules.own]
+    portions = [ports[first : first + PORTION] for first in range(0, len(ports), PORTION)]
     return "".join(
         (
-            *(_section("nat", {MARK_MASQ: masquerade, **_chains_of(desired, portion)}) for portion in portions),
+            *(_section("nat", {MARK_MASQ: masquerade, **_merged(portion)}) for portion in portions),
             _section("filter", {**desired.shared["filter"], CANARY: ()}, jumps=missing["filter"]),
             _section("nat", {**desired.shared["nat"], CANARY: ()}, jumps=missing["nat"], doomed=gone),
         )
@@ -77,8 +81,13 @@ def _section(
     return "\n".join(lines) + "\n"
 
 
-def _chains_of(desired: Tables, groups: Iterable[tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    return {name: desired.own[name] for group in groups for name in group}
+def _own_of_others(tables: Tables, others: Tables) -> dict[str, tuple[str, ...]]:
+    """The own chains of the service ports that are not the very same in both."""
+    return _merged(rules.own for port, rules in tables.ports.items() if others.ports.get(port) is not rules)
+
+
+def _merged(chains: Iterable[Chains]) -> dict[str, tuple[str, ...]]:
+    return {name: rules for some in chains for name, rules in some.items()}
 
 
 def _has(saved: str, chain: str, rule: str) -> bool:

@@ -1,22 +1,15 @@
-"""Applies the rules by iptables-restore and reads them back by iptables-save: the effects of iptables mode."""
+"""Brings the kernel's tables from one state to the next: all of it at first and after a failure, else what differs."""
 
 from __future__ import annotations
 
-import subprocess  # noqa: TID251 - iptables has no library
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from nodeagent.proxy.iptables.chains import Tables, TablesRenderer
-from nodeagent.proxy.iptables.restore import TABLES, canaries_missing, render_full, render_partial
-from nodeagent.proxy.rules import RulesError
+from nodeagent.proxy.iptables.restore import canaries_missing, render_full, render_partial
+from nodeagent.proxy.iptables.tools import Tools
 from nodeagent.proxy.ruleset import Network
 from nodeagent.proxy.services import ServicePort
-
-DEADLINE_S = 30.0
-LOCK_WAIT_S = 5
-"""Another program that holds the lock of iptables is waited for."""
-
 
 BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
 
@@ -27,28 +20,6 @@ def tracking_is_liberal(file: Path = BE_LIBERAL) -> bool:
         return file.read_text(encoding="ascii").strip() != "0"
     except OSError:  # without connection tracking
         return False
-
-
-class Tools(Protocol):
-    """The programs."""
-
-    def restore(self, text: str) -> None:
-        """Raises RulesError with the program's words; tables before the one that it refuses are committed."""
-        ...
-
-    def save(self) -> Mapping[str, str]:
-        """Table -> text. Raises RulesError."""
-        ...
-
-
-class IptablesTools:
-    """Debian's iptables."""
-
-    def restore(self, text: str) -> None:
-        _run(["iptables-restore", "--noflush", "--wait", str(LOCK_WAIT_S)], text)
-
-    def save(self) -> Mapping[str, str]:
-        return {table: _run(["iptables-save", "-t", table]) for table in TABLES}
 
 
 class IptablesRules:
@@ -88,14 +59,3 @@ class IptablesRules:
         if self._applied is not None and canaries_missing(self._tools.save()):
             self._applied = None
         return self._applied is not None
-
-
-def _run(argv: list[str], text: str | None = None) -> str:
-    try:
-        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RulesError(f"`{' '.join(argv)}`: {error}") from None
-    if done.returncode != 0:
-        words = done.stderr.strip().splitlines()
-        raise RulesError(f"`{' '.join(argv)}` gave {done.returncode}: {words[0] if words else 'no words'}")
-    return done.stdout
