@@ -15,6 +15,8 @@ import time
 from node_lab import (
     CLUSTER_IP,
     ELSEWHERE,
+    EXTERNAL_IP,
+    LOAD_BALANCER_IP,
     NODE,
     NODE_IP,
     NODE_PORT,
@@ -37,7 +39,7 @@ from nodeagent.proxy.proxy import Proxy
 from testbed_init.events import RecordedEvents
 
 TCP_NODE_PORT, UDP_NODE_PORT = NODE_PORT, NODE_PORT + 1
-EXTERNAL_IP = "198.18.0.130"
+BALANCED = {"status": {"loadBalancer": {"ingress": [{"ip": LOAD_BALANCER_IP}]}}}
 ANSWER_S = 0.5
 MANY = 1000
 SLICE = 100
@@ -105,7 +107,7 @@ class Node:
         self.udp, self.endpoints = {"clusterIP": CLUSTER_IP}, ()
 
     async def serves(self, **spec):
-        """The UDP service as it is from now on; without a cluster IP: it is deleted."""
+        """The UDP service as it is from now on: `status` is the object's, the rest its spec's; without any: it is deleted."""
         self.udp = spec and {"clusterIP": CLUSTER_IP, **spec}
         await self._sync()
 
@@ -122,7 +124,9 @@ class Node:
         specs = {"web": {"clusterIP": "10.3.241.153", "ports": tcp_ports}}
         if self.udp:
             specs["echo"] = {"ports": udp_ports, **self.udp}
-        self.proxy.on_services([{"metadata": self._metadata(name), "spec": spec} for name, spec in specs.items()])
+        self.proxy.on_services(
+            [{"metadata": self._metadata(name), "status": spec.pop("status", None), "spec": spec} for name, spec in specs.items()]
+        )
         parts = [self.endpoints[first : first + SLICE] for first in range(0, len(self.endpoints), SLICE)] or [[]]
         names = (("echo", "echo"), ("web", "http"))
         self.proxy.on_slices([self._slice(*item, number, part) for item in names for number, part in enumerate(parts)])
@@ -166,10 +170,11 @@ async def observe(mode):
         def begin(address, port, namespace="client"):
             return open_flows.enter_context(contextlib.closing(open_flow(address, port, namespace)))
 
-        await node.serves(externalIPs=[EXTERNAL_IP])
+        await node.serves(externalIPs=[EXTERNAL_IP], **BALANCED)
         flows = {
             "cluster IP": begin(CLUSTER_IP, PORT),
             "external IP": begin(EXTERNAL_IP, PORT),
+            "load balancer IP": begin(LOAD_BALANCER_IP, PORT),
             "node port": begin(NODE_IP, UDP_NODE_PORT),
             "cluster IP from the node": begin(CLUSTER_IP, PORT, None),
             "pod itself": begin(POD_A, TARGET_PORT),
@@ -196,6 +201,11 @@ async def observe(mode):
         await node.has((POD_A, GONE), POD_B)
         seen["left"] = send(flows["cluster IP"])
 
+        for whom, ranges in (("the client", "10.100.0.0/24"), ("others", "10.100.1.0/24")):
+            await node.serves(externalTrafficPolicy="Local", loadBalancerSourceRanges=[ranges], **BALANCED)
+            await node.has(POD_B, ELSEWHERE)
+            new = [(LOAD_BALANCER_IP, PORT), (NODE_IP, UDP_NODE_PORT)]
+            seen[f"policy Local, open for {whom}"] = [sorted({send(begin(*address)) for _ in range(4)}) for address in new]
         await node.serves(externalTrafficPolicy="Local", internalTrafficPolicy="Local")
         await node.has(ELSEWHERE, POD_B)
         count = len(node.deleted())

@@ -33,6 +33,7 @@ NETWORK = Network(
 )
 PODS = {"pod-a": "10.0.1.2", "pod-b": "10.0.1.3"}
 POD_IPS = frozenset(PODS.values())
+SECOND_NODE, SECOND_NODE_IP = "second-node", "10.100.3.3"
 OTHER_NODE_IP, ELSEWHERE = "10.100.0.3", "10.0.2.2"
 EXTERNAL_IP, LOAD_BALANCER_IP = "198.18.0.130", "198.18.0.131"
 CLUSTER_IP, PORT, NODE_PORT, TARGET_PORT = "10.3.241.152", 80, 32213, 8080
@@ -75,6 +76,17 @@ async def build():
     run("ip", "route", "add", "10.0.2.0/24", "via", OTHER_NODE_IP)
     # The router, where nobody answers: only packets that the rules leave alone go there.
     run("ip", "route", "add", "default", "via", "10.100.0.1")
+
+
+def add_node():
+    """A second node, in a namespace of its own behind the first one, which is the way to it and to the pods from it."""
+    run("ip", "netns", "add", SECOND_NODE)
+    run("ip", "link", "add", "second0", "type", "veth", "peer", "name", "eth0", "netns", SECOND_NODE)
+    run("ip", "address", "add", "10.100.3.2/24", "dev", "second0")
+    run("ip", "link", "set", "second0", "up")
+    run("ip", "-n", SECOND_NODE, "address", "add", f"{SECOND_NODE_IP}/24", "dev", "eth0")
+    run("ip", "-n", SECOND_NODE, "link", "set", "eth0", "up")
+    run("ip", "-n", SECOND_NODE, "route", "add", "default", "via", "10.100.3.2")
 
 
 def inside(namespace, act):
@@ -180,9 +192,10 @@ def read_flows(protocol, destination, port):
 class Rules:
     """The kernel's rules, taken from state to state as the agent does it."""
 
-    def __init__(self, mode):
+    def __init__(self, mode, *, namespace=None, node_ip=NODE_IP):
         self.mode = mode
-        self.network = replace(NETWORK, node_port_ips=None) if mode == "iptables" else NETWORK
+        self.namespace = namespace
+        self.network = replace(NETWORK, node_ip=node_ip, node_port_ips=None if mode == "iptables" else (node_ip,))
         self.start()
 
     def start(self):
@@ -190,7 +203,7 @@ class Rules:
         if self.mode == "iptables":
             self.writer = IptablesRules(self.network, IptablesTools())
         else:
-            self.writer = NftablesRules(self.network, Nftables())
+            self.writer = NftablesRules(self.network, inside(self.namespace, Nftables))
 
     def know(self, **network):
         """A new life with other settings."""
@@ -217,7 +230,7 @@ class Rules:
             ],
         }
         self.ports = read_service_ports([service], [parts], NODE, ZONE)
-        self.writer.sync(self.ports)
+        inside(self.namespace, lambda: self.writer.sync(self.ports))
 
     def contents(self):
         """Rules by chain and elements by map and set, without what numbers and order tell of their history."""

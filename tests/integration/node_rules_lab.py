@@ -25,8 +25,11 @@ from node_lab import (
     POD_CIDR,
     PODS,
     PORT,
+    SECOND_NODE,
+    SECOND_NODE_IP,
     ZONE,
     Rules,
+    add_node,
     ask,
     build,
     open_connection,
@@ -82,6 +85,7 @@ def observe(mode):
     observe_policies(rules, seen)
     observe_conditions(rules, seen)
     observe_affinity(rules, seen)
+    observe_affinity_of_nodes(rules, seen)
     observe_addresses(rules, seen)
     observe_settings(rules, seen)
     observe_repair(rules, seen)
@@ -190,6 +194,26 @@ def observe_affinity_of_ports(rules, seen):
             break
     again = [[visit("client", NODE_IP, NODE_PORT + number) for number in numbers] for _ in range(4)]
     seen["affinity of two ports"] = [first, *again, [visit("client", CLUSTER_IP, PORT + number) for number in numbers]]
+
+
+def observe_affinity_of_nodes(rules, seen):
+    """Sooner or later a client that has been to neither gets another endpoint through each; the second node keeps no address."""
+    add_node()
+    second = Rules(rules.mode, namespace=SECOND_NODE, node_ip=SECOND_NODE_IP)
+    nodes = {NODE_IP: rules, SECOND_NODE_IP: second}
+
+    def visit_each():
+        return [visit("client", address, NODE_PORT) for address in nodes]
+
+    for _ in range(64):
+        for node in nodes.values():
+            node.become(*PODS.values())  # takes the memory away
+            node.become(*PODS.values(), sessionAffinity="ClientIP")
+        first = visit_each()
+        if first[0].split()[0] != first[1].split()[0]:
+            break
+    seen["affinity of two nodes"] = [first, *(visit_each() for _ in range(4))]
+    second.become()
 
 
 def observe_addresses(rules, seen):

@@ -21,7 +21,7 @@ def seen(request):
     return run_lab("conntrack_lab.py", "node_lab.py", arguments=[request.param])
 
 
-@pytest.mark.parametrize("way", ["cluster IP", "external IP", "node port", "cluster IP from the node"])
+@pytest.mark.parametrize("way", ["cluster IP", "external IP", "load balancer IP", "node port", "cluster IP from the node"])
 def test_flow_moves_to_the_new_endpoint_when_its_own_is_replaced(seen, way):
     assert seen["replaced"][way] == ["pod-a", "pod-b"]
 
@@ -29,7 +29,7 @@ def test_flow_moves_to_the_new_endpoint_when_its_own_is_replaced(seen, way):
 def test_flow_that_is_none_of_a_service_stays_where_it_was(seen):
     assert seen["replaced"]["pod itself"] == ["pod-a", "pod-a"]
     # Those of the service, and the one of somebody else that has the number of its node port.
-    assert seen["deleted when replaced"] == [5]
+    assert seen["deleted when replaced"] == [6]
 
 
 def test_flow_of_somebody_else_to_the_number_of_the_node_port_is_given_up_too(seen):
@@ -48,6 +48,11 @@ def test_flow_moves_when_there_is_an_endpoint_again(seen):
 def test_flow_stays_with_an_endpoint_that_leaves_until_it_serves_no_more(seen):
     assert seen["leaving"] == ["pod-a", ["pod-b"]]
     assert seen["left"] == "pod-b"
+
+
+def test_load_balancer_address_over_udp_has_policy_and_source_ranges_and_the_node_port_no_ranges(seen):
+    assert seen["policy Local, open for the client"] == [["pod-b"], ["pod-b"]]
+    assert seen["policy Local, open for others"] == [["no answer"], ["pod-b"]]
 
 
 def test_policies_and_the_end_of_the_service_move_no_flow(seen):

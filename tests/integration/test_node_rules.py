@@ -116,6 +116,14 @@ def test_affinity_is_each_ports_own_and_one_for_all_its_addresses(seen):
     assert others == [first] * len(others)
 
 
+def test_affinity_is_each_nodes_own(seen):
+    """A client that comes through two nodes is led to one endpoint by the one and to another by the other, again and again."""
+    first, *others = seen["affinity of two nodes"]
+    assert sorted(answer.split()[0] for answer in first) == ["pod-a", "pod-b"]
+    assert [answer.split()[1] for answer in first] == [BRIDGE, "10.100.3.3"]
+    assert others == [first] * len(others)
+
+
 def test_masquerade_takes_source_ports_at_random_and_what_is_not_masqueraded_keeps_its_own(seen):
     masqueraded, kept = seen["ports of masqueraded connections"], seen["ports of connections that keep their source"]
     # One of 64,512 that is its own by chance is no sign of anything.
