@@ -88,13 +88,13 @@ def trace(
     *,
     network: Network | None = None,
     remembered: Mapping[str, Collection[str]] | None = None,
+    node_addresses: Collection[str] = (NODE_IP, BRIDGE_IP),
 ) -> AnyTracer:
     """Of the rules that node-1 makes of these in that mode."""
     network = network or NETWORKS[mode]
-    addresses = (NODE_IP, BRIDGE_IP)
     if mode == "iptables":
-        return IptablesTracer(render_tables(ports, network), node_addresses=addresses, remembered=remembered)
-    return Tracer(render_ruleset(ports, network), node_addresses=addresses, remembered=remembered)
+        return IptablesTracer(render_tables(ports, network), node_addresses=node_addresses, remembered=remembered)
+    return Tracer(render_ruleset(ports, network), node_addresses=node_addresses, remembered=remembered)
 
 
 class World:
