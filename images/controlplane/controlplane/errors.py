@@ -86,13 +86,15 @@ def too_long(field: str, limit: int) -> FieldError:
 
 
 def _quote(value: Any) -> str:
-    # Go's API server shows scalars as Go literals and everything else as JSON.
+    # Go's API server shows scalars as Go literals and everything else as JSON; a pointer to nothing is the text "null".
+    if value is None:
+        return '"null"'
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
 
 
 def invalid(kind: str, group: str, name: str, errors: Sequence[FieldError]) -> StatusError:
     """422: `<Kind>.<group> "name" is invalid: ...`."""
-    texts = [f"{error.field}: {error.message}" for error in errors]
+    texts = list(dict.fromkeys(f"{error.field}: {error.message}" for error in errors))
     text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     title = f"{kind}.{group}" if group else kind
     details: Object = {"name": name} if name else {}

@@ -65,7 +65,7 @@ def test_object_that_breaks_a_rule_is_invalid_and_not_created(raw: dict, message
 def test_several_faults_are_told_together() -> None:
     with pytest.raises(StatusError) as caught:
         World().create(service("c1", type="Magic", ports=[{"port": 0}]))
-    assert caught.value.message.startswith('Service "c1" is invalid: [spec.type: ')
+    assert caught.value.message.startswith('Service "c1" is invalid: [spec.ports[0].port: ')
     assert len(caught.value.details["causes"]) >= 2
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from controlplane.cluster import Cluster, DeleteOptions
 from controlplane.controllers.indexes import PodIndex
 from controlplane.kinds.endpoints import ENDPOINT_SLICES, MANAGED_BY_LABEL, SERVICE_LABEL
-from controlplane.kinds.service import is_headless, type_of
+from controlplane.kinds.service_type import is_headless, type_of
 from controlplane.objects import (
     Key,
     Object,

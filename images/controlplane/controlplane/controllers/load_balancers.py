@@ -18,7 +18,8 @@ from controlplane.allocation.external_ips import PoolError, pick_external_ip
 from controlplane.cluster import Cluster
 from controlplane.controllers.recorder import NORMAL, WARNING, Recorder
 from controlplane.controllers.service_changes import describe_changes
-from controlplane.kinds.service import SERVICES, type_of
+from controlplane.kinds.service import SERVICES
+from controlplane.kinds.service_type import type_of
 from controlplane.objects import (
     Key,
     Object,

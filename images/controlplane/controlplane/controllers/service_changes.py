@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from controlplane.kinds.service import type_of
+from controlplane.kinds.service_type import type_of
 from controlplane.objects import Object, spec_of
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from controlplane.errors import FieldError, forbidden_field, invalid_value
@@ -11,6 +11,7 @@ from controlplane.kinds.names import check_choice, check_name
 from controlplane.objects import Object, status_of
 
 NOT_AN_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+LINK_MULTICAST = (ip_network("224.0.0.0/24"), ip_network("ff02::/16"))
 NOT_A_NAME = "must be a DNS name, not an IP address"
 
 
@@ -26,6 +27,19 @@ def is_address(text: Any) -> bool:
 def check_address(text: str, field: str) -> Iterator[FieldError]:
     if not is_address(text):
         yield invalid_value(field, text, NOT_AN_ADDRESS)
+
+
+def check_unicast(text: str, field: str) -> Iterator[FieldError]:
+    """Of endpoints and external IPs, once it is an address: none that means the node itself or its links."""
+    address = ip_address(text)
+    if address.is_unspecified:
+        yield invalid_value(field, text, f"may not be unspecified ({text})")
+    if address.is_loopback:
+        yield invalid_value(field, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    if address.is_link_local:
+        yield invalid_value(field, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    if any(address in network for network in LINK_MULTICAST if network.version == address.version):
+        yield invalid_value(field, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
 
 
 def check_load_balancer_status(item: Object) -> Iterator[FieldError]:

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from controlplane.errors import FieldError, duplicate, invalid_value, required, unsupported
+from controlplane.kinds.addresses import check_unicast
 from controlplane.kinds.columns import AGE, NAME, NONE
 from controlplane.kinds.names import check_choice, check_name, check_port_number, check_qualified_key
 from controlplane.kinds.resource import Column, Resource
@@ -109,14 +110,11 @@ def _check_hints(hints: Collection[Object], check: CheckText, field: str) -> Ite
 
 def _check_address(parse: Any, text: str, field: str, message: str) -> Iterator[FieldError]:
     try:
-        address = parse(text)
+        parse(text)
     except ValueError:
         yield invalid_value(field, text, message)
         return
-    if address.is_loopback:
-        yield invalid_value(field, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
-    if address.is_unspecified:
-        yield invalid_value(field, text, "may not be unspecified (0.0.0.0)")
+    yield from check_unicast(text, field)
 
 
 def _shorten(texts: list[str], empty: str, join: str = ",") -> str:
@@ -182,8 +180,18 @@ def check_endpoints(item: Object, before: Object | None) -> Iterable[FieldError]
                 text = entry.get("ip", "")
                 message = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
                 yield from _check_address(IPv4Address, text, f"{place}.{group}[{index}].ip", message)
-        for index, port in enumerate(subset.get("ports") or ()):
-            yield from check_port_number(port.get("port", 0), f"{place}.ports[{index}].port")
+        yield from _check_ports(subset.get("ports") or [], f"{place}.ports")
+
+
+def _check_ports(ports: list[Object], field: str) -> Iterator[FieldError]:
+    for index, port in enumerate(ports):
+        place = f"{field}[{index}]"
+        if port.get("name"):
+            yield from check_name("label", port["name"], f"{place}.name")
+        elif len(ports) > 1:
+            yield required(f"{place}.name")
+        yield from check_port_number(port.get("port", 0), f"{place}.port")
+        yield from check_choice(port.get("protocol"), ("SCTP", "TCP", "UDP"), f"{place}.protocol")
 
 
 def _show_endpoints(item: Object, _: datetime) -> str:
