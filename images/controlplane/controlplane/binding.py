@@ -16,7 +16,7 @@ def bind_pod(cluster: Cluster, key: Key, node: str) -> Object:
     """
     pod = cluster.get(PODS, key)
     if assigned := spec_of(pod).get("nodeName"):
-        raise conflict("", "pods", key[1], f'pod {key[1]} is already assigned to node "{assigned}"')
+        raise conflict("", "pods/binding", key[1], f'pod {key[1]} is already assigned to node "{assigned}"')
     entry = {"type": "PodScheduled", "status": "True"}
     others = [old for old in status_of(pod).get("conditions") or () if old.get("type") != "PodScheduled"]
     status = {**status_of(pod), "conditions": with_condition(others, entry, cluster.now())}

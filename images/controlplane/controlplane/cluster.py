@@ -6,44 +6,28 @@ The HTTP API and the controllers go through here; only status writes of controll
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from controlplane.admission import Admit
 from controlplane.clock import Clock, render_time
+from controlplane.deletion import HOLDING, DeleteOptions, check_preconditions, grace_of, may_vanish
 from controlplane.errors import (
     FieldError,
     already_exists,
     bad_request,
-    conflict,
     forbidden,
     invalid,
-    invalid_value,
     not_found,
 )
 from controlplane.identity import Identities
 from controlplane.kinds.metadata import check_metadata
 from controlplane.kinds.resource import Resource
-from controlplane.objects import Key, Object, is_pod_finished, is_terminating, key_of, spec_of
+from controlplane.objects import Key, Object, is_terminating, key_of
 from controlplane.store.store import ExistsError, Store
+from controlplane.updating import desired_part, keep_identity, merge_status
 
-FOREGROUND = "foregroundDeletion"
-ORPHAN = "orphan"
-HOLDING = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
-"""Finalizers that hold an owner until the garbage collector has dealt with its dependents."""
 PROTECTED_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 COMPLETION_ATTEMPTS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteOptions:
-    """`meta/v1 DeleteOptions`."""
-
-    grace_period_s: int | None = None
-    propagation: str = "Background"
-    uid: str | None = None
-    resource_version: str | None = None
-    is_dry_run: bool = False
 
 
 class Cluster:
@@ -124,57 +108,22 @@ class Cluster:
         """Replace an object by what `change` makes of it: a fresh tree, which this call may change. Raises StatusError."""
         before = self.get(resource, key)
         item = change(before)
-        self._check_identity(resource, item, before)
-        item = self._merge_status(resource, item, before, subresource)
+        keep_identity(resource, item, before)
+        item = merge_status(resource, item, before, subresource)
         resource.default(item)
         resource.prepare_update(item, before)
-        if resource.has_generation and _desired(item) != _desired(before):
+        if resource.has_generation and desired_part(item) != desired_part(before):
             item["metadata"]["generation"] = before["metadata"].get("generation", 1) + 1
         self._validate(resource, item, before)
         if admit := self._admissions.get(resource.stored):
             admit(item, before)
         if is_dry_run:
             return item
-        if is_terminating(item) and self._may_vanish(resource, item):
+        if is_terminating(item) and may_vanish(resource, item):
             # What was held back by its last finalizer goes with it.
             self.store.update(resource.stored, item)
             return self.store.delete(resource.stored, key)
         return self.store.update(resource.stored, item)
-
-    def _check_identity(self, resource: Resource, item: Object, before: Object) -> None:
-        metadata, old = item.setdefault("metadata", {}), before["metadata"]
-        name = old["name"]
-        if metadata.get("uid") not in (None, "", old["uid"]):
-            why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {old['uid']}"
-            raise conflict(resource.group, resource.plural, name, why)
-        if metadata.get("resourceVersion") not in (None, "", old["resourceVersion"]):
-            raise conflict(resource.group, resource.plural, name)
-        if metadata.get("name") not in (None, "", name):
-            error = invalid_value("metadata.name", metadata["name"], "field is immutable")
-            raise invalid(resource.kind, resource.group, name, [error])
-        for field in ("name", "namespace", "uid", "creationTimestamp", "generation", "deletionTimestamp"):
-            _copy_field(metadata, old, field)
-        _copy_field(metadata, old, "deletionGracePeriodSeconds")
-        metadata["resourceVersion"] = old["resourceVersion"]
-
-    def _merge_status(self, resource: Resource, item: Object, before: Object, subresource: str) -> Object:
-        if not resource.has_status:
-            return item
-        if subresource != "status":
-            if "status" in before:
-                item["status"] = before["status"]
-            else:
-                item.pop("status", None)
-            return item
-        # Of a status write only the status counts, and what nodes annotate with it.
-        metadata = dict(before["metadata"])
-        for field in ("labels", "annotations", "managedFields"):
-            _copy_field(metadata, item["metadata"], field)
-        merged = {**before, "metadata": metadata, "spec": _fresh(spec_of(before))}
-        if "spec" not in before:
-            del merged["spec"]
-        merged["status"] = item.get("status") or {}
-        return merged
 
     def _validate(self, resource: Resource, item: Object, before: Object | None) -> None:
         old = None if before is None else before["metadata"]
@@ -187,7 +136,7 @@ class Cluster:
         """Delete, or begin to; returns the object and whether it is gone. Raises StatusError."""
         item = self.get(resource, key)
         metadata = item["metadata"]
-        self._check_preconditions(resource, item, options)
+        check_preconditions(resource, item, options)
         if resource.stored == "namespaces" and key[1] in PROTECTED_NAMESPACES:
             raise forbidden("", "namespaces", key[1], "this namespace may not be deleted")
         if options.is_dry_run:
@@ -196,7 +145,7 @@ class Cluster:
         holding = HOLDING.get(options.propagation)
         if holding is not None and holding not in finalizers and not is_terminating(item):
             finalizers.append(holding)
-        grace_s = self._grace_s(resource, item, options)
+        grace_s = grace_of(resource, item, options)
         if not finalizers and grace_s == 0 and resource.stored != "namespaces":
             return self.store.delete(resource.stored, key), True
         old_grace_s = metadata.get("deletionGracePeriodSeconds")
@@ -217,56 +166,3 @@ class Cluster:
         if resource.stored == "namespaces":
             changed["status"] = {**(item.get("status") or {}), "phase": "Terminating"}
         return self.store.update(resource.stored, changed), False
-
-    def _check_preconditions(self, resource: Resource, item: Object, options: DeleteOptions) -> None:
-        metadata = item["metadata"]
-        for title, wanted, actual in (
-            ("UID", options.uid, metadata["uid"]),
-            ("ResourceVersion", options.resource_version, metadata["resourceVersion"]),
-        ):
-            if wanted not in (None, "", actual):
-                why = f"Precondition failed: {title} in precondition: {wanted}, {title} in object meta: {actual}"
-                raise conflict(resource.group, resource.plural, metadata["name"], why)
-
-    @staticmethod
-    def _grace_s(resource: Resource, item: Object, options: DeleteOptions) -> int:
-        """Only pods take time to go, and only those that run (registry/core/pod/strategy.go, CheckGracefulDelete)."""
-        if resource.stored != "pods":
-            return 0
-        spec = spec_of(item)
-        if not spec.get("nodeName") or is_pod_finished(item):
-            return 0
-        if options.grace_period_s is None:
-            return int(spec.get("terminationGracePeriodSeconds", 30))
-        return max(0, options.grace_period_s)
-
-    @staticmethod
-    def _may_vanish(resource: Resource, item: Object) -> bool:
-        if item["metadata"].get("finalizers"):
-            return False
-        if resource.stored == "namespaces":
-            return False  # the namespace controller removes it once it is empty
-        return bool(item["metadata"].get("deletionGracePeriodSeconds", 0) == 0)
-
-
-def _copy_field(target: Object, source: Object, field: str) -> None:
-    if field in source:
-        target[field] = source[field]
-    else:
-        target.pop(field, None)
-
-
-def _desired(item: Object) -> Object:
-    return {key: value for key, value in item.items() if key not in ("metadata", "status", "apiVersion", "kind")}
-
-
-def _fresh(tree: Object) -> Object:
-    """A copy that may be changed without changing what is committed."""
-    copied: Object = {}
-    for key, value in tree.items():
-        copied[key] = _fresh(value) if isinstance(value, dict) else _fresh_list(value) if isinstance(value, list) else value
-    return copied
-
-
-def _fresh_list(items: list[object]) -> list[object]:
-    return [_fresh(item) if isinstance(item, dict) else _fresh_list(item) if isinstance(item, list) else item for item in items]

@@ -7,7 +7,7 @@ FieldError         one cause of an Invalid answer: data, not an exception
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,13 @@ class FieldError:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class GoStruct:
+    """A value of one of the API server's own types: shown with its own names, in its own order."""
+
+    fields: Mapping[str, Any]
+
+
 def invalid_value(field: str, value: Any, detail: str) -> FieldError:
     return FieldError(reason="FieldValueInvalid", field=field, message=f"Invalid value: {_quote(value)}: {detail}")
 
@@ -89,6 +96,8 @@ def _quote(value: Any) -> str:
     # Go's API server shows scalars as Go literals and everything else as JSON; a pointer to nothing is the text "null".
     if value is None:
         return '"null"'
+    if isinstance(value, GoStruct):
+        return json.dumps(value.fields, separators=(",", ":"), ensure_ascii=False)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.cluster import Cluster
 from controlplane.controllers.disruption import is_covered, with_disruption
+from controlplane.deletion import DeleteOptions
 from controlplane.errors import StatusError, internal, too_many_requests
 from controlplane.kinds.pod import PODS
 from controlplane.objects import Key, Object, is_pod_finished, is_pod_ready, is_terminating, name_of, spec_of, status_of

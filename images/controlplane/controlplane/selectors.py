@@ -62,9 +62,12 @@ def parse_label_selector(text: str) -> tuple[Requirement, ...]:
     tokens = _tokens(text)
     found: list[Requirement] = []
     while tokens:
-        found.append(_requirement(tokens))
-        if tokens and tokens.pop(0) != ",":
-            raise SelectorError("found unexpected token, expected: ',' or 'end of string'")
+        try:
+            found.append(_requirement(tokens))
+        except SelectorError as error:
+            raise SelectorError(f"unable to parse requirement: {error}") from None
+        if tokens and (token := tokens.pop(0)) != ",":
+            raise SelectorError(f"found '{token}', expected: ',' or 'end of string'")
         if not tokens and text.rstrip().endswith(","):
             raise SelectorError("found '', expected: identifier after ','")
     return tuple(found)
@@ -113,8 +116,9 @@ def _requirement(tokens: list[str]) -> Requirement:
 def _key(tokens: list[str]) -> str:
     key = tokens.pop(0) if tokens else ""
     if not key or key in _PUNCTUATION:
-        raise SelectorError(f"found '{key}', expected: !, identifier, or 'end of string'")
-    for error in check_qualified_key(key, "key"):
+        raise SelectorError(f"found '{key}', expected: identifier")
+    # Its place has no name where a selector is a text: Go shows a path that is nil.
+    for error in check_qualified_key(key, "<nil>"):
         raise SelectorError(f"{error.field}: {error.message}")
     return key
 
@@ -125,8 +129,8 @@ def _check_value(key: str, value: str) -> None:
 
 
 def _value_list(tokens: list[str], key: str) -> frozenset[str]:
-    if not tokens or tokens.pop(0) != "(":
-        raise SelectorError("found unexpected token, expected: '('")
+    if (first := tokens.pop(0) if tokens else "") != "(":
+        raise SelectorError(f"found '{first}' expected: '('")
     values: set[str] = set()
     expects_value = True
     while tokens:
@@ -145,7 +149,7 @@ def _value_list(tokens: list[str], key: str) -> frozenset[str]:
             _check_value(key, token)
             values.add(token)
             expects_value = False
-    raise SelectorError("found '', expected: ')'")
+    raise SelectorError("found '', expected: ',' or ')'")
 
 
 def matches_selector(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
@@ -186,24 +190,35 @@ class FieldRequirement:
         return (text == self.value) is self.is_equal
 
 
+ALWAYS = ("metadata.name", "metadata.namespace")
 _FIELD_TERM = re.compile(r"((?:[^\\=!,]|\\.)*?)(!=|==|=)((?:[^\\,=]|\\.)*)")
 
 
 def parse_field_selector(text: str, selectable: Mapping[str, str]) -> tuple[FieldRequirement, ...]:
-    """`selectable`: the paths that the resource supports, with their default values. Raises SelectorError."""
+    """`selectable`: what the resource supports beyond its name and namespace, with default values. Raises SelectorError."""
     found = []
     for term in filter(None, re.split(r"(?<!\\),", text)):
         match = _FIELD_TERM.fullmatch(term)
         if match is None:
             raise SelectorError(f"invalid selector: '{text}'; can't understand '{term}'")
         path, operator, value = match.groups()
-        if path not in selectable:
-            raise SelectorError(f"field label not supported: {path}")
+        if path not in selectable and path not in ALWAYS:
+            raise SelectorError(_refusal(path, selectable))
         unescaped = re.sub(r"\\(.)", r"\1", value)
         found.append(
-            FieldRequirement(path=tuple(path.split(".")), value=unescaped, is_equal=operator != "!=", default=selectable[path])
+            FieldRequirement(
+                path=tuple(path.split(".")), value=unescaped, is_equal=operator != "!=", default=selectable.get(path, "")
+            )
         )
     return tuple(found)
+
+
+def _refusal(path: str, selectable: Mapping[str, str]) -> str:
+    """Kinds without fields of their own leave the answer to apimachinery (runtime, DefaultMetaV1FieldSelectorConversion)."""
+    if selectable:
+        return f"field label not supported: {path}"
+    known = ", ".join(f'"{name}"' for name in ALWAYS)
+    return f'"{path}" is not a known field selector: only {known}'
 
 
 Predicate = Callable[[Object], bool]

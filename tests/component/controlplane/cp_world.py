@@ -8,9 +8,9 @@ from controlplane.api.bodies import decode_as, place_object
 from controlplane.api.paths import Target
 from controlplane.assembly import ControlPlane, assemble
 from controlplane.clock import Clock, ManualClock, render_micro_time, render_time
-from controlplane.cluster import DeleteOptions
 from controlplane.controllers.load_balancers import CLEANUP_FINALIZER, RELEASED
 from controlplane.controllers.loop import ControlLoop
+from controlplane.deletion import DeleteOptions
 from controlplane.kinds.registry import by_stored, find_kind
 from controlplane.objects import (
     Key,

@@ -6,7 +6,7 @@ import pytest
 from cp_http import Api, serve
 from cp_world import World, deployment, pod
 
-from controlplane.cluster import DeleteOptions
+from controlplane.deletion import DeleteOptions
 from controlplane.errors import StatusError
 from controlplane.eviction import evict_pod
 from controlplane.objects import name_of, spec_of

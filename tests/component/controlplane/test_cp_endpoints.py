@@ -4,7 +4,7 @@ import pytest
 from cp_world import World, deployment, pod, service
 
 from controlplane.controllers.endpoints import render_subsets
-from controlplane.controllers.endpointslices import conditions_of, find_target_port, is_endpoint_of
+from controlplane.controllers.slice_contents import conditions_of, find_target_port, is_endpoint_of
 
 
 def make(replicas: int = 3, **spec: object) -> World:

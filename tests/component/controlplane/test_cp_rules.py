@@ -309,7 +309,7 @@ PLACE = "spec.containers[0]"
         ),
         (
             pod_with(dnsPolicy="Foo"),
-            ['spec.dnsPolicy: Unsupported value: "Foo": supported values: "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"'],
+            ['spec.dnsPolicy: Unsupported value: "Foo": supported values: "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"'],
         ),
         (
             pod_with(containers=[container(imagePullPolicy="Foo")]),

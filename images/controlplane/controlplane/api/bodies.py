@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from controlplane.api.paths import Target
-from controlplane.errors import StatusError, bad_request, invalid, invalid_value, too_large, unsupported_media_type
+from controlplane.errors import bad_request, too_large, unsupported_media_type
 from controlplane.kinds.registry import find_kind
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object
@@ -19,6 +19,9 @@ from controlplane.schema.types import Struct
 
 BODY_LIMIT_BYTES = 3 * 1024 * 1024
 """As the API server's (apiserver, server/config.go, MaxRequestBodyBytes)."""
+SUMMARY_BYTES = 30
+TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+"""What Go reads of an object first."""
 JSON = "application/json"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 
@@ -44,17 +47,32 @@ def read_value(body: bytes, complain: Callable[[str], Exception] = bad_request) 
     return read_json(body, lambda why: complain(f"couldn't get version/kind; json parse error: {why}"))
 
 
-async def read_object(request: web.BaseRequest) -> Object:
-    """A JSON object. Raises StatusError 400, 413 or 415."""
+async def read_object(request: web.BaseRequest, kind: str) -> Object:
+    """A JSON object, of the kind that is told where it is none. Raises StatusError 400, 413 or 415."""
     media_type = media_type_of(request)
     if media_type == PROTOBUF:
         return read_protobuf(await read_body(request))
     if media_type not in (JSON, ""):
         raise unsupported_media_type((JSON,))
-    value = read_value(await read_body(request))
+    body = await read_body(request)
+
+    def complain(why: str) -> Exception:
+        what = f"the object provided is unrecognized (must be of type {kind})"
+        return bad_request(f"{what}: couldn't get version/kind; json parse error: {why} ({_summarize(body)})")
+
+    value = read_json(body, complain)
     if not isinstance(value, dict):
-        raise bad_request("couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type struct")
+        shown = "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
+        raise complain(f"json: cannot unmarshal {shown} into Go value of type {TYPE_META}")
     return value
+
+
+def _summarize(body: bytes) -> str:
+    """What came: as it is where it may be an object, else in hexadecimal (apiserver, handlers/rest.go, summarizeData)."""
+    if not body:
+        return "<empty>"
+    shown = body[:SUMMARY_BYTES].decode(errors="replace") if body.startswith(b"{") else body[:SUMMARY_BYTES].hex()
+    return f"{shown} ..." if len(body) > SUMMARY_BYTES else shown
 
 
 def read_protobuf(body: bytes) -> Object:
@@ -88,8 +106,20 @@ def decode_as(resource: Resource, raw: Any, *, validation: str) -> Decoded:
             f"the API version in the data ({api_version}) does not match the expected API version ({resource.group_version})"
         )
     if kind != resource.kind:
-        raise bad_request(f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}')
+        raise bad_request(
+            f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {_why_not(kind, resource)}'
+        )
     return decode_schema(resource.schema, {**raw, "apiVersion": api_version, "kind": kind}, resource.version, validation)
+
+
+def _why_not(kind: str, resource: Resource) -> str:
+    """What Go says of an object of another kind, known or not."""
+    if find_kind(resource.group_version, kind) is None:
+        return (
+            f'no kind "{kind}" is registered for version "{resource.group_version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+        )
+    internal = resource.group.partition(".")[0] or "core"
+    return f"converting ({resource.version}.{kind}) to ({internal}.{resource.kind}): unknown conversion"
 
 
 def decode_schema(schema: Struct, raw: Object, version: str, validation: str) -> Decoded:
@@ -119,17 +149,3 @@ def place_object(item: Object, target: Target) -> None:
         metadata["namespace"] = namespace
     else:
         metadata.pop("namespace", None)
-
-
-def check_dry_run(values: list[str]) -> bool:
-    """Raises StatusError 422."""
-    if not values:
-        return False
-    if values == ["All"]:
-        return True
-    raise _options_error(values)
-
-
-def _options_error(values: list[str]) -> StatusError:
-    error = invalid_value("dryRun", values, 'supported values: "All"')
-    return invalid("CreateOptions", "meta.k8s.io", "", [error])

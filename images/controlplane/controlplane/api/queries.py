@@ -41,11 +41,11 @@ def read_version(query: Query) -> int | None:
 
 def read_predicate(target: Target, query: Query) -> Predicate:
     """The selectors of the query, and the name where the target has one, as one question."""
-    selectable = {"metadata.name": "", "metadata.namespace": "", **target.resource.selectable}
+    selectable = target.resource.selectable
     try:
         labels = parse_label_selector(query.get("labelSelector", ""))
     except SelectorError as error:
-        raise bad_request(f"unable to parse requirement: {error}") from error
+        raise bad_request(str(error)) from error
     try:
         fields = parse_field_selector(query.get("fieldSelector", ""), selectable)
         if target.name:
@@ -83,4 +83,4 @@ def read_continuation(query: Query) -> Continuation | None:
 
 
 def _bad_token() -> StatusError:
-    return bad_request("continue key is not valid: incorrectly encoded")
+    return bad_request("invalid continue token: continue key is not valid: incorrectly encoded")

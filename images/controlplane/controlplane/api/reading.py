@@ -7,6 +7,7 @@ import json
 from aiohttp import web
 
 from controlplane.api.negotiation import Form, negotiate
+from controlplane.api.options import check_list_options
 from controlplane.api.paths import Target
 from controlplane.api.queries import Continuation, Query, read_continuation, read_number, read_predicate, read_version
 from controlplane.api.tables import render_table
@@ -66,10 +67,12 @@ def answer_list(cluster: Cluster, target: Target, *, accept: str, query: Query) 
     """A collection, in pages if the client wants."""
     form = negotiate(accept, supported=OBJECT_FORMS)
     resource = target.resource
+    check_list_options(query)
     predicate = read_predicate(target, query)
     version = read_version(query)
     continuation = read_continuation(query)
-    _check_match(query, version)
+    if continuation is not None and version:
+        raise bad_request("specifying resource version is not allowed when using continue")
     if continuation is None:
         check_reachable(cluster, version)
     limit = read_number(query, "limit") or 0
@@ -86,14 +89,6 @@ def answer_list(cluster: Cluster, target: Target, *, accept: str, query: Query) 
         metadata["remainingItemCount"] = len(records) - limit
         records = records[:limit]
     return _answer_records(cluster, resource, records, metadata, form, query)
-
-
-def _check_match(query: Query, version: int | None) -> None:
-    match = query.get("resourceVersionMatch", "")
-    if match and version is None:
-        raise bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided")
-    if match not in ("", "Exact", "NotOlderThan"):
-        raise bad_request(f'resourceVersionMatch: Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""')
 
 
 def _resume(cluster: Cluster, resource: Resource, continuation: Continuation) -> int:

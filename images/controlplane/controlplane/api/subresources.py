@@ -6,11 +6,12 @@ from typing import Any
 
 from aiohttp import web
 
-from controlplane.api.bodies import check_dry_run, decode_schema, media_type_of, read_body, read_object, read_value
+from controlplane.api.bodies import decode_schema, media_type_of, read_body, read_object, read_value
 from controlplane.api.json_patches import apply_json
+from controlplane.api.options import decode_delete_options, read_dry_run
 from controlplane.api.paths import Target
 from controlplane.api.reading import answer_json, answer_object
-from controlplane.api.writing import JSON_PATCH, MERGE, PATCHES, decode_delete_options
+from controlplane.api.writing import JSON_PATCH, MERGE, PATCHES
 from controlplane.binding import bind_pod
 from controlplane.cluster import Cluster
 from controlplane.errors import (
@@ -56,8 +57,8 @@ async def scale(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
         raise method_not_allowed()
     is_patch = request.method == "PATCH"
     media_type = media_type_of(request)
-    body = read_value(await read_body(request)) if is_patch else await read_object(request)
-    is_dry_run = check_dry_run(request.query.getall("dryRun", []))
+    body = read_value(await read_body(request)) if is_patch else await read_object(request, "Scale")
+    is_dry_run = read_dry_run(request.query.getall("dryRun", []), "PatchOptions" if is_patch else "UpdateOptions")
 
     def change(before: Object) -> Object:
         raw = _patched(media_type, render_scale(before), body) if is_patch else body
@@ -96,7 +97,7 @@ async def bind(cluster: Cluster, target: Target, request: web.BaseRequest) -> we
     """Assign a pod to a node, once (registry/core/pod/storage, BindingREST)."""
     if request.method != "POST":
         raise method_not_allowed()
-    binding = decode_schema(BINDING, await read_object(request), "v1", "Ignore").item
+    binding = decode_schema(BINDING, await read_object(request, "Binding"), "v1", "Ignore").item
     wanted = binding.get("target")
     node = wanted.get("name") if isinstance(wanted, dict) else None
     if not isinstance(node, str) or not node:
@@ -109,7 +110,9 @@ async def evict(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
     """A deletion that disruption budgets may refuse."""
     if request.method != "POST":
         raise method_not_allowed()
-    eviction = decode_schema(EVICTION, await read_object(request), "v1", "Ignore").item
+    eviction = decode_schema(EVICTION, await read_object(request, "Eviction"), "v1", "Ignore").item
+    if (eviction.get("metadata") or {}).get("name") not in (None, "", target.name):
+        raise bad_request("name in URL does not match name in Eviction object")
     options = decode_delete_options(eviction.get("deleteOptions") or {}, request)
     evict_pod(cluster, target.key, options)
     return answer_json(SUCCESS, 201)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
@@ -11,7 +11,6 @@ from aiohttp import web
 from controlplane.api.bodies import (
     JSON,
     Decoded,
-    check_dry_run,
     decode_as,
     media_type_of,
     place_object,
@@ -20,16 +19,19 @@ from controlplane.api.bodies import (
     read_value,
 )
 from controlplane.api.json_patches import apply_json
+from controlplane.api.options import decode_delete_options, read_dry_run, read_validation
 from controlplane.api.paths import Target
-from controlplane.api.queries import read_flag, read_number, read_predicate
+from controlplane.api.queries import read_flag, read_predicate
 from controlplane.api.reading import answer_json, answer_object, present
-from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.cluster import Cluster
+from controlplane.deletion import DeleteOptions
 from controlplane.errors import (
     StatusError,
     bad_request,
+    forbidden_field,
     invalid,
-    invalid_value,
     not_found,
+    required,
     unsupported_media_type,
 )
 from controlplane.kinds.registry import by_stored
@@ -88,21 +90,24 @@ def to_stored(resource: Resource, item: Object, before: Object | None = None) ->
 
 
 async def create(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
-    raw = await read_object(request)
-    decoded = decode_as(target.resource, raw, validation=request.query.get("fieldValidation", "Warn"))
+    raw = await read_object(request, target.resource.kind)
+    validation = read_validation(request.query, "CreateOptions")
+    is_dry_run = read_dry_run(request.query.getall("dryRun", []), "CreateOptions")
+    decoded = decode_as(target.resource, raw, validation=validation)
     place_object(decoded.item, target)
     resource, item = to_stored(target.resource, decoded.item)
-    created = cluster.create(resource, item, is_dry_run=check_dry_run(request.query.getall("dryRun", [])))
+    created = cluster.create(resource, item, is_dry_run=is_dry_run)
     return _answer(cluster, target, request, created, 201, decoded)
 
 
 async def replace(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
-    raw = await read_object(request)
-    decoded = decode_as(target.resource, raw, validation=request.query.get("fieldValidation", "Warn"))
+    raw = await read_object(request, target.resource.kind)
+    validation = read_validation(request.query, "UpdateOptions")
+    is_dry_run = read_dry_run(request.query.getall("dryRun", []), "UpdateOptions")
+    decoded = decode_as(target.resource, raw, validation=validation)
     place_object(decoded.item, target)
     before = cluster.store.find(target.resource.stored, *target.key)
     resource, item = to_stored(target.resource, decoded.item, before)
-    is_dry_run = check_dry_run(request.query.getall("dryRun", []))
     if resource.creates_on_update and not target.subresource and before is None:
         item["metadata"].pop("resourceVersion", None)
         return _answer(cluster, target, request, cluster.create(resource, item, is_dry_run=is_dry_run), 201, decoded)
@@ -115,10 +120,13 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
     if media_type not in PATCHES:
         raise unsupported_media_type(PATCHES)
     body = read_value(await read_body(request))
-    is_dry_run = check_dry_run(request.query.getall("dryRun", []))
+    is_dry_run = read_dry_run(request.query.getall("dryRun", []), "PatchOptions")
     if media_type == APPLY:
         return _apply(cluster, target, request, body, is_dry_run)
-    validation = request.query.get("fieldValidation", "Warn")
+    if "force" in request.query:
+        error = forbidden_field("force", "may not be specified for non-apply patch")
+        raise invalid("PatchOptions", "meta.k8s.io", "", [error])
+    validation = read_validation(request.query, "PatchOptions")
     decoded: list[Decoded] = []
 
     def change(before: Object) -> Object:
@@ -149,12 +157,12 @@ def _patched(resource: Resource, media_type: str, before: Object, body: Any, *, 
 def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any, is_dry_run: bool) -> web.Response:
     manager = request.query.get("fieldManager", "")
     if not manager:
-        error = invalid_value("fieldManager", "", "is required for apply patch")
+        error = required("fieldManager", "is required for apply patch")
         raise invalid("PatchOptions", "meta.k8s.io", "", [error])
     resource = target.resource
     if resource.to_stored is not None:
         raise unsupported_media_type((JSON_PATCH, MERGE, STRATEGIC))
-    decoded = decode_as(resource, body, validation=request.query.get("fieldValidation", "Strict"))
+    decoded = decode_as(resource, body, validation=read_validation(request.query, "PatchOptions", "Strict"))
     place_object(decoded.item, target)
     is_forced = read_flag(request.query, "force")
     before = cluster.store.find(resource.stored, *target.key)
@@ -186,11 +194,15 @@ def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any
     return _answer(cluster, target, request, updated, 200, decoded)
 
 
+SHOWN_WHEN_GONE = ("pods", "services")
+"""Of these a deletion answers with the object, of all others with a Status (registry/generic, ReturnDeletedObject)."""
+
+
 async def delete(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
     options = await _delete_options(request)
     resource = by_stored(target.resource.stored)
     item, is_gone = cluster.delete(resource, target.key, options)
-    if is_gone and resource.stored != "pods":
+    if is_gone and resource.stored not in SHOWN_WHEN_GONE:
         return answer_json(_deleted(target.resource, item))
     return answer_json(present(target.resource, item))
 
@@ -220,32 +232,3 @@ async def _delete_options(request: web.BaseRequest) -> DeleteOptions:
         raise unsupported_media_type((JSON,))
     raw = read_value(body) if body else {}
     return decode_delete_options(raw, request)
-
-
-def decode_delete_options(raw: Any, request: web.BaseRequest) -> DeleteOptions:
-    """From a body, with the query's values where the body has none. Raises StatusError 400 or 422."""
-    if not isinstance(raw, dict):
-        raise bad_request("DeleteOptions must be a JSON object")
-    preconditions = raw.get("preconditions") or {}
-    grace_s = raw.get("gracePeriodSeconds", read_number(request.query, "gracePeriodSeconds"))
-    propagation = raw.get("propagationPolicy") or request.query.get("propagationPolicy") or "Background"
-    dry_run: Any = raw.get("dryRun") or request.query.getall("dryRun", [])
-    checks: tuple[tuple[str, object, Callable[[Any], bool]], ...] = (
-        ("gracePeriodSeconds", grace_s, lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool))),
-        ("propagationPolicy", propagation, lambda value: value in ("Foreground", "Background", "Orphan")),
-        ("preconditions", preconditions, lambda value: isinstance(value, dict)),
-        ("dryRun", dry_run, lambda value: isinstance(value, list)),
-    )
-    for name, value, is_right in checks:
-        if not is_right(value):
-            error = invalid_value(name, value, "not a valid value of DeleteOptions")
-            raise invalid("DeleteOptions", "meta.k8s.io", "", [error])
-    if raw.get("orphanDependents") is True:
-        propagation = "Orphan"
-    return DeleteOptions(
-        grace_period_s=grace_s,
-        propagation=propagation,
-        uid=preconditions.get("uid"),
-        resource_version=preconditions.get("resourceVersion"),
-        is_dry_run=check_dry_run(list(dry_run)),
-    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.cluster import Cluster
 from controlplane.controllers.claiming import claim
 from controlplane.controllers.deployment_status import plan_status, seconds_until_deadline, with_progress
 from controlplane.controllers.indexes import PodIndex
@@ -26,6 +26,7 @@ from controlplane.controllers.revisions import (
     told_of,
 )
 from controlplane.controllers.rollout import plan_recreate, plan_rolling
+from controlplane.deletion import DeleteOptions
 from controlplane.errors import StatusError
 from controlplane.kinds.workloads import DEPLOYMENTS, REPLICASETS
 from controlplane.objects import (

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from controlplane.cluster import Cluster, DeleteOptions
-from controlplane.controllers.endpointslices import (
-    Port,
-    conditions_of,
-    has_managed_endpoints,
-    is_endpoint_of,
-    ports_of_pod,
-    services_of_pod,
-)
+from controlplane.cluster import Cluster
+from controlplane.controllers.endpointslices import has_managed_endpoints, services_of_pod
 from controlplane.controllers.indexes import PodIndex
+from controlplane.controllers.slice_contents import Port, conditions_of, is_endpoint_of, ports_of_pod
+from controlplane.deletion import DeleteOptions
 from controlplane.kinds.endpoints import ENDPOINTS
 from controlplane.objects import Key, Object, is_terminating, key_of, labels_of, name_of, namespace_of, spec_of, status_of
 from controlplane.store.history import Change

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from controlplane.cluster import Cluster, DeleteOptions
-from controlplane.controllers.endpointslices import Port, ports_of_slice, render_port
+from controlplane.cluster import Cluster
 from controlplane.controllers.recorder import WARNING, Recorder
+from controlplane.controllers.slice_contents import Port, ports_of_slice, render_port
+from controlplane.deletion import DeleteOptions
 from controlplane.kinds.endpoints import ENDPOINT_SLICES, MANAGED_BY_LABEL, SERVICE_LABEL
 from controlplane.objects import (
     Key,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from controlplane.cluster import FOREGROUND, ORPHAN, Cluster, DeleteOptions
+from controlplane.cluster import Cluster
 from controlplane.controllers.indexes import DependentIndex
+from controlplane.deletion import FOREGROUND, ORPHAN, DeleteOptions
 from controlplane.errors import StatusError
 from controlplane.kinds.registry import RESOURCES, by_stored
 from controlplane.objects import Key, Object, is_terminating, key_of, namespace_of, with_metadata

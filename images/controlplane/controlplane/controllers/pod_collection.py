@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.cluster import Cluster
 from controlplane.controllers.indexes import PodIndex
 from controlplane.controllers.node_health import LEASE_NAMESPACE
+from controlplane.deletion import DeleteOptions
 from controlplane.kinds.node import LEASES
 from controlplane.kinds.pod import PODS
 from controlplane.objects import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.cluster import Cluster
+from controlplane.deletion import DeleteOptions
 from controlplane.errors import StatusError
 from controlplane.kinds.event import CORE_EVENTS
 from controlplane.objects import Key, Object, key_of

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from controlplane.clock import parse_time
-from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.cluster import Cluster
 from controlplane.controllers.claiming import claim
 from controlplane.controllers.indexes import PodIndex
 from controlplane.controllers.recorder import NORMAL, Recorder
+from controlplane.deletion import DeleteOptions
 from controlplane.kinds.pod import PODS
 from controlplane.objects import (
     Key,

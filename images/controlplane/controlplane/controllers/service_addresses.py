@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from controlplane.allocation.services import cluster_ips_of
-from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.cluster import Cluster
+from controlplane.deletion import DeleteOptions
 from controlplane.kinds.service_cidr import IP_ADDRESSES, SERVICE_CIDRS
 from controlplane.objects import (
     Key,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from controlplane.clock import parse_time
-from controlplane.cluster import Cluster, DeleteOptions
+from controlplane.cluster import Cluster
 from controlplane.controllers.indexes import PodIndex
 from controlplane.controllers.recorder import NORMAL, Recorder
 from controlplane.controllers.scheduler import is_tolerated_by
+from controlplane.deletion import DeleteOptions
 from controlplane.kinds.pod import PODS
 from controlplane.objects import (
     Key,

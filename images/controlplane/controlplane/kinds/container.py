@@ -122,7 +122,7 @@ def check_container(container: Object, field: str, *, volumes: Collection[str], 
         if is_host_network and port.get("hostPort") != port.get("containerPort"):
             why = "must match `hostPort` when `hostNetwork` is true"
             yield invalid_value(f"{place}.containerPort", port.get("containerPort", 0), why)
-        yield from check_choice(port.get("protocol"), ("TCP", "UDP", "SCTP"), f"{place}.protocol")
+        yield from check_choice(port.get("protocol"), ("SCTP", "TCP", "UDP"), f"{place}.protocol")
     for index, variable in enumerate(container.get("env") or ()):
         yield from _check_variable(variable, f"{field}.env[{index}]")
     yield from _check_mounts(container.get("volumeMounts") or [], volumes, f"{field}.volumeMounts")

@@ -80,6 +80,7 @@ POD_DISRUPTION_BUDGETS = Resource(
     plural="poddisruptionbudgets",
     short_names=("pdb",),
     schema=BUDGET,
+    needs_version=True,
     has_status=True,
     has_generation=True,
     default=default_budget,

@@ -165,7 +165,7 @@ def check_port_name(name: str, field: str) -> Iterator[FieldError]:
 
 
 def check_choice(value: Any, allowed: Iterable[str], field: str, *, is_required: bool = True) -> Iterator[FieldError]:
-    choices = sorted(allowed)
+    choices = tuple(allowed)
     if not value:
         if is_required:
             yield required(field)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_network
 
-from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value
+from controlplane.errors import FieldError, GoStruct, duplicate, forbidden_field, invalid_value, required, unsupported
 from controlplane.kinds.addresses import check_address
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none
-from controlplane.kinds.names import check_choice, check_label_value, check_qualified_key
+from controlplane.kinds.names import check_label_value, check_qualified_key
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, condition, labels_of, spec_of, status_of
 from controlplane.schema.meta import TAINT, conditions, kind
@@ -80,18 +81,24 @@ def check_node(node: Object, before: Object | None) -> Iterable[FieldError]:
 def _check_taints(spec: Object) -> Iterator[FieldError]:
     seen: set[tuple[str, str]] = set()
     for index, taint in enumerate(spec.get("taints") or ()):
-        place = f"spec.taints[{index}]"
+        # The API server places them so (validation.go, ValidateNode).
+        place = f"metadata.taints[{index}]"
         yield from check_qualified_key(taint.get("key", ""), f"{place}.key")
         yield from check_label_value(taint.get("value", ""), f"{place}.value")
-        yield from check_choice(taint.get("effect"), TAINT_EFFECTS, f"{place}.effect")
+        if not taint.get("effect"):
+            yield required(f"{place}.effect")
+        elif taint["effect"] not in TAINT_EFFECTS:
+            yield unsupported(f"{place}.effect", taint["effect"], TAINT_EFFECTS)
         identity = taint.get("key", ""), taint.get("effect", "")
         if identity in seen:
-            yield FieldError(
-                reason="FieldValueDuplicate",
-                field=place,
-                message=duplicate(place, taint).message + ": taints must be unique by key and effect pair",
-            )
+            yield _duplicate_taint(place, taint)
         seen.add(identity)
+
+
+def _duplicate_taint(field: str, taint: Object) -> FieldError:
+    shown = {"Key": taint.get("key", ""), "Value": taint.get("value", ""), "Effect": taint.get("effect", "")}
+    error = duplicate(field, GoStruct({**shown, "TimeAdded": taint.get("timeAdded")}))
+    return replace(error, message=f"{error.message}: taints must be unique by key and effect pair")
 
 
 def _check_cidrs(spec: Object, before: Object | None) -> Iterator[FieldError]:
@@ -104,7 +111,9 @@ def _check_cidrs(spec: Object, before: Object | None) -> Iterator[FieldError]:
                 f"spec.podCIDRs[{index}]", cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
             )
     if before is not None and before.get("podCIDR") and spec.get("podCIDR") != before["podCIDR"]:
-        yield forbidden_field("spec.podCIDR", 'node updates may not change podCIDR except from "" to valid')
+        yield forbidden_field("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid')
+    if before is not None and before.get("providerID") and spec.get("providerID") != before["providerID"]:
+        yield forbidden_field("spec.providerID", 'node updates may not change providerID except from "" to valid')
 
 
 def _show_status(node: Object, _: datetime) -> str:
@@ -188,5 +197,6 @@ LEASES = Resource(
     schema=LEASE,
     validate=check_lease,
     creates_on_update=True,
+    needs_version=True,
     columns=(NAME, Column(name="Holder", cell=lambda lease, _: spec_of(lease).get("holderIdentity") or ""), AGE),
 )

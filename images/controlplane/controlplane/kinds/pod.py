@@ -68,7 +68,9 @@ _STATUS = struct(
 )
 POD = kind("Pod", spec=POD_SPEC, status=_STATUS)
 
-MUTABLE = frozenset({"activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "schedulingGates"})
+MUTABLE = frozenset({"activeDeadlineSeconds", "tolerations", "schedulingGates"})
+DEADLINE = "spec.activeDeadlineSeconds"
+DEADLINE_LIMIT_S = 2**31 - 1
 
 
 def default_pod(pod: Object) -> None:
@@ -87,28 +89,53 @@ def prepare_pod(pod: Object) -> None:
 def check_pod(pod: Object, before: Object | None) -> Iterable[FieldError]:
     spec = spec_of(pod)
     yield from check_pod_spec(spec, "spec")
-    if before is not None:
+    if before is None:
+        deadline_s = spec.get("activeDeadlineSeconds")
+        if deadline_s is not None and not 1 <= deadline_s <= DEADLINE_LIMIT_S:
+            yield invalid_value(DEADLINE, deadline_s, f"must be between 1 and {DEADLINE_LIMIT_S}, inclusive")
+    else:
         yield from _check_change(spec, spec_of(before))
 
 
 def _check_change(spec: Object, before: Object) -> Iterator[FieldError]:
-    if _fixed_part(spec) != _fixed_part(before):
+    """In the order of the API server, which says nothing more where containers come or go, or the deadline is wrong."""
+    for group, title in (("containers", "containers"), ("initContainers", "init containers")):
+        if len(spec.get(group) or ()) != len(before.get(group) or ()):
+            yield forbidden_field(f"spec.{group}", f"pod updates may not add or remove {title}")
+            return
+    if wrong := list(_check_deadline(spec.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds"))):
+        yield from wrong
+        return
+    missing = [entry for entry in before.get("tolerations") or () if _toleration_key(entry) not in _toleration_keys(spec)]
+    if missing:
+        yield forbidden_field("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
+    if _fixed_part(spec) != _fixed_part(before) or not _may_change_grace(spec, before):
         yield forbidden_field(
             "spec",
             "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
             "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
             "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
         )
-    missing = [entry for entry in before.get("tolerations") or () if _toleration_key(entry) not in _toleration_keys(spec)]
-    if missing:
-        yield forbidden_field("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
-    grace, old = spec.get("terminationGracePeriodSeconds"), before.get("terminationGracePeriodSeconds")
-    if grace != old and not (isinstance(old, int) and old < 0 and grace == 1):
-        yield invalid_value("spec.terminationGracePeriodSeconds", grace, "field is immutable")
+
+
+def _check_deadline(deadline_s: int | None, old_s: int | None) -> Iterator[FieldError]:
+    """It may come, and come nearer."""
+    if deadline_s is None:
+        if old_s is not None:
+            yield invalid_value(DEADLINE, None, "must not update from a positive integer to nil value")
+    elif not 0 <= deadline_s <= DEADLINE_LIMIT_S:
+        yield invalid_value(DEADLINE, deadline_s, f"must be between 0 and {DEADLINE_LIMIT_S}, inclusive")
+    elif old_s is not None and old_s < deadline_s:
+        yield invalid_value(DEADLINE, deadline_s, "must be less than or equal to previous value")
+
+
+def _may_change_grace(spec: Object, before: Object) -> bool:
+    grace_s, old_s = spec.get("terminationGracePeriodSeconds"), before.get("terminationGracePeriodSeconds")
+    return grace_s == old_s or (isinstance(old_s, int) and old_s < 0 and grace_s == 1)
 
 
 def _fixed_part(spec: Object) -> Object:
-    fixed = {key: value for key, value in spec.items() if key not in MUTABLE}
+    fixed = {key: value for key, value in spec.items() if key not in MUTABLE and key != "terminationGracePeriodSeconds"}
     for group in ("containers", "initContainers"):
         if group in fixed:
             fixed[group] = [{key: value for key, value in entry.items() if key != "image"} for entry in fixed[group]]

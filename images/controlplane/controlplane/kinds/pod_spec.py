@@ -84,7 +84,7 @@ POD_TEMPLATE = struct("PodTemplateSpec", metadata=OBJECT_META, spec=POD_SPEC)
 POD_IPS: Type = applied(struct("PodIP", ip=STRING), "ip")
 
 DEFAULT_GRACE_S = 30
-DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 
 
 def default_pod_spec(spec: Object) -> None:

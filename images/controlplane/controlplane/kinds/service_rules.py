@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 
-from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, required
+from controlplane.errors import FieldError, GoStruct, duplicate, forbidden_field, invalid_value, required
 from controlplane.kinds.addresses import check_service_status
 from controlplane.kinds.container import check_target_port
 from controlplane.kinds.names import check_choice, check_labels, check_name, check_port_number, check_qualified_key
@@ -114,15 +113,14 @@ def _check_numbers(service: Object) -> Iterator[FieldError]:
     seen = set()
     for index, port in ports:
         if (port.get("protocol"), port.get("port")) in seen:
-            yield _duplicate_pair(f"spec.ports[{index}]", port)
+            yield duplicate(f"spec.ports[{index}]", _shown_pair(port))
         seen.add((port.get("protocol"), port.get("port")))
 
 
-def _duplicate_pair(field: str, port: Object) -> FieldError:
-    """As the API server shows it: its own type, in its own order, with only what is compared in it."""
+def _shown_pair(port: Object) -> GoStruct:
+    """Only what is compared is in it."""
     shown = {"Name": "", "Protocol": port.get("protocol"), "AppProtocol": None, "Port": port.get("port")}
-    text = json.dumps({**shown, "TargetPort": 0, "NodePort": 0}, separators=(",", ":"))
-    return FieldError(reason="FieldValueDuplicate", field=field, message=f"Duplicate value: {text}")
+    return GoStruct({**shown, "TargetPort": 0, "NodePort": 0})
 
 
 def _check_affinity(spec: Object) -> Iterator[FieldError]:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from controlplane.errors import FieldError, invalid_value, required
+from controlplane.errors import FieldError, GoStruct, forbidden_field, invalid_value, required, unsupported
 from controlplane.kinds.columns import AGE, NAME, show_selector
-from controlplane.kinds.names import check_choice, check_labels, check_selector
+from controlplane.kinds.names import check_labels, check_selector
 from controlplane.kinds.pod import show_containers, show_images
 from controlplane.kinds.pod_spec import POD_TEMPLATE, check_pod_spec, default_pod_spec
 from controlplane.kinds.resource import Column, Resource
@@ -60,6 +60,13 @@ SCALE = kind(
 )
 
 
+STRATEGIES = ("Recreate", "RollingUpdate")
+NO_PERCENT = (
+    "a valid percent string must be a numeric string followed by an ending '%' "
+    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+)
+
+
 def default_deployment(deployment: Object) -> None:
     spec = deployment.setdefault("spec", {})
     spec.setdefault("replicas", 1)
@@ -89,14 +96,12 @@ def check_deployment(deployment: Object, before: Object | None) -> Iterable[Fiel
     spec = spec_of(deployment)
     yield from _check_common(spec, before)
     strategy = spec.get("strategy") or {}
-    yield from check_choice(strategy.get("type"), ("Recreate", "RollingUpdate"), "spec.strategy.type")
     rolling = strategy.get("rollingUpdate")
+    if strategy.get("type") not in STRATEGIES:
+        # The API server shows its own type, and means the whole of it.
+        yield unsupported("spec.strategy", GoStruct({"Type": strategy.get("type", ""), "RollingUpdate": rolling}), STRATEGIES)
     if strategy.get("type") == "Recreate" and rolling is not None:
-        yield FieldError(
-            reason="FieldValueForbidden",
-            field="spec.strategy.rollingUpdate",
-            message="Forbidden: may not be specified when strategy `type` is 'Recreate'",
-        )
+        yield forbidden_field("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
     elif rolling is not None:
         yield from _check_rolling(rolling)
     if spec.get("progressDeadlineSeconds", 600) <= spec.get("minReadySeconds", 0):
@@ -131,7 +136,10 @@ def _check_common(spec: Object, before: Object | None) -> Iterator[FieldError]:
     pod_spec = spec_of(spec["template"])
     yield from check_pod_spec(pod_spec, "spec.template.spec")
     if pod_spec.get("restartPolicy") in ("OnFailure", "Never"):
-        yield from check_choice(pod_spec["restartPolicy"], ("Always",), "spec.template.spec.restartPolicy")
+        yield unsupported("spec.template.spec.restartPolicy", pod_spec["restartPolicy"], ("Always",))
+    if pod_spec.get("activeDeadlineSeconds") is not None:
+        why = "activeDeadlineSeconds in ReplicaSet is not Supported"
+        yield forbidden_field("spec.template.spec.activeDeadlineSeconds", why)
 
 
 def _check_rolling(rolling: Object) -> Iterator[FieldError]:
@@ -139,9 +147,7 @@ def _check_rolling(rolling: Object) -> Iterator[FieldError]:
     for name in ("maxUnavailable", "maxSurge"):
         value = rolling.get(name, 0)
         if isinstance(value, str) and not re.fullmatch("[0-9]+%", value):
-            yield invalid_value(
-                f"{place}.{name}", value, "a valid percent string must be a numeric string followed by an ending '%'"
-            )
+            yield invalid_value(f"{place}.{name}", value, NO_PERCENT)
         elif isinstance(value, int) and value < 0:
             yield invalid_value(f"{place}.{name}", value, "must be greater than or equal to 0")
         elif name == "maxUnavailable" and isinstance(value, str) and int(value[:-1]) > 100:

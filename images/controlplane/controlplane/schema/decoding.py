@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from controlplane.schema.json_errors import describe_json_error
 from controlplane.schema.types import ListOf, MapOf, Opaque, Scalar, Struct, Type
 
 DEPTH_LIMIT = 64
@@ -134,6 +135,8 @@ def read_json(text: bytes, complain: Callable[[str], Exception]) -> Any:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
         raise complain("exceeded max depth") from None
+    except json.JSONDecodeError as error:
+        raise complain(describe_json_error(error)) from error
     except ValueError as error:
         raise complain(str(error)) from error
     return value
