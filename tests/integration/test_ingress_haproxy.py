@@ -10,7 +10,7 @@ import pytest
 from ingress_cases import CASES, CERTIFICATES, SERVICES, WORLDS, Case, service
 from ingress_pki import Authority
 from lbagent.frontends.ingress import IngressEntry, IngressFrontend
-from lbagent.frontends.tcp import TcpOptions
+from lbagent.frontends.options import TcpOptions
 from lbagent.ingress.reading import read_ingresses
 from lbagent.render import Paths, render_config
 from lbagent.servers import Server

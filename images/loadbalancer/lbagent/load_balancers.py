@@ -11,8 +11,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 from lbagent.cluster import Object
 from lbagent.frontends import Check
+from lbagent.frontends.options import TcpOptions
 from lbagent.frontends.service import ServiceFrontend
-from lbagent.frontends.tcp import TcpFrontend, TcpOptions
+from lbagent.frontends.tcp import TcpFrontend
 
 EXTERNAL_IP = "ingress-testbed.io/external-ip"
 SERVED_IP = "ingress-testbed.io/external-ip-served"

@@ -9,25 +9,22 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Protocol
 
 from lbagent.addresses import AddressError, Addresses
 from lbagent.api import Api, ApiError
 from lbagent.cluster import Object
-from lbagent.frontends import Backend, Check, Frontend
+from lbagent.frontends import Check, Frontend
 from lbagent.frontends.ingress import IngressFrontend
-from lbagent.ingress.files import changed_files, keep_only, write_files
+from lbagent.ingress.files import keep_only, write_files
 from lbagent.ingress.reading import IngressView
-from lbagent.ingress.renewal import renew_certificates
 from lbagent.ingress.telling import Teller
 from lbagent.load_balancers import RELEASED, SERVED_IP, LoadBalancer, find_leaving, find_load_balancers, service_path
 from lbagent.process import ConfigRefusedError, HaproxyError
 from lbagent.quarantine import Quarantine
 from lbagent.reconciler import Reconciler
-from lbagent.render import Paths, render_config
+from lbagent.render import Paths
+from lbagent.replacement import Haproxy, Replacement, backends_of
 from lbagent.runtime import RuntimeApi, RuntimeApiError
-from lbagent.servers import LiveServer
 from lbagent.settings import Settings
 from testbed_init.events import EventSink
 
@@ -35,18 +32,6 @@ RETRY_FIRST_S, RETRY_LAST_S = 0.25, 4.0
 """What HAProxy refuses it refuses again, and each attempt starts a program."""
 LOOK_S = 0.1
 """How often HAProxy is asked whether the path of a Service works that has an address and is not told of it."""
-
-
-class Haproxy(Protocol):
-    """The process, as far as it is replaced."""
-
-    pid: int | None
-
-    async def start(self, config: str) -> str:
-        """See `HaproxyProcess`."""
-
-    def check(self, config: str) -> str:
-        """See `HaproxyProcess`."""
 
 
 class Provisioner:
@@ -66,10 +51,11 @@ class Provisioner:
         self._settings = settings
         self._paths = paths
         self._haproxy = haproxy
-        self._runtime = runtime
         self._reconciler = reconciler
         self._addresses = addresses
-        self._events = events
+        self._replacement = Replacement(
+            settings=settings, paths=paths, haproxy=haproxy, runtime=runtime, reconciler=reconciler, events=events
+        )
         self._balancers: tuple[LoadBalancer, ...] | None = None
         """None before the first list of services: then nothing is taken away."""
         self._leaving: tuple[str, ...] = ()
@@ -78,11 +64,8 @@ class Provisioner:
         """None before the first lists of what Ingresses depend on."""
         self._checks: Mapping[str, Check] = {}
         self._teller = Teller(settings.public_ip)
-        self._quarantine = Quarantine(check=self._check_alone, ingress_frontends=self._ingress_frontends)
+        self._quarantine = Quarantine(check=self._replacement.check, ingress_frontends=self._ingress_frontends)
         self._wanted = asyncio.Event()
-        self._reload_asked = False
-        self._owes_reload = False
-        """Whether configuration or certificates on disk are not HAProxy's yet, and only a successor will read them."""
         self._is_awaited = False
         """Whether a Service waits for its first server that is up."""
 
@@ -101,7 +84,7 @@ class Provisioner:
 
     def ask_reload(self) -> None:
         """Replace HAProxy by a successor whatever it serves, or start it if it does not run."""
-        self._reload_asked = True
+        self._replacement.ask()
         self._wanted.set()
 
     async def start(self) -> None:
@@ -110,7 +93,7 @@ class Provisioner:
         Raises:
             HaproxyError
         """
-        await self._start("haproxy-started", self._settings.frontends, None)
+        await self._replacement.start_first(self._settings.frontends)
 
     async def run(self, api: Api) -> None:
         """Provision for ever."""
@@ -142,16 +125,16 @@ class Provisioner:
         frontends: tuple[Frontend, ...] = (*self._settings.frontends, *balanced, *ingresses)
         files = {path: content for frontend in ingresses for path, content in frontend.files().items()}
         wanted = {address for balancer in balancers for address in (balancer.address, *balancer.further)}
-        if self._haproxy.pid is None and not self._reload_asked:
+        if self._replacement.is_dead:
             # It stays dead until it is asked for, and holds no frontend: what is to go need not wait for it.
             if is_known and leaving:
                 await self._addresses.keep_only(wanted)
                 await self._release(leaving, api)
             return
         await self._addresses.add(wanted)
-        if self._reload_asked or (is_known and await self._needs_reload(frontends, files)):
+        if self._replacement.is_asked or (is_known and await self._replacement.is_needed(frontends, files)):
             try:
-                await self._replace(frontends, files)
+                await self._replacement.replace(frontends, files)
             except ConfigRefusedError:
                 if not self._quarantine.search(balancers, view):
                     raise
@@ -206,9 +189,6 @@ class Provisioner:
         """Whether everything that frontends depend on has been heard of; before that nothing is taken away."""
         return self._balancers is not None and (self._ingresses is not None or not self._settings.ingresses)
 
-    def _check_alone(self, frontends: tuple[Frontend, ...]) -> str:
-        return self._haproxy.check(render_config(self._settings, self._paths, frontends, {}))
-
     def _ingress_frontends(self, view: IngressView | None) -> tuple[IngressFrontend, ...]:
         """None while there is no Ingress: then nothing is bound."""
         if view is None or not view.ingresses:
@@ -217,68 +197,3 @@ class Provisioner:
             IngressFrontend(entry=entry, view=view, directory=self._paths.ingress, checks=self._checks)
             for entry in self._settings.ingresses
         )
-
-    async def _needs_reload(self, frontends: tuple[Frontend, ...], files: Mapping[Path, str]) -> bool:
-        """False when HAProxy serves these, and has taken the certificates that are new."""
-        if self._owes_reload or not self._is_running(frontends):
-            return True
-        return not await renew_certificates(self._runtime, changed_files(files))
-
-    async def _replace(self, frontends: tuple[Frontend, ...], files: Mapping[Path, str]) -> None:
-        """Start HAProxy, or a successor; what fails is still asked for, and owed where the disk is ahead of what runs.
-
-        Raises:
-            HaproxyError, RuntimeApiError
-        """
-        asked, self._reload_asked = self._reload_asked, False
-        is_first = self._haproxy.pid is None
-        renewed = changed_files(files)
-        try:
-            live = None if is_first else await self._reconciler.read_servers()
-            if live is not None:
-                await self._retire(frontends, live)
-            write_files(files)
-            await self._start("haproxy-started" if is_first else "haproxy-reloaded", frontends, live)
-        except (HaproxyError, RuntimeApiError) as error:
-            self._reload_asked = self._reload_asked or asked
-            self._owes_reload = self._owes_reload or bool(renewed) or not isinstance(error, ConfigRefusedError)
-            raise
-        self._owes_reload = False
-
-    async def _start(self, event: str, frontends: tuple[Frontend, ...], live: Iterable[LiveServer] | None) -> None:
-        """`live`: what the predecessor has; None where there is none, and every server that is known starts as healthy."""
-        known = {backend.name for backend in self._reconciler.backends}
-        backends = backends_of(frontends)
-        servers = self._reconciler.servers_of(backend for backend in backends if backend.name in known)
-        if live is not None:
-            # A server in the file starts as healthy. The others, and new backends', come at run time: after a passed check.
-            up = {(server.backend, server.name) for server in live if server.up and not server.maintenance}
-            servers = {name: tuple(server for server in group if (name, server.name) in up) for name, group in servers.items()}
-        version = await self._haproxy.start(render_config(self._settings, self._paths, frontends, servers))
-        self._events.emit(event, version=version, pid=self._haproxy.pid)
-        self._reconciler.serve(backends)
-
-    def _is_running(self, frontends: tuple[Frontend, ...]) -> bool:
-        """Whether HAProxy was started with these, by this agent or the one before it: the file tells."""
-        try:
-            running = self._paths.config.read_text()
-        except FileNotFoundError:
-            return False
-        wanted = render_config(self._settings, self._paths, frontends, {})
-        return "".join(line for line in running.splitlines(keepends=True) if not line.startswith("    server ")) == wanted
-
-    async def _retire(self, frontends: tuple[Frontend, ...], live: Iterable[LiveServer]) -> None:
-        """Cut what is connected through frontends that go: their address goes too, and a connection would hang there.
-
-        Source: HAProxy 2.6 management manual, section 9.3: `shutdown frontend`, `shutdown sessions server`.
-        """
-        staying = {backend.name for backend in backends_of(frontends)}
-        for server in live:
-            if server.backend not in staying:
-                await self._runtime.ask(f"shutdown frontend {server.backend}")
-                await self._runtime.ask(f"shutdown sessions server {server.backend}/{server.name}")
-
-
-def backends_of(frontends: Iterable[Frontend]) -> tuple[Backend, ...]:
-    """In the order of their frontends."""
-    return tuple(backend for frontend in frontends for backend in frontend.backends())

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from lbagent.frontends.tcp import TcpOptions
+from lbagent.frontends.options import TcpOptions
 from orchestrator.contracts import IngressPath, PlanContext, ServiceFacts, ServicePortFacts
 from orchestrator.ingress.haproxy import HaproxyOptions, HttpHaproxyOptions
 from orchestrator.ingress.loadbalancer import LoadBalancer

@@ -12,7 +12,7 @@ from ingress_pki import Authority, tls_secret
 from lbagent.decoding import SettingsError
 from lbagent.frontends import Check
 from lbagent.frontends.ingress import IngressEntry, IngressFrontend
-from lbagent.frontends.tcp import TcpOptions
+from lbagent.frontends.options import TcpOptions
 from lbagent.ingress.feed import IngressFeed
 from lbagent.ingress.reading import IngressView, read_ingresses
 from lbagent.ingress.routing import Target, Unrouted, find_target

@@ -6,8 +6,9 @@ from ipaddress import IPv4Address
 import pytest
 
 from lbagent.frontends import Check
+from lbagent.frontends.options import TcpOptions
 from lbagent.frontends.service import ServiceFrontend
-from lbagent.frontends.tcp import TcpFrontend, TcpOptions
+from lbagent.frontends.tcp import TcpFrontend
 from lbagent.load_balancers import EXTERNAL_IP, SERVED_IP, LoadBalancer, find_load_balancers, read_service
 from testbed_kube.watch import UNREADABLE
 

@@ -9,7 +9,8 @@ from test_lb_load_balancers import balanced
 
 from lbagent.decoding import SettingsError
 from lbagent.frontends import Check
-from lbagent.frontends.tcp import TcpOptions, render_server_options
+from lbagent.frontends.backend import render_server_options
+from lbagent.frontends.options import TcpOptions
 from lbagent.load_balancers import EXTERNAL_IP, find_load_balancers
 from lbagent.render import Paths, render_config
 from lbagent.servers import Server

@@ -11,7 +11,8 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from lbagent.decoding import SettingsError, expect_object
-from lbagent.frontends.tcp import NAME, TcpOptions, decode_tcp_options
+from lbagent.frontends.options import TcpOptions, decode_tcp_options
+from lbagent.frontends.tcp import NAME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
