@@ -10,7 +10,7 @@ from orchestrator.addresses import node_name
 from orchestrator.contracts import PlanContext, World
 from orchestrator.experiment import Loaded
 from orchestrator.model.plan import ContainerPlan, Plan, Role, StepPlan
-from orchestrator.planner.timeline import FORGETS_REPLICAS
+from orchestrator.planner.timeline import FORGETS_REPLICAS, INTERNAL
 from orchestrator.registry import KINDS
 from orchestrator.scenario.entries import Entry
 
@@ -56,7 +56,7 @@ class _Nodes(BaseModel):
 class _Became:
     """Stands first in the timeline, which follows its nodes from step to step; it is planned and never carried out."""
 
-    kind: ClassVar[str] = "became"
+    kind: ClassVar[str] = f"{INTERNAL}became)"
     options: ClassVar[type[BaseModel]] = _Nodes
     exclusive: ClassVar[bool] = False
     brought_up: int

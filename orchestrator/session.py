@@ -22,6 +22,7 @@ from orchestrator.runner.telling import tell
 from orchestrator.scenario.entries import Entry
 from orchestrator.scenario.quantities import format_duration
 from orchestrator.scenario.schema import Load
+from orchestrator.scenario.wording import describe_problems
 from orchestrator.store import SAMPLES, VERSIONS, RunDirectory, create_run_directory
 from orchestrator.testbed.attaching import attach, find_kept, nodes_of
 from orchestrator.testbed.labels import EXPIRES, OWNER_PID
@@ -53,6 +54,12 @@ class Session:
     """Those that are there, whatever was brought up."""
     require_features: Callable[[tuple[str, ...]], None]
 
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """Names of those that commands can be run in."""
+        others = (item.name for item in self.world.plan.containers if item.role is not Role.NODE)
+        return (*others, *self.nodes)
+
     def plan(self, entry: Entry | None = None, *, lasts_s: float) -> Plan:
         """The plan of this testbed as it is now, with one entry in its timeline. Raises ScenarioError."""
         return plan_present(self.loaded, self.nodes, entry, lasts_s=lasts_s, slot=self.world.plan.slot)
@@ -72,6 +79,7 @@ class Session:
         Raises UsageError for what cannot be planned, EvidenceError and the like where the kernel shows no effect.
         """
         plan = self._plan_strike(options, for_s=for_s, lasts_s=lasts_s)
+        self._check_running(plan.timeline)
         self.require_features(plan.kernel_features)
         # An id is used once in a container's life.
         steps = tuple(replace(step, step=f"{_token()}-{step.kind}-{index}") for index, step in enumerate(plan.timeline, 1))
@@ -99,6 +107,13 @@ class Session:
             raise
         self._remember(*(step for step in self.steps() if step not in steps or not step.is_momentary))
         return steps
+
+    def _check_running(self, steps: Sequence[StepPlan]) -> None:
+        """Raises UsageError for a fault in a container that is down: nothing can be armed there, and its heal would start it."""
+        struck = {target for step in steps if step.kind != SCALE for target in step.targets if target in self.containers}
+        if down := sorted(name for name in struck if not self.world.is_running(name)):
+            hint = "`testbed fault heal` starts what was killed or stopped by hand"
+            raise UsageError(f"target: {', '.join(down)} is down; allowed: what runs", hint=hint)
 
     def _time_an_order_s(self, targets: Sequence[str]) -> float:
         """How long init takes to answer on this machine now: a strike must be armed before its instant, however busy it is."""
@@ -134,7 +149,10 @@ class Session:
         """The scenario's load for so long, saved as a run of its own that can be judged and reported."""
         scenario = self.loaded.scenario
         if rate is not None:
-            offered = Load.model_validate({**scenario.load.model_dump(mode="json"), "rate": rate})
+            try:
+                offered = Load.model_validate({**scenario.load.model_dump(mode="json"), "rate": rate})
+            except ValidationError as error:
+                raise UsageError(f"--rate {rate}: {describe_problems(error, Load)[0]}") from None
             scenario = scenario.model_copy(update={"load": offered})
         plan = replace(self, loaded=replace(self.loaded, scenario=scenario)).plan(lasts_s=lasts_s)
         directory = create_run_directory(results, scenario.name, f"{self.directory.run_id}-{_token()}")
@@ -162,7 +180,7 @@ class Session:
         try:
             return self.plan(Entry.model_validate(raw), lasts_s=lasts_s)
         except ValidationError as error:
-            raise UsageError(error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")) from None
+            raise UsageError("; ".join(map(str, describe_problems(error, Entry)))) from None
         except ScenarioError as error:
             raise UsageError("; ".join(str(problem) for problem in error.problems).replace(f"timeline[{PLACE}].", "")) from None
 

@@ -48,13 +48,16 @@ def only_new(display: "Observer") -> "Observer":
 
 
 def read_seconds(option: str, text: str) -> float:
-    """Raises UsageError that names the option."""
+    """More than none. Raises UsageError that names the option."""
     from orchestrator.scenario.quantities import parse_duration_s
 
     try:
-        return parse_duration_s(text)
+        seconds = parse_duration_s(text)
     except ValueError as error:
         raise UsageError(f"{option} {text}: {error}") from None
+    if seconds <= 0:
+        raise UsageError(f"{option} {text}: is too short; allowed: more than 0s")
+    return seconds
 
 
 def table_of(*headings: str) -> Table:

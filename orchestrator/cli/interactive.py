@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from orchestrator.cli.by_hand import UpArgument, only_new, open_kept, read_seconds, table_of
-from orchestrator.cli.entry import RESULTS, OutputOption, ResultsOption, app, print_json, wants_json
+from orchestrator.cli.entry import RESULTS, OutputOption, ResultsOption, app, complain, print_json, wants_json
 from orchestrator.errors import UsageError
 
 
@@ -57,6 +57,8 @@ def watch(
             return
 
 
+GAVE_UP = 124
+"""As timeout(1) ends when its time is over."""
 A_YEAR_S = 365 * 86_400.0
 
 
@@ -73,10 +75,18 @@ def execute(
     results: ResultsOption = RESULTS,
 ) -> int:
     """Run a command in a container of the testbed: its output as it comes, and its exit status."""
+    from orchestrator.errors import DeadlineError
+
     argv = command[1:] if command[0] == "--" else command
     deadline_s = A_YEAR_S if timeout is None else read_seconds("--timeout", timeout)
     with open_kept(run, results) as session:
-        return session.world.run(container, argv, pass_on, deadline_s=deadline_s)
+        if container not in session.containers:
+            raise UsageError(f"no container {container!r}; allowed: {', '.join(session.containers)}")
+        try:
+            return session.world.run(container, argv, pass_on, deadline_s=deadline_s)
+        except DeadlineError as error:
+            complain(str(error), None)
+            return GAVE_UP
 
 
 def pass_on(stream: str, chunk: bytes) -> None:

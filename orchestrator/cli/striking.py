@@ -18,6 +18,8 @@ ForOption = Annotated[str | None, typer.Option("--for", help="heal after this an
 ExpiresOption = Annotated[str, typer.Option("--expires", help="a fault left in place heals itself after this")]
 OptionsArgument = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="target=node-1, ratio=10%")]
 
+TIMELINE_KEYS = {"after", "at", "every", "for", "phase", "times"}
+
 fault = typer.Typer(help="Faults by hand on a testbed that is up.", no_args_is_help=True)
 app.add_typer(fault, name="fault")
 
@@ -69,6 +71,9 @@ def inject(
 ) -> None:
     """Strike now, and show the evidence. Targets may be chosen as in a timeline: target=any."""
     raw = {"fault": kind, **parse_options(options)}
+    for key in TIMELINE_KEYS & raw.keys():
+        allowed = "--for" if key == "for" else "in a scenario's timeline"
+        raise UsageError(f"{key}: a strike by hand is one, and now; allowed: {allowed}")
     _strike(run, results, raw, for_s=read_seconds("--for", for_) if for_ else None, lasts_s=read_seconds("--expires", expires))
 
 

@@ -23,6 +23,8 @@ from orchestrator.scenario.schema import Scenario
 
 TARGET = "target"
 RESCALE = "scale"
+INTERNAL = "("
+"""Kinds whose names begin so are not for users to name."""
 ENTRY = 2
 """A location is longer where it is that of a member of a group."""
 FORGETS_REPLICAS = "forgets_replicas"
@@ -81,7 +83,7 @@ class _Planner:
         """`chooses`: also a strike whose targets are chosen by the seed."""
         action = self._kinds.actions.get(strike.kind)
         if action is None:
-            known = ", ".join(sorted(name for name in self._kinds.actions if name != RESCALE))
+            known = ", ".join(sorted(name for name in self._kinds.actions if name != RESCALE and not name.startswith(INTERNAL)))
             self._complaints.add(*strike.location, "fault", message="unknown fault", found=repr(strike.kind), allowed=known)
             return
         if strike.kind == RESCALE and len(strike.location) > ENTRY:

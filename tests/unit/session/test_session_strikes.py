@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from pydantic import JsonValue
 
-from orchestrator.errors import CommandError, DeadlineError, InterruptedRunError
+from orchestrator.errors import CommandError, DeadlineError, InterruptedRunError, UsageError
 from orchestrator.experiment import load_request
 from orchestrator.faults.conntrack_full import FILLING_S
 from orchestrator.model.plan import Plan
@@ -100,6 +101,43 @@ def test_one_that_resists_does_not_keep_the_others_and_is_told(session: Session,
         session.heal(steps)
     assert world.healed == ["node-2", "node-1"]
     assert [step.targets for step in session.steps()] == [("node-2",)]
+
+
+def test_a_container_that_is_down_is_not_struck_and_not_started(session: Session, world: KeptWorld) -> None:
+    """Its heal would start what an earlier strike has killed."""
+    (killed,) = session.strike({"fault": "node-kill", "target": "node-1"}, for_s=None, lasts_s=60)
+    with pytest.raises(UsageError, match="target: node-1 is down; allowed: what runs"):
+        session.strike(PAIR, for_s=None, lasts_s=60)
+    assert session.steps() == (killed,)
+    assert not world.is_running("node-1")
+    session.strike({"fault": "link-down", "target": "node-2"}, for_s=None, lasts_s=60)
+
+
+def test_a_rescale_may_remove_a_node_that_is_down(session: Session, world: KeptWorld) -> None:
+    world.running.discard("node-3")
+    session._check_running(session._plan_strike({"scale": {"nodes": 2}}, for_s=None, lasts_s=60).timeline)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fault": "bogus"}, r"fault: unknown fault; found 'bogus'; allowed: agent-kill, .*, rolling-restart$"),
+        ({"fault": "loss", "target": "node-1", "ratio": 10}, "ratio: is not a ratio; found 10; allowed: 0 to 1"),
+        ({"fault": "lb-kill", "together": []}, "together: has too few; found"),
+    ],
+)
+def test_what_cannot_be_planned_is_told_in_the_words_of_a_timeline(
+    session: Session, options: dict[str, JsonValue], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        session.strike(options, for_s=None, lasts_s=60)
+
+
+def test_a_rate_that_is_none_is_told_with_its_option(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match="--rate banana: rate: is not a rate; found 'banana'; allowed: requests per unit of time"
+    ):
+        session.run_load(rate="banana", lasts_s=1, results=tmp_path)
 
 
 def test_a_reboot_leaves_nothing_to_be_healed(session: Session, world: KeptWorld) -> None:
