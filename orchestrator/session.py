@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from orchestrator.contracts import World
 from orchestrator.errors import ScenarioError, TestbedError, UsageError
 from orchestrator.experiment import Host, Loaded, Observer, load_saved, stop_on_signals
 from orchestrator.faults.arming import TTL_MARGIN_S
+from orchestrator.in_place import SCALE, find_effect, refuse_in_vain
 from orchestrator.loadgen.locust import START_FILE, fetch_samples, start_load
 from orchestrator.model.plan import Plan, Role, StepPlan
 from orchestrator.present import PLACE, plan_present
@@ -34,12 +34,6 @@ ORDERS_AHEAD = 4
 """A strike is at least as many orders away as that, of the length of one just given."""
 """From the command to the strike: time to arm what fires on the clock; and for each fault more that strikes with it."""
 STEPS = "interactive.json"
-SCALE = "scale"
-"""No fault: there is nothing to heal."""
-_ENDING = ("node-kill", "node-stop")
-_CORDONING = ("node-drain", "node-stop")
-_OVER = ("healed", "expired")
-"""States of a fault that has no effect any more (docs/contracts.md section 3)."""
 _STEPS = TypeAdapter(tuple[StepPlan, ...])
 
 
@@ -79,7 +73,7 @@ class Session:
         Raises UsageError for what cannot be planned, EvidenceError and the like where the kernel shows no effect.
         """
         plan = self._plan_strike(options, for_s=for_s, lasts_s=lasts_s)
-        self._check_running(plan.timeline)
+        refuse_in_vain(plan.timeline, self.steps(), self.world, self.containers)
         self.require_features(plan.kernel_features)
         # An id is used once in a container's life.
         steps = tuple(replace(step, step=f"{_token()}-{step.kind}-{index}") for index, step in enumerate(plan.timeline, 1))
@@ -107,13 +101,6 @@ class Session:
             raise
         self._remember(*(step for step in self.steps() if step not in steps or not step.is_momentary))
         return steps
-
-    def _check_running(self, steps: Sequence[StepPlan]) -> None:
-        """Raises UsageError for a fault in a container that is down: nothing can be armed there, and its heal would start it."""
-        struck = {target for step in steps if step.kind != SCALE for target in step.targets if target in self.containers}
-        if down := sorted(name for name in struck if not self.world.is_running(name)):
-            hint = "`testbed fault heal` starts what was killed or stopped by hand"
-            raise UsageError(f"target: {', '.join(down)} is down; allowed: what runs", hint=hint)
 
     def _time_an_order_s(self, targets: Sequence[str]) -> float:
         """How long init takes to answer on this machine now: a strike must be armed before its instant, however busy it is."""
@@ -212,33 +199,6 @@ def open_session(host: Host, directory: RunDirectory, *, observer: Observer | No
         yield Session(
             world=world, loaded=loaded, directory=directory, nodes=nodes_of(found), require_features=host.require_features
         )
-
-
-def find_effect(step: StepPlan, world: World) -> str | None:
-    """What shows now that a step is in effect: its container is down, its init says so, or its node takes no pods; None: nothing.
-
-    Whoever cannot be asked tells nothing of the contrary: that is in effect, too.
-    """
-    if step.is_momentary:
-        return None
-    target = step.targets[0]
-    if not world.is_running(target):
-        return "down" if step.kind in _ENDING else None
-    try:
-        states = _states(world.control(target, {"op": "status"}))
-        if step.step in states:
-            return states[step.step] if states[step.step] not in _OVER else None
-        node = world.kube.get("nodes", target) if step.kind in _CORDONING else None
-    except TestbedError as error:
-        return f"not known: {str(error).splitlines()[0]}"
-    spec = node.get("spec") if node is not None else None
-    return "cordoned" if isinstance(spec, dict) and spec.get("unschedulable") else None
-
-
-def _states(answer: Mapping[str, object]) -> Mapping[str, str]:
-    """Id -> state of the faults that init knows: those of its container's present life."""
-    faults = answer.get("faults")
-    return {str(item["id"]): str(item["state"]) for item in faults} if isinstance(faults, list) else {}
 
 
 def _token() -> str:

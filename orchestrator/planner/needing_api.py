@@ -14,9 +14,9 @@ def check_api(planned: list[Planned], duration_s: float, complaints: Complaints)
     complained: set[object] = set()
     for one in planned:
         strike, step = one
-        if not (drains(step) or step.kind in ORDERS) or strike.location in complained:
+        if not needs_api(step) or strike.location in complained:
             continue
-        for down in (other for other in planned if _has_api_down(other[1])):
+        for down in (other for other in planned if has_api_down(other[1])):
             key, message, found, allowed = _find(one, down, duration_s)
             if key:
                 complained.add(strike.location)
@@ -25,7 +25,13 @@ def check_api(planned: list[Planned], duration_s: float, complaints: Complaints)
                 break
 
 
-def _has_api_down(step: StepPlan) -> bool:
+def needs_api(step: StepPlan) -> bool:
+    """Whether it asks the API for what it does."""
+    return drains(step) or step.kind in ORDERS
+
+
+def has_api_down(step: StepPlan) -> bool:
+    """Whether nobody answers there while it lasts."""
     return step.kind == "controlplane-down" and step.targets == (Role.CONTROLPLANE,)
 
 

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "orchestrator"
 ROWS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("session", "tracing", "trials", "chaos"),
-    ("present",),
+    ("present", "in_place"),
     ("experiment", "assessment"),
     ("registry", "testbed", "loadgen", "store"),
     ("ingress", "faults", "slo", "report"),

@@ -3,11 +3,11 @@
 import pytest
 
 from orchestrator.experiment import load_request
+from orchestrator.in_place import find_effect
 from orchestrator.model.plan import StepPlan
 from orchestrator.present import plan_present
 from orchestrator.registry import ACTIONS
 from orchestrator.scenario.entries import Entry
-from orchestrator.session import find_effect
 from orchestrator.testbed.fake_kube import FakeKube
 from orchestrator.testbed.fake_world import FakeWorld
 from tests.unit.testbed.scripted_cluster import SCENARIO, node_kill_plan

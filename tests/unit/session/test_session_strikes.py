@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from orchestrator.errors import CommandError, DeadlineError, InterruptedRunError, UsageError
 from orchestrator.experiment import load_request
 from orchestrator.faults.conntrack_full import FILLING_S
+from orchestrator.in_place import refuse_in_vain
 from orchestrator.model.plan import Plan
 from orchestrator.session import Session
 from orchestrator.store import create_run_directory
@@ -113,9 +114,24 @@ def test_a_container_that_is_down_is_not_struck_and_not_started(session: Session
     session.strike({"fault": "link-down", "target": "node-2"}, for_s=None, lasts_s=60)
 
 
+@pytest.mark.parametrize(
+    "order", [{"scale": {"nodes": 2}}, {"fault": "node-drain", "target": "node-2"}, {"fault": "rolling-restart"}], ids=str
+)
+def test_orders_to_the_cluster_are_refused_while_a_fault_has_its_api_down(
+    session: Session, world: KeptWorld, order: dict[str, JsonValue]
+) -> None:
+    (down,) = session.strike({"fault": "controlplane-down"}, for_s=None, lasts_s=60)
+    with pytest.raises(UsageError, match=f"needs the API, which {down.step} has down; allowed: when that is healed"):
+        session.strike(order, for_s=None, lasts_s=60)
+    session.strike({"fault": "link-down", "target": "node-2"}, for_s=None, lasts_s=60)
+    world.states["controlplane"][down.step] = "expired"
+    refuse_in_vain(session._plan_strike(order, for_s=None, lasts_s=60).timeline, (down,), session.world, session.containers)
+
+
 def test_a_rescale_may_remove_a_node_that_is_down(session: Session, world: KeptWorld) -> None:
     world.running.discard("node-3")
-    session._check_running(session._plan_strike({"scale": {"nodes": 2}}, for_s=None, lasts_s=60).timeline)
+    plan = session._plan_strike({"scale": {"nodes": 2}}, for_s=None, lasts_s=60)
+    refuse_in_vain(plan.timeline, (), session.world, session.containers)
 
 
 @pytest.mark.parametrize(
