@@ -67,6 +67,7 @@ def attribute_losses(
     """The cause of each lost request, `samples`: those that did not get what the path must answer.
 
     - `next hop`: the path's only entry node was struck.
+    - `gateway`: the gateway alone was struck, which every request crosses.
     - `load balancer`: the load balancer itself was struck.
     - `entry`: the load balancer had given the connection to the struck node; expected until it marks that node down. Of a path
       that calls one node itself: that node was struck.
@@ -85,6 +86,8 @@ def attribute_losses(
     direct = direct_of(path)
     if set(path.entry_nodes) & set(step.targets):
         return ["next hop" if direct is None else "entry"] * len(failed)
+    if set(step.targets) == {Role.GATEWAY}:
+        return ["gateway"] * len(failed)
     if direct is not None and direct.is_local:
         return [UNEXPLAINED] * len(failed)
     if path.frontend is not None and Role.LOADBALANCER in step.targets:

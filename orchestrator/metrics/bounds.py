@@ -120,6 +120,9 @@ def _of(
         case "endpoint":
             share = _share(history, "endpoint", _ADDED, _GONE, at_ns, step, service=path.service)
             return _with(withdrawal_bounds(timings), share, "endpoints"), instants.programmed_s
+        case "gateway":
+            why = "nothing passes between clients and nodes until it has booted and has its routes"
+            return Bounds(earliest_s=None, latest_s=None, why=why), instants.sustained_s
         case "established":
             why = f"each of the {load.connections} kept-alive connections breaks at most once"
             return Bounds(earliest_s=None, latest_s=None, why=why), None

@@ -19,7 +19,7 @@ from orchestrator.metrics.spans import Mask, Spans, Times, measure_spans
 from orchestrator.metrics.stages import detected_at_s, find_stages, programmed_at_s
 from orchestrator.model.history import History
 from orchestrator.model.measurements import Outage, Recovery, StepMeasurement
-from orchestrator.model.plan import PathPlan, Plan, StepPlan
+from orchestrator.model.plan import PathPlan, Plan, Role, StepPlan
 from orchestrator.model.samples import Samples
 
 
@@ -112,7 +112,7 @@ def _attribute(
     instants: Instants,
     hops: NextHops | None,
 ) -> list[str]:
-    if hops is not None:
+    if hops is not None and set(step.targets) != {Role.GATEWAY}:
         return attribute_routed_losses(
             lost,
             hops,

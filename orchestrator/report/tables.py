@@ -30,6 +30,10 @@ CAUSES = {
         "A kept-alive connection that a change of next hops led to another node, which does not know it: the rules there choose "
         "a pod anew, and that pod answers with a reset."
     ),
+    "gateway": (
+        "The gateway itself was struck, and every request crosses it: nothing passes until it has booted and has its routes. "
+        "Those that BGP gave it come back with the sessions."
+    ),
     "load balancer": (
         "The load balancer itself was struck, and is the path's only way in: connections to it are refused while it is dead and "
         "wait while it is frozen. Kept-alive connections that a predecessor still holds after a reload do not notice."

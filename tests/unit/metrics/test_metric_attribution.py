@@ -71,6 +71,16 @@ def test_loss_while_the_load_balancer_itself_is_struck_is_its_own() -> None:
     assert "load balancer" not in causes(lost(11.0), path=STATIC_ROUTE, step=struck)
 
 
+@pytest.mark.parametrize("path", [NODEPORT, STATIC_ROUTE, HOST_PORT], ids=lambda path: path.name)
+def test_loss_while_the_gateway_itself_is_struck_is_the_gateway_s(path: PathPlan) -> None:
+    struck = replace(KILL, kind="gateway-reboot", targets=("gateway",))
+    log = (connection(11.0, 12.0, "node-1"),)
+    assert causes(lost(11.0), lost(12.0, use=7), log=log, path=path, step=struck) == {"gateway": 2}
+    assert causes(step=struck, path=path) == {}
+    # Struck together with a node it explains no more than the node does.
+    assert "gateway" not in causes(lost(30.0), log=log, path=path, step=replace(struck, targets=("gateway", "node-1")))
+
+
 @pytest.mark.parametrize(
     ("at_s", "server", "cause"),
     [
