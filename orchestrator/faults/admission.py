@@ -2,9 +2,17 @@
 
 from typing import cast
 
+from pydantic import BaseModel
+
 from orchestrator.contracts import World
 from orchestrator.faults.scaling_down import readmit
 from orchestrator.model.plan import Role, StepPlan
+
+
+def refuse_idle_period(options: BaseModel, *, drain: bool) -> None:
+    """Raises ValueError for a `drain_period` that was given where nothing is drained."""
+    if not drain and "drain_period" in options.model_fields_set:
+        raise ValueError("drain_period: nothing is drained; allowed: with `drain: true`")
 
 
 def check_drain_period(drain_period_s: float, for_s: float | None) -> None:

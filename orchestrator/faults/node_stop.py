@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import BaseModel, Field, StrictBool
 
 from orchestrator.contracts import PlanContext, World
-from orchestrator.faults.admission import admit, check_drain_period, guard_admission
+from orchestrator.faults.admission import admit, check_drain_period, guard_admission, refuse_idle_period
 from orchestrator.faults.arming import NodeFaultOptions, arm, check_node, plan_inside
 from orchestrator.faults.power import await_orderly_end, heal_by_start, stop_in_order
 from orchestrator.faults.scaling import Rescale
@@ -33,6 +33,7 @@ class NodeStop:
         target = check_node(options.target, context)
         if options.drain and len(context.nodes) == 1:
             raise ValueError("drain: the only node's pods have nowhere to go; allowed: false")
+        refuse_idle_period(options, drain=options.drain)
         if options.drain:
             check_drain_period(options.drain_period, for_s)
         parameters = {"drain": options.drain, "drain_period_s": options.drain_period}

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from orchestrator.contracts import PlanContext, World
-from orchestrator.faults.admission import admit, guard_admission
+from orchestrator.faults.admission import admit, guard_admission, refuse_idle_period
 from orchestrator.faults.arming import TTL_MARGIN_S, refuse_end
 from orchestrator.faults.power import boot, stop_in_order
 from orchestrator.faults.scaling import Rescale, await_served, present_nodes
@@ -37,6 +37,7 @@ class RollingRestart:
     def plan(self, step: str, at_s: float, for_s: float | None, options: BaseModel, context: PlanContext) -> StepPlan:
         assert isinstance(options, RollingRestartOptions)
         refuse_end(for_s, "a rolling restart ends with the last node")
+        refuse_idle_period(options, drain=options.drain)
         if options.drain and len(context.nodes) == 1:
             raise ValueError("drain: the only node's pods have nowhere to go; allowed: false")
         return StepPlan(

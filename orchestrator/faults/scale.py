@@ -5,7 +5,7 @@ from typing import ClassVar, cast
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from orchestrator.contracts import PlanContext, World
-from orchestrator.faults.admission import admit, guard_admission
+from orchestrator.faults.admission import admit, guard_admission, refuse_idle_period
 from orchestrator.faults.arming import TTL_MARGIN_S
 from orchestrator.faults.scaling import Rescale
 from orchestrator.faults.scaling_down import drain_nodes, drop_nodes
@@ -43,6 +43,7 @@ class Scale:
             raise ValueError("scale: changes nothing; allowed: nodes, pods, or both")
         deployment = choose_deployment(options, context)
         add, remove = choose_nodes(options.nodes, context)
+        refuse_idle_period(options, drain=options.drain)
         if options.drain and not remove:
             raise ValueError("drain: no node leaves in this step; allowed: only when `nodes` goes down")
         most = (len(context.nodes) + len(add) - len(remove)) * MAX_PODS_OF_A_NODE

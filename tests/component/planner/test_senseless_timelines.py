@@ -73,6 +73,15 @@ DOWN = "{at: 5s, for: 10s, fault: controlplane-down}"
             "timeline[0].drain_period: is not over when the fault ends; found 9s; allowed: less than 5s",
         ),
         (
+            "{at: 5s, for: 5s, fault: node-stop, drain_period: 1s, target: node-1}",
+            "timeline[0].drain_period: nothing is drained; allowed: with `drain: true`",
+        ),
+        ("{at: 5s, fault: rolling-restart, drain: false, drain_period: 1s}", "timeline[0].drain_period: nothing is drained"),
+        (
+            "{at: 5s, scale: {nodes: 2}, drain_period: 1s}",
+            "timeline[0].drain_period: nothing is drained; allowed: with `drain: true`",
+        ),
+        (
             "{at: 5s, scale: {pods: 551}}",
             "timeline[0].scale.pods: more than the nodes can hold; found 551; allowed: up to 550, 110 on each",
         ),
@@ -114,7 +123,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, entries: str, expected: 
         f"{DOWN}, {{at: 8s, for: 5s, fault: node-stop, target: node-1}}",
         "{at: 5s, scale: {pods: 550}}",
         "{at: 5s, fault: node-drain, drain_period: 9s, target: node-1}",
-        "{at: 5s, for: 5s, fault: node-stop, drain_period: 9s, target: node-1}",
+        "{at: 5s, fault: node-stop, drain: true, drain_period: 9s, target: node-1}",
         "{after: {event: node-not-ready, delay: 9s}, for: 10s, fault: lb-kill}, {at: 40s, for: 9s, fault: node-kill, target: node-2}",
         "{at: 5s, fault: rolling-restart}, {at: 20s, for: 5s, fault: link-down, target: node-2}",
     ],
