@@ -1,5 +1,6 @@
 """Routed paths through a fault: which next hops were struck, until when the path led to them, and how long that may take."""
 
+import math
 from dataclasses import dataclass
 
 from orchestrator.metrics.limits import Bounds
@@ -103,7 +104,8 @@ def longest_skew_s(routing: Vrrp) -> float:
 
 
 def _skew_s(priority: int, interval_s: float) -> float:
-    return (256 - priority) * interval_s / 256
+    """To a millisecond, upwards: as a reader takes it in."""
+    return math.ceil((256 - priority) * interval_s * 1000 / 256) / 1000
 
 
 def _events(routing: Routing, history: History) -> list[Event]:

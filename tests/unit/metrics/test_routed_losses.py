@@ -144,8 +144,8 @@ def test_an_answer_where_none_was_due_is_never_explained() -> None:
         (BGP, 0.75 * 9 - 3, 9.0),
         (replace(BGP, hold_time_s=3, keepalive_s=2.9), 0.0, 3.0),
         (BFD, 0.2, 0.3),
-        (VRRP, 2 + 2 / 256, 3 + 4 / 256),
-        (replace(VRRP, advert_interval_s=0.1), 0.2 + 0.2 / 256, 0.3 + 0.4 / 256),
+        (VRRP, 2.008, 3.016),
+        (replace(VRRP, advert_interval_s=0.1), 0.201, 0.302),
     ],
 )
 def test_detection_takes_what_the_protocol_says(routing: Routing, earliest_s: float | None, latest_s: float | None) -> None:
