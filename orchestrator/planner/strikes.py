@@ -37,6 +37,11 @@ class Strike:
     """From the event of `after`, whatever the seed."""
 
 
+def place_of(strike: Strike) -> int:
+    """Of its entry in the timeline."""
+    return int(strike.location[1])
+
+
 def unroll(entries: tuple[Entry, ...], seed: str) -> tuple[Strike, ...]:
     """In the order of their earliest instants. Each entry draws from a source of its own: a new one does not move the others."""
     strikes = [strike for place, entry in enumerate(entries) for strike in _unroll(place, entry, chance(seed, place))]

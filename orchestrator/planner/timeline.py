@@ -13,9 +13,10 @@ from orchestrator.model.plan import PathPlan, Plan, Role, StepPlan
 from orchestrator.planner.chance import chance
 from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.draining import check_drains
+from orchestrator.planner.in_time import check_instants, latest_end_s
 from orchestrator.planner.lasting import Planned, check_order, check_overlaps, lasts_on, least_every_s, meet, names_of
 from orchestrator.planner.needing_api import check_api
-from orchestrator.planner.strikes import Strike, unroll
+from orchestrator.planner.strikes import Strike, place_of, unroll
 from orchestrator.planner.targets import Candidates, Choice, choose, next_hops_of, read_list, read_selector
 from orchestrator.planner.triggers import Ground, check_triggers
 from orchestrator.scenario.entries import TargetSelector
@@ -91,7 +92,7 @@ class _Planner:
                 *strike.location, "fault", message="a rescale is no fault", found=strike.kind, allowed="an entry of its own"
             )
             return
-        _check_instants(self._scenario, strike, self._complaints)
+        check_instants(self._scenario, strike, self._complaints)
         moved = {**strike.elsewhere, "for": strike.for_location}
         with self._complaints.moved(*strike.location, to=moved), self._complaints.at(*strike.location):
             takes_target = TARGET in action.options.model_fields
@@ -113,12 +114,12 @@ class _Planner:
         check_order(self.planned, self._complaints)
         check_api(self.planned, self._scenario.duration, self._complaints)
         check_drains(list(zip(self.planned, self._there, strict=True)), self._scenario.duration, self._complaints)
-        by_place = Counter(_place(strike) for strike, _ in self.planned)
+        by_place = Counter(place_of(strike) for strike, _ in self.planned)
         by_group = Counter(strike.group for strike, _ in self.planned)
         numbers: Counter[int] = Counter()
         named: list[Planned] = []
         for strike, step in sorted(self.planned, key=lambda item: item[0].at_s):
-            place = _place(strike)
+            place = place_of(strike)
             numbers[place] += 1
             name = f"{place + 1}-{step.kind}" if by_place[place] == 1 else f"{place + 1}-{step.kind}-{numbers[place]}"
             group = strike.group if by_group[strike.group] > 1 else None
@@ -128,7 +129,7 @@ class _Planner:
 
     def _check_triggers(self, named: list[Planned]) -> None:
         nodes = frozenset(self._context.nodes).union(*(names_of(step, "add") for _, step in named))
-        ground = Ground(paths=self._paths, nodes=nodes, all_nodes=self._context.all_nodes, latest_s=_latest_s(self._scenario))
+        ground = Ground(paths=self._paths, nodes=nodes, all_nodes=self._context.all_nodes, latest_s=latest_end_s(self._scenario))
         check_triggers(named, ground, self._complaints)
 
     def _choose(self, strike: Strike, action: Action, selector: TargetSelector) -> tuple[str, ...]:
@@ -159,7 +160,7 @@ class _Planner:
         )
         if any(other[0].group == strike.group for other, _ in met):
             candidates = replace(candidates, other_time="an entry of its own")
-        elif one is not None and any(_place(other[0]) == _place(strike) for other, _ in met) and not lasts_on(one[1]):
+        elif one is not None and any(place_of(other[0]) == place_of(strike) for other, _ in met) and not lasts_on(one[1]):
             least_s = least_every_s(one, self._scenario.duration)
             candidates = replace(candidates, other_time=f"another time; `every` of {least_s:g}s or more")
         choice = choose(selector, candidates, chance(self._seed, strike.group, *strike.location))
@@ -191,7 +192,7 @@ class _Planner:
             return None
         context = replace(self._context, nodes=self._nodes, replicas=self._replicas)
         # The name is given later, when it is known how many steps the entry has; places begin it.
-        step = action.plan(f"{_place(strike) + 1}-{strike.kind}", strike.at_s, strike.for_s, options, context)
+        step = action.plan(f"{place_of(strike) + 1}-{strike.kind}", strike.at_s, strike.for_s, options, context)
         return strike, replace(step, after=strike.after)
 
 
@@ -219,38 +220,3 @@ def nodes_at(plan: Plan, at_s: float) -> frozenset[str]:
             nodes |= set(names_of(step, "add"))
             nodes -= set(names_of(step, "remove"))
     return frozenset(nodes)
-
-
-def _check_instants(scenario: Scenario, strike: Strike, complaints: Complaints) -> None:
-    """With the whole phase: whether there is time must not depend on the draw."""
-    latest_s = _latest_s(scenario)
-    due_s = strike.latest_s + strike.delay_latest_s
-    drawn = " with its phase" if strike.latest_s > strike.earliest_s else ""
-    if due_s > latest_s:
-        waits = strike.latest_s <= latest_s
-        is_over = due_s >= scenario.duration
-        late = f"{'is ' * waits}after the end of the load" if is_over else "leaves no time to see a recovery"
-        complaints.add(
-            "timeline",
-            _place(strike),
-            *(("after", "delay") if waits else ("at",)),
-            message=f"{due_s:g}s {late}" if waits else late,
-            found=f"{strike.delay_latest_s:g}s" if waits else f"{strike.earliest_s:g}s" + (drawn and f", {due_s:g}s{drawn}"),
-            allowed=f"up to {latest_s - strike.latest_s:g}s" if waits else f"0s to {latest_s:g}s",
-        )
-    elif strike.for_s is not None and due_s + strike.for_s > latest_s:
-        complaints.add(
-            *strike.for_location,
-            message=f"ends at {due_s + strike.for_s:g}s{drawn}, with no time left to see a recovery",
-            found=f"{strike.for_s:g}s",
-            allowed=f"up to {latest_s - due_s:g}s" if due_s < latest_s else "an earlier instant",
-        )
-
-
-def _latest_s(scenario: Scenario) -> float:
-    """Until then a fault may last: a recovery takes its time to be seen."""
-    return max(0.0, scenario.duration - scenario.convergence_validation)
-
-
-def _place(strike: Strike) -> int:
-    return int(strike.location[1])

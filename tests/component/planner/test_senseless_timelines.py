@@ -139,6 +139,15 @@ def test_problem_that_several_members_share_is_told_once(tmp_path: Path) -> None
     assert [problem.key for problem in caught.value.problems] == ["timeline[0].for"]
 
 
+def test_repetitions_that_come_too_late_are_one_problem(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        timeline(tmp_path, "{at: 5s, phase: 1s, every: 5s, times: 30, for: 2s, fault: link-down, target: any}")
+    assert [str(problem) for problem in caught.value.problems] == [
+        "timeline[0].times: strikes until 153s, with no time left to see a recovery; found 30; allowed: up to 11"
+    ]
+    assert len(timeline(tmp_path, "{at: 5s, phase: 1s, every: 5s, times: 11, for: 2s, fault: link-down, target: any}")) == 11
+
+
 def test_replaced_nodes_get_names_that_no_other_has_had(tmp_path: Path) -> None:
     both = "{at: 5s, together: [{fault: node-replace, target: node-1}, {fault: node-replace, target: node-2}]}"
     later = "{at: 20s, fault: node-replace, target: node-7}"

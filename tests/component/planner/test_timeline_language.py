@@ -447,7 +447,11 @@ def test_what_may_come_can_be_waited_for(tmp_path: Path, entries: list[str]) -> 
         ("{at: 1s, fault: no-op, target: []}", "timeline[0].target: a list holds names"),
         (
             "{at: 50s, every: 6s, times: 3, for: 1s, fault: no-op, target: node-1}",
-            "timeline[0].at: after the end of the load; found 62s",
+            "timeline[0].times: strikes until 63s, with no time left to see a recovery; found 3; allowed: up to 2",
+        ),
+        (
+            "{at: 61s, every: 6s, times: 3, for: 1s, fault: no-op, target: node-1}",
+            "timeline[0].at: after the end of the load; found 61s",
         ),
         (
             "{at: 5s, for: 70s, together: [{fault: no-op, target: node-1, for: 1s}, {fault: no-op, target: node-2, for: 80s}]}",
