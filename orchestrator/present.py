@@ -10,7 +10,7 @@ from orchestrator.addresses import node_name
 from orchestrator.contracts import PlanContext, World
 from orchestrator.experiment import Loaded
 from orchestrator.model.plan import ContainerPlan, Plan, Role, StepPlan
-from orchestrator.planner.timeline import FORGETS_REPLICAS, INTERNAL
+from orchestrator.planner.timeline import DOWN, FORGETS_REPLICAS, INTERNAL
 from orchestrator.registry import KINDS
 from orchestrator.scenario.entries import Entry
 
@@ -18,12 +18,14 @@ PLACE = 1
 """Of the user's entry in the timeline: what has become of the testbed stands before it."""
 
 
-def plan_present(loaded: Loaded, nodes: Sequence[str], entry: Entry | None, *, lasts_s: float, slot: int) -> Plan:
-    """The scenario's plan with one entry as its timeline, on exactly these nodes. Raises ScenarioError.
+def plan_present(
+    loaded: Loaded, nodes: Sequence[str], entry: Entry | None, *, lasts_s: float, slot: int, down: Sequence[str] = ()
+) -> Plan:
+    """The scenario's plan with one entry as its timeline, on exactly these nodes, some of them `down`. Raises ScenarioError.
 
     The paths stay those of the bring-up: no rescale and no replacement moves the routes that lead to them.
     """
-    became = Entry.model_validate({"at": "0s", "fault": _Became.kind, "nodes": tuple(nodes)})
+    became = Entry.model_validate({"at": "0s", "fault": _Became.kind, "nodes": tuple(nodes), "down": tuple(down)})
     changed = loaded.scenario.model_copy(
         update={
             "timeline": (became,) if entry is None else (became, entry),
@@ -50,6 +52,7 @@ class _Nodes(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     nodes: tuple[str, ...]
+    down: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,7 @@ class _Became:
             FORGETS_REPLICAS: True,
             "add": [name for name in options.nodes if name not in before],
             "remove": [name for name in before if name not in options.nodes],
+            DOWN: list(options.down),
         }
         return StepPlan(step=step, kind=self.kind, at_s=at_s, for_s=None, targets=(), parameters=changes)
 

@@ -56,7 +56,8 @@ class Session:
 
     def plan(self, entry: Entry | None = None, *, lasts_s: float) -> Plan:
         """The plan of this testbed as it is now, with one entry in its timeline. Raises ScenarioError."""
-        return plan_present(self.loaded, self.nodes, entry, lasts_s=lasts_s, slot=self.world.plan.slot)
+        down = [node for node in self.nodes if entry is not None and not self.world.is_running(node)]
+        return plan_present(self.loaded, self.nodes, entry, lasts_s=lasts_s, slot=self.world.plan.slot, down=down)
 
     def present(self) -> Testbed:
         """With the nodes that are there now in its plan: those that joined by hand are not in that of the bring-up."""

@@ -30,6 +30,8 @@ ENTRY = 2
 """A location is longer where it is that of a member of a group."""
 FORGETS_REPLICAS = "forgets_replicas"
 """Parameter of a step after which nothing is known of how many pods there are."""
+DOWN = "down"
+"""Parameter of a step: nodes that are there and do not run. None of them is chosen."""
 
 
 def plan_timeline(
@@ -74,6 +76,7 @@ class _Planner:
         self._seed = seed
         self._nodes = dict(context.nodes)
         self._replicas = dict(context.replicas)
+        self._down: set[str] = set()
         self._named = named or []
         self._choices: list[tuple[Planned, Choice]] = []
         self.planned: list[Planned] = []
@@ -155,7 +158,7 @@ class _Planner:
         named = chain.from_iterable(step.targets for other, step in self._named if self._meets(one, (other, step)))
         candidates = replace(
             candidates,
-            struck=frozenset(matching) - frozenset(possible) | frozenset(named),
+            struck=frozenset(matching) - frozenset(possible) | frozenset(named) | self._down,
             choices=tuple(choice for _, choice in met),
         )
         if any(other[0].group == strike.group for other, _ in met):
@@ -184,6 +187,7 @@ class _Planner:
         self._nodes.update({name: self._context.all_nodes[name] for name in names_of(planned[1], "add")})
         for name in names_of(planned[1], "remove"):
             self._nodes.pop(name, None)
+        self._down.update(names_of(planned[1], DOWN))
         self._replicas.update(_replicas_after(planned[1], self._replicas))
 
     def _make(self, strike: Strike, action: Action, raw: dict[str, JsonValue]) -> Planned | None:

@@ -128,6 +128,16 @@ def test_orders_to_the_cluster_are_refused_while_a_fault_has_its_api_down(
     refuse_in_vain(session._plan_strike(order, for_s=None, lasts_s=60).timeline, (down,), session.world, session.containers)
 
 
+def test_a_node_that_is_down_is_not_chosen(session: Session, world: KeptWorld) -> None:
+    world.running -= {"node-1", "node-3"}
+    (struck,) = session.strike({"fault": "link-down", "target": "any"}, for_s=None, lasts_s=60)
+    assert struck.targets == ("node-2",)
+    with pytest.raises(
+        UsageError, match="target: cannot choose 2 of the nodes; found node-1, node-2, node-3, of which 2 may not be"
+    ):
+        session.strike({"fault": "link-down", "target": {"count": 2}}, for_s=None, lasts_s=60)
+
+
 def test_a_rescale_may_remove_a_node_that_is_down(session: Session, world: KeptWorld) -> None:
     world.running.discard("node-3")
     plan = session._plan_strike({"scale": {"nodes": 2}}, for_s=None, lasts_s=60)
