@@ -8,6 +8,9 @@ from orchestrator.contracts import PlanContext
 from orchestrator.faults.arming import StruckInside, check_node, plan_inside, refuse_end
 from orchestrator.model.plan import StepPlan
 
+RETURNS_S = 1.5
+"""The kubelet starts a program within 0.5 s, and nginx listens at once; busy, more. What is not back cannot be struck again."""
+
 
 class PodOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,4 +36,6 @@ class PodKill(StruckInside):
         refuse_end(for_s, "the kubelet starts a pod's program again by itself")
         target = check_node(options.target, context)
         parameters = {"count": options.count}
-        return plan_inside(self.kind, step, at_s, for_s, target, context, fault="pod-kill", parameters=parameters)
+        return plan_inside(
+            self.kind, step, at_s, for_s, target, context, fault="pod-kill", parameters=parameters, returns_s=RETURNS_S
+        )

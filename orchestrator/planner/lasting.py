@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable
 
-from orchestrator.model.plan import StepPlan
+from orchestrator.model.plan import ORDERS_S, StepPlan
 from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.strikes import Strike
 from orchestrator.scenario.wording import key_path
 
 BOOT_S = 2.0
 """A container that was down is given this long to start and to take orders; on a busy machine a node takes 1 s."""
-ORDERS_S = 0.4
-"""What strikes a target next is armed when the earlier one is over. To heal and to arm are an order each, of 0.2 s on a busy
-machine; armed after its instant it would strike late."""
 
 Planned = tuple[Strike, StepPlan]
 

@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
-from orchestrator.model.plan import Plan, StepPlan
+from orchestrator.model.plan import ORDERS_S, Plan, StepPlan
 
 ARM_AHEAD_S = 5.0
 """A fault is armed this long before its instant, far longer than it takes, but not before an earlier step on the same target has
-ended: what is armed in a container is gone when that ends."""
+ended: what is armed in a container is gone when that ends, and a program that is not back yet cannot be struck."""
 MOMENT_S = 0.001
 ISSUE_AHEAD_S = 0.01
 """A step is handed to its lane and told this long before its instant, for which its action then waits."""
@@ -46,10 +46,11 @@ def schedule(plan: Plan) -> list[Due]:
 
 
 def _free_s(step: StepPlan, steps: list[StepPlan]) -> float:
-    """When the last earlier step on one of its targets has ended: healed, or carried out where it has no end."""
+    """When the last earlier step on one of its targets has ended, healed or carried out, and what it has struck is back."""
     earlier = (other for other in steps if other.at_s < step.at_s and set(other.targets) & set(step.targets))
     # Operations of one instant go heal, arm, inject: a moment later is after all of them.
-    return max((min(step.at_s, other.until_s + MOMENT_S) for other in earlier), default=-math.inf)
+    back_s = (other.until_s + max(MOMENT_S, other.returns_s - ORDERS_S) for other in earlier)
+    return max((min(step.at_s, at_s) for at_s in back_s), default=-math.inf)
 
 
 def operations(step: StepPlan, *, not_before_s: float = -math.inf) -> tuple[Due, ...]:

@@ -15,6 +15,8 @@ class TriggerPlan:
 
 MOMENTARY = frozenset({"gateway-reboot", "lb-reload", "node-reboot", "node-replace", "pod-kill", "rolling-restart", "scale"})
 """Kinds of steps that take no `for`."""
+ORDERS_S = 0.4
+"""From when a target is free until it can be struck on time: to heal and to arm are an order each, of 0.2 s on a busy machine."""
 ENDING = frozenset({"node-replace", "rolling-restart"})
 """Kinds of steps, beside those that take their targets down, that end containers on their way."""
 

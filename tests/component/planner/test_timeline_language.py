@@ -466,6 +466,10 @@ def test_what_may_come_can_be_waited_for(tmp_path: Path, entries: list[str]) -> 
             "timeline[0].every: strikes node-1 again while the strike before has it start again (1s); found 3s; allowed: 3.5s or more",
         ),
         (
+            "{at: 5s, every: 1s, times: 4, fault: pod-kill, target: node-1}",
+            "timeline[0].every: strikes node-1 again while the strike before has it start again (1.5s); found 1s; allowed: 1.5s or more",
+        ),
+        (
             "{at: 5s, every: 3s, times: 4, for: 2700ms, fault: link-down, target: node-1}",
             "timeline[0].every: strikes node-1 again too soon after the strike before: it takes 0.4s to arm; found 3s; allowed: 3.1s",
         ),

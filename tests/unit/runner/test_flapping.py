@@ -9,7 +9,7 @@ from orchestrator.model.plan import Plan
 from orchestrator.registry import ACTIONS
 from orchestrator.runner import run_timeline
 from orchestrator.runner.lanes import InlineLanes
-from orchestrator.runner.schedule import schedule
+from orchestrator.runner.schedule import Stage, schedule
 from orchestrator.testbed.fake_kube import FakeKube
 from orchestrator.testbed.fake_world import FakeLoad, FakeWorld
 from tests.unit.planner.test_planning import NODE_KILL, plan_file
@@ -72,6 +72,13 @@ def test_a_strike_is_armed_after_the_earlier_one_on_its_target_has_ended() -> No
         (12.0, "INJECT", "1-node-kill-2"),
         (15.0, "HEAL", "1-node-kill-2"),
     ]
+
+
+def test_pods_are_chosen_when_those_that_were_killed_are_back() -> None:
+    plan = planned({"fault": "pod-kill", "target": "node-2", "pods": "all", "at": "6s", "every": "2s", "times": 2})
+    armed = [round(due.at_s, 3) for due in schedule(plan) if due.stage is Stage.ARM]
+    # 1.5 s after the first strike it may strike again, and it is armed 0.4 s before that.
+    assert armed == [1.0, 7.1]
 
 
 @pytest.mark.parametrize("fault", ["node-kill", "node-stop"])
