@@ -38,7 +38,7 @@ from node_world import (
 from nodeagent.proxy.iptables.chains import render_tables
 from nodeagent.proxy.local_pods import MODES as DETECTIONS
 from nodeagent.proxy.local_pods import detect_local
-from nodeagent.proxy.ruleset import Network
+from nodeagent.proxy.network import Network
 from nodeagent.proxy.services import ServicePort, read_service_ports
 
 BRIDGE = "cbr0"

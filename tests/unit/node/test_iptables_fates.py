@@ -37,11 +37,12 @@ from node_world import (
     slice_of,
 )
 
+from nodeagent.proxy.fate import Fate
 from nodeagent.proxy.iptables.chains import SERVICES, Tables, render_tables
 from nodeagent.proxy.iptables.tracer import IptablesTracer
 from nodeagent.proxy.ruleset import render_ruleset
 from nodeagent.proxy.services import read_service_ports
-from nodeagent.proxy.tracer import Fate, Tracer
+from nodeagent.proxy.tracer import Tracer
 
 NODE_ADDRESSES = (NODE_IP, "10.0.1.1")
 SENDERS = {

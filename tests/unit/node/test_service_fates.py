@@ -42,10 +42,11 @@ from node_world import (
     trace,
 )
 
+from nodeagent.proxy.fate import Fate, UnknownRuleError
 from nodeagent.proxy.iptables.chains import render_tables
 from nodeagent.proxy.ruleset import Ruleset, render_ruleset
 from nodeagent.proxy.services import read_service_ports
-from nodeagent.proxy.tracer import Fate, Tracer, UnknownRuleError
+from nodeagent.proxy.tracer import Tracer
 
 DROPPED, REJECTED, UNTOUCHED = (Fate(targets=(), verdict=verdict) for verdict in ("drop", "reject", "accept"))
 BOTH = (AT_HERE, AT_THERE)

@@ -29,8 +29,9 @@ from node_world import (
 )
 
 from nodeagent.proxy.nftables import NftablesRules
-from nodeagent.proxy.ruleset import TABLE, Ruleset, render_ruleset, render_transaction
+from nodeagent.proxy.ruleset import TABLE, Ruleset, render_ruleset
 from nodeagent.proxy.services import read_service_ports
+from nodeagent.proxy.transaction import render_transaction
 
 WEB = "SUSTUHLJ-default/web/tcp/http"
 """As kube-proxy names it: the first 8 characters of base32(sha256(...)), then what was hashed."""

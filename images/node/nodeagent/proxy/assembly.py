@@ -12,11 +12,11 @@ from nodeagent.proxy.gate import Gate
 from nodeagent.proxy.iptables.tools import Tools
 from nodeagent.proxy.iptables.writer import IptablesRules, tracking_is_liberal
 from nodeagent.proxy.local_pods import detect_local
+from nodeagent.proxy.network import Network
 from nodeagent.proxy.nftables import Nftables, NftablesRules
 from nodeagent.proxy.node_ports import NodePortAddresses
 from nodeagent.proxy.proxy import Proxy
 from nodeagent.proxy.rules import RuleWriter
-from nodeagent.proxy.ruleset import Network
 from nodeagent.settings import Settings
 from testbed_init.events import Clock, EventSink
 
