@@ -220,6 +220,25 @@ def test_names_of_chains_are_kube_proxys() -> None:
     assert last.endswith(" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS")
 
 
+@pytest.mark.parametrize(
+    ("namespace", "name", "port", "chain"),
+    [
+        ("default", "kubernetes", {"name": "https", "port": 443}, "KUBE-SVC-NPX46M4PTMTKRN6Y"),
+        ("kube-system", "kube-dns", {"name": "dns", "port": 53, "protocol": "UDP"}, "KUBE-SVC-TCOU7JCQXEZGVUNU"),
+        ("kube-system", "kube-dns", {"name": "dns-tcp", "port": 53}, "KUBE-SVC-ERIFXISQEP7F7OF4"),
+        ("default", "nginx", {"port": 80}, "KUBE-SVC-2CMXP7HKUVJN7L6M"),
+    ],
+)
+def test_chains_are_called_as_in_every_cluster(namespace: str, name: str, port: dict[str, Any], chain: str) -> None:
+    item = service(name=name, ports=[port])
+    part = slice_of(HERE, name=name, ports={port.get("name", ""): 8080}, protocol=port.get("protocol", "TCP"))
+    for thing in (item, part):
+        thing["metadata"]["namespace"] = namespace
+    rendered = render_tables(read_service_ports([item], [part], NODE), IPTABLES_NETWORK)
+    assert chain in rendered.own
+    assert any(f'"{namespace}/{name}{":" if "name" in port else ""}' in rule for rule in rendered.shared["nat"][SERVICES])
+
+
 def test_a_service_reads_as_kube_proxy_would_write_it() -> None:
     """In the order of iptables-save; names of chains without what is hashed into them."""
     rendered = tables(HERE, THERE, **LOCAL, **AFFINITY, **ALL_ADDRESSES, **RANGES["node allowed"])

@@ -129,6 +129,21 @@ def test_what_nothing_leads_to_has_no_rules_of_its_own(world: World) -> None:
         assert chains == {name for name in expected if name.startswith("KUBE-") is (world.mode == "iptables")}, what
 
 
+@pytest.mark.parametrize(
+    ("address", "spec"),
+    [
+        ("external IP", {"externalIPs": [EXTERNAL_IP]}),
+        ("load balancer IP", {"status": ALL_ADDRESSES["status"]}),
+    ],
+)
+def test_one_way_from_outside_is_enough_for_policy_local(world: World, address: str, spec: dict[str, Any]) -> None:
+    """Without a node port: a Service is externally accessible by any of its addresses."""
+    tracer = world.serving(HERE, THERE, ports=[{"name": "http", "port": PORT}], **LOCAL, **INTERNAL_LOCAL, **spec)
+    assert fate(tracer, "outside", address) == kept(AT_HERE)
+    assert fate(tracer, "a pod elsewhere", address) == kept(*BOTH)
+    assert fate(tracer, "a pod here", "cluster IP") == kept(AT_HERE)
+
+
 def test_external_policy_local_hides_the_pod_that_reaches_itself(world: World) -> None:
     """Where nothing is taken for a pod there is no short cut, and even then a pod would not know its own address as a client's."""
     ports = read_service_ports([service(**LOCAL)], [slice_of(HERE, THERE)], NODE)
