@@ -47,7 +47,8 @@ HERE, THERE = ("10.0.1.2", "10.0.1.3"), ("10.0.2.2",)
 PUBLISHED = {"ready": True, "serving": False, "terminating": True}
 """As publishNotReadyAddresses has it."""
 NIL: dict[str, bool] = {}
-CONDITIONS = (READY, LEAVING, UNREADY, GONE, PUBLISHED, NIL)
+"""Whoever makes a slice may leave out any of them."""
+CONDITIONS = (READY, LEAVING, UNREADY, GONE, PUBLISHED, NIL, {"ready": False}, {"ready": False, "terminating": True})
 SENDERS = (
     Sender(ip=CLIENT),
     Sender(ip=POD, pod="here", interface=BRIDGE),

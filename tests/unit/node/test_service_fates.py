@@ -261,6 +261,7 @@ def test_pod_that_reaches_itself_is_masqueraded(world: World, sender: str, targe
         (["192.168.0.0/16", "0.0.0.0/0"], CLIENT, hidden(AT_HERE)),
         (["fd00::/8"], CLIENT, hidden(AT_HERE)),
         (["198.18.0.9/16"], CLIENT, hidden(AT_HERE)),
+        ([" 198.18.0.0/24 "], CLIENT, hidden(AT_HERE)),
         (["192.168.0.0/16"], LOAD_BALANCER_IP, DROPPED),
         (["10.100.0.0/24"], LOAD_BALANCER_IP, hidden(AT_HERE)),
     ],
