@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from cp_world import World, deployment, names
+from cp_world import World, container, deployment, names, pod
 
 from controlplane.errors import StatusError
 
@@ -105,3 +105,30 @@ def test_scaling_is_told_with_both_counts() -> None:
         f"Scaled up replica set {replicaset} from 0 to 2",
         f"Scaled down replica set {replicaset} from 2 to 1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("resources", "requests", "quality"),
+    [
+        ({}, None, "BestEffort"),
+        ({"requests": {"cpu": "0"}}, {"cpu": "0"}, "BestEffort"),
+        ({"requests": {"cpu": "100m"}}, {"cpu": "100m"}, "Burstable"),
+        ({"limits": {"cpu": "1"}}, {"cpu": "1"}, "Burstable"),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}}, {"cpu": "1", "memory": "1Gi"}, "Guaranteed"),
+        (
+            {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}},
+            {"cpu": "500m", "memory": "1Gi"},
+            "Burstable",
+        ),
+    ],
+)
+def test_requests_of_a_pod_are_its_limits_where_it_has_none_and_make_its_quality(
+    resources: dict, requests: dict | None, quality: str
+) -> None:
+    world = World()
+    made = world.create(pod("p", containers=[container(resources=resources)]))
+    assert made["spec"]["containers"][0]["resources"].get("requests") == requests
+    assert made["status"]["qosClass"] == quality
+    template = deployment(replicas=0)
+    template["spec"]["template"]["spec"]["containers"] = [container(resources=resources)]
+    assert world.create(template)["spec"]["template"]["spec"]["containers"][0]["resources"] == resources

@@ -199,7 +199,8 @@ def _show_endpoints(item: Object, _: datetime) -> str:
     for subset in item.get("subsets") or ():
         ports = [f":{port['port']}" for port in subset.get("ports") or () if port.get("port")] or [""]
         texts += [f"{entry.get('ip')}{port}" for port in ports for entry in subset.get("addresses") or ()]
-    return _shorten(texts, NONE)
+    # Subsets of addresses that are not ready show as nothing, no subset as none (printers, formatEndpoints).
+    return _shorten(texts, "" if item.get("subsets") else NONE)
 
 
 ENDPOINTS = Resource(

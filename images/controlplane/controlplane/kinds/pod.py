@@ -9,6 +9,7 @@ from typing import Any
 from controlplane.errors import FieldError, forbidden_field, invalid_value
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none
 from controlplane.kinds.pod_spec import POD_IPS, POD_SPEC, check_pod_spec, default_pod_spec
+from controlplane.kinds.quality import default_requests, quality_of
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, is_terminating, spec_of, status_of
 from controlplane.schema.meta import conditions, kind
@@ -76,6 +77,7 @@ DEADLINE_LIMIT_S = 2**31 - 1
 def default_pod(pod: Object) -> None:
     spec = pod.setdefault("spec", {})
     default_pod_spec(spec)
+    default_requests(spec)
     spec.setdefault("enableServiceLinks", True)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
     spec.setdefault("priority", 0)
@@ -83,7 +85,7 @@ def default_pod(pod: Object) -> None:
 
 def prepare_pod(pod: Object) -> None:
     """A new pod is pending, whatever status the client sent."""
-    pod["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
+    pod["status"] = {"phase": "Pending", "qosClass": quality_of(spec_of(pod))}
 
 
 def check_pod(pod: Object, before: Object | None) -> Iterable[FieldError]:
