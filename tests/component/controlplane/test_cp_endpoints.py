@@ -5,6 +5,7 @@ from cp_world import World, deployment, pod, service
 
 from controlplane.controllers.endpoints import render_subsets
 from controlplane.controllers.slice_contents import conditions_of, find_target_port, is_endpoint_of
+from controlplane.errors import StatusError
 
 
 def make(replicas: int = 3, **spec: object) -> World:
@@ -209,3 +210,54 @@ def test_service_that_publishes_all_addresses_keeps_endpoints_without_node() -> 
     world.delete("nodes", "node-1")
     world.change("services", "web", {"metadata": {"labels": {"looked": "at"}}})
     assert nodes_of_endpoints(world) == {"node-1", "node-2"}
+
+
+TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
+
+
+def triggers(world: World) -> set[str | None]:
+    items = [*slices(world), world.get("endpoints", "web")]
+    return {item["metadata"].get("annotations", {}).get(TRIGGER) for item in items}
+
+
+def test_what_changed_the_endpoints_last_is_told_with_its_instant() -> None:
+    world = make()
+    created = world.get("services", "web")["metadata"]["creationTimestamp"]
+    assert triggers(world) == {created}
+    world.clock.advance(7)
+    world.kubelets.report(world.pods()[0], ready=False)
+    world.settle()
+    turned = world.pods()[0]["status"]["conditions"][-1]["lastTransitionTime"]
+    assert turned > created
+    assert triggers(world) == {turned}
+    world.clock.advance(7)
+    world.change("services", "web", {"metadata": {"labels": {"a": "b"}}})
+    assert triggers(world) == {None}, "nothing of a pod has changed"
+
+
+def test_instant_stays_where_nothing_of_the_endpoints_changes() -> None:
+    world = make()
+    before = triggers(world)
+    world.change("services", "web", {"metadata": {"annotations": {"a": "b"}}})
+    assert triggers(world) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            {"endpoints": [{"addresses": [f"10.0.0.{number + 1}" for number in range(101)]}]},
+            "endpoints[0].addresses: Too many: 101: must have at most 100 items",
+        ),
+        (
+            {"endpoints": [{"addresses": ["10.0.0.1"], "hostname": "A_"}]},
+            'endpoints[0].hostname: Invalid value: "A_": a lowercase',
+        ),
+        ({"ports": [{"port": 80, "appProtocol": "a b"}]}, 'ports[0].appProtocol: Invalid value: "a b": name part must consist'),
+    ],
+)
+def test_slice_by_hand_is_refused(change: dict, complaint: str) -> None:
+    raw = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "s"}, "addressType": "IPv4"}
+    with pytest.raises(StatusError) as caught:
+        World().create({**raw, "endpoints": [{"addresses": ["10.0.0.1"]}], "ports": [], **change})
+    assert complaint in caught.value.message

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from controlplane.errors import FieldError, invalid_value
 from controlplane.kinds.columns import AGE, NAME
-from controlplane.kinds.names import check_choice, check_selector
+from controlplane.kinds.names import check_choice, check_selector, check_share, is_more_than_everything
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, spec_of, status_of
 from controlplane.schema.meta import CONDITIONS, LABEL_SELECTOR, kind
@@ -34,7 +33,6 @@ BUDGET = kind(
 )
 BOUNDS = ("minAvailable", "maxUnavailable")
 POLICIES = ("AlwaysAllow", "IfHealthyBudget")
-PERCENT = re.compile("[0-9]+%")
 
 
 def default_budget(budget: Object) -> None:
@@ -48,22 +46,13 @@ def check_budget(budget: Object, before: Object | None) -> Iterable[FieldError]:
         yield invalid_value("spec", spec, "minAvailable and maxUnavailable cannot be both set")
     for name in BOUNDS:
         if spec.get(name) is not None:
-            yield from _check_bound(spec[name], f"spec.{name}")
+            yield from check_share(spec[name], f"spec.{name}")
+            if is_more_than_everything(spec[name]):
+                yield invalid_value(f"spec.{name}", spec[name], "must not be greater than 100%")
     if spec.get("selector") is not None:
         yield from check_selector(spec["selector"], "spec.selector")
     if spec.get("unhealthyPodEvictionPolicy") is not None:
         yield from check_choice(spec["unhealthyPodEvictionPolicy"], POLICIES, "spec.unhealthyPodEvictionPolicy")
-
-
-def _check_bound(value: Any, field: str) -> Iterator[FieldError]:
-    if isinstance(value, str):
-        if not PERCENT.fullmatch(value):
-            why = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%' or '93%')"
-            yield invalid_value(field, value, why)
-        elif int(value[:-1]) > 100:
-            yield invalid_value(field, value, "must not be greater than 100%")
-    elif value < 0:
-        yield invalid_value(field, value, "must be greater than or equal to 0")
 
 
 def _bound(name: str) -> Any:

@@ -35,6 +35,7 @@ ENDPOINT_SLICE = kind("EndpointSlice", addressType=STRING, endpoints=ListOf(item
 SERVICE_LABEL = "kubernetes.io/service-name"
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 ENDPOINTS_LIMIT = 1000
+ADDRESSES_LIMIT = 100
 PORTS_LIMIT = 20_000
 HINTS_LIMIT = 8
 CheckText = Callable[[str, str], Iterable[FieldError]]
@@ -54,8 +55,6 @@ def check_slice(item: Object, before: Object | None) -> Iterable[FieldError]:
         yield required("addressType")
     elif address_type not in ("FQDN", "IPv4", "IPv6"):
         yield unsupported("addressType", address_type, ("FQDN", "IPv4", "IPv6"))
-    if before is not None and before.get("addressType") != address_type:
-        yield invalid_value("addressType", address_type, "field is immutable")
     if len(item["endpoints"]) > ENDPOINTS_LIMIT:
         yield _too_many("endpoints", len(item["endpoints"]), ENDPOINTS_LIMIT)
     for index, endpoint in enumerate(item["endpoints"]):
@@ -71,6 +70,10 @@ def check_slice(item: Object, before: Object | None) -> Iterable[FieldError]:
         if port.get("port") is not None:
             yield from check_port_number(port["port"], f"ports[{index}].port")
         yield from check_choice(port["protocol"], ("SCTP", "TCP", "UDP"), f"ports[{index}].protocol")
+        if port.get("appProtocol"):
+            yield from check_qualified_key(port["appProtocol"], f"ports[{index}].appProtocol")
+    if before is not None and before.get("addressType") != address_type:
+        yield invalid_value("addressType", address_type, "field is immutable")
 
 
 def _too_many(field: str, count: int, limit: int) -> FieldError:
@@ -81,12 +84,16 @@ def _check_endpoint(endpoint: Object, address_type: str, field: str) -> Iterator
     addresses = endpoint.get("addresses") or []
     if not addresses:
         yield required(f"{field}.addresses", "must contain at least 1 address")
+    elif len(addresses) > ADDRESSES_LIMIT:
+        yield _too_many(f"{field}.addresses", len(addresses), ADDRESSES_LIMIT)
     for index, text in enumerate(addresses):
         place = f"{field}.addresses[{index}]"
         if address_type == "IPv4":
             yield from _check_address(IPv4Address, text, place, "must be an IPv4 address")
         elif address_type == "IPv6":
             yield from _check_address(IPv6Address, text, place, "must be an IPv6 address")
+    if endpoint.get("hostname"):
+        yield from check_name("label", endpoint["hostname"], f"{field}.hostname")
     if node := endpoint.get("nodeName"):
         yield from check_name("subdomain", node, f"{field}.nodeName")
     hints = endpoint.get("hints") or {}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from controlplane.errors import FieldError, GoStruct, forbidden_field, invalid_value, required, unsupported
 from controlplane.kinds.columns import AGE, NAME, show_selector
-from controlplane.kinds.names import check_labels, check_selector
+from controlplane.kinds.names import check_labels, check_selector, check_share, is_more_than_everything
 from controlplane.kinds.pod import show_containers, show_images
 from controlplane.kinds.pod_spec import POD_TEMPLATE, check_pod_spec, default_pod_spec
 from controlplane.kinds.resource import Column, Resource
@@ -61,10 +60,6 @@ SCALE = kind(
 
 
 STRATEGIES = ("Recreate", "RollingUpdate")
-NO_PERCENT = (
-    "a valid percent string must be a numeric string followed by an ending '%' "
-    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
-)
 
 
 def default_deployment(deployment: Object) -> None:
@@ -145,15 +140,12 @@ def _check_common(spec: Object, before: Object | None) -> Iterator[FieldError]:
 def _check_rolling(rolling: Object) -> Iterator[FieldError]:
     place = "spec.strategy.rollingUpdate"
     for name in ("maxUnavailable", "maxSurge"):
-        value = rolling.get(name, 0)
-        if isinstance(value, str) and not re.fullmatch("[0-9]+%", value):
-            yield invalid_value(f"{place}.{name}", value, NO_PERCENT)
-        elif isinstance(value, int) and value < 0:
-            yield invalid_value(f"{place}.{name}", value, "must be greater than or equal to 0")
-        elif name == "maxUnavailable" and isinstance(value, str) and int(value[:-1]) > 100:
-            yield invalid_value(f"{place}.{name}", value, "must not be greater than 100%")
-    if rolling.get("maxUnavailable") in (0, "0%") and rolling.get("maxSurge") in (0, "0%"):
-        yield invalid_value(f"{place}.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0")
+        yield from check_share(rolling.get(name, 0), f"{place}.{name}")
+    unavailable = rolling.get("maxUnavailable")
+    if unavailable in (0, "0%") and rolling.get("maxSurge") in (0, "0%"):
+        yield invalid_value(f"{place}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0")
+    if is_more_than_everything(unavailable):
+        yield invalid_value(f"{place}.maxUnavailable", unavailable, "must not be greater than 100%")
 
 
 def resolve_share(value: Any, total: int, *, round_up: bool) -> int:
