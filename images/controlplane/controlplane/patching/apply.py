@@ -36,9 +36,19 @@ class ApplyConflictError(Exception):
             {"reason": "FieldManagerConflict", "message": f'conflict with "{manager}"', "field": show_path(path)}
             for manager, path in conflicts
         ]
-        plural = "s" if len(conflicts) > 1 else ""
-        texts = ", ".join(f'conflict with "{manager}": {show_path(path)}' for manager, path in conflicts)
-        super().__init__(f"Apply failed with {len(conflicts)} conflict{plural}: {texts}")
+        super().__init__(_describe(conflicts))
+
+
+def _describe(conflicts: list[tuple[str, Path]]) -> str:
+    """One in one line, several by their managers (apimachinery, util/managedfields, getConflictMessage)."""
+    if len(conflicts) == 1:
+        manager, path = conflicts[0]
+        return f'Apply failed with 1 conflict: conflict with "{manager}": {show_path(path)}'
+    lines: list[str] = []
+    for manager in sorted({manager for manager, _ in conflicts}):
+        lines.append(f'conflicts with "{manager}":')
+        lines += [f"- {show_path(path)}" for other, path in conflicts if other == manager]
+    return f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(lines)
 
 
 def apply_configuration(
