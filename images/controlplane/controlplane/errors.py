@@ -148,6 +148,17 @@ def forbidden(group: str, plural: str, name: str, why: str) -> StatusError:
     return StatusError(403, "Forbidden", message, _details(group, plural, name))
 
 
+def namespace_terminating(group: str, plural: str, name: str, namespace: str) -> StatusError:
+    """403, with the cause by which controllers tell it from other refusals."""
+    error = forbidden(
+        group, plural, name, f"unable to create new content in namespace {namespace} because it is being terminated"
+    )
+    message = f"namespace {namespace} is being terminated"
+    causes = [{"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}]
+    error.details = {**_details(group, plural, name), "causes": causes}
+    return error
+
+
 def bad_request(message: str) -> StatusError:
     return StatusError(400, "BadRequest", message)
 

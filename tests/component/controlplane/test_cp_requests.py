@@ -335,3 +335,22 @@ async def test_object_of_another_uid_is_not_replaced(plural: str, kept: str) -> 
         f'Operation cannot be fulfilled on {plural} "a": StorageError: invalid object, Code: 4, Key: /registry/{kept}/a, '
         f"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: other, UID in object meta: {uid}",
     )
+
+
+@pytest.mark.parametrize(("metadata", "name"), [({"name": "c"}, "c"), ({"generateName": "c-"}, "c-")])
+async def test_nothing_new_comes_into_a_namespace_that_is_being_terminated(metadata: dict, name: str) -> None:
+    world = World()
+    world.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "old"}})
+    held = {"name": "held", "finalizers": ["example.com/held"]}
+    world.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": held}, namespace="old")
+    world.delete("namespaces", "old")
+    async with serve(world) as api:
+        raw = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+        status, answer = await api.ask("POST", "/api/v1/namespaces/old/configmaps", raw)
+    assert (status, answer["reason"]) == (403, "Forbidden")
+    assert answer["message"] == (
+        f'configmaps "{name}" is forbidden: unable to create new content in namespace old because it is being terminated'
+    )
+    assert answer["details"]["causes"] == [
+        {"reason": "NamespaceTerminating", "message": "namespace old is being terminated", "field": "metadata.namespace"}
+    ]
