@@ -109,7 +109,8 @@ def invalid(kind: str, group: str, name: str, errors: Sequence[FieldError]) -> S
     details: Object = {"name": name} if name else {}
     if group:
         details["group"] = group
-    details["kind"] = kind
+    if kind:
+        details["kind"] = kind
     details["causes"] = [{"reason": error.reason, "message": error.message, "field": error.field} for error in errors]
     return StatusError(422, "Invalid", f'{title} "{name}" is invalid: {text}', details)
 

@@ -354,3 +354,41 @@ async def test_nothing_new_comes_into_a_namespace_that_is_being_terminated(metad
     assert answer["details"]["causes"] == [
         {"reason": "NamespaceTerminating", "message": "namespace old is being terminated", "field": "metadata.namespace"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "patch", "shown", "why"),
+    [
+        (
+            "strategic-merge-patch",
+            {"spec": {"foo": [1, None, True]}},
+            "map[spec:map[foo:[1 <nil> true]]]",
+            'unknown field "spec.foo"',
+        ),
+        ("merge-patch", {"spec": {"foo": 1}}, '{\\"apiVersion\\":\\"v1\\"', 'unknown field "spec.foo"'),
+        ("json-patch", [{"op": "add", "path": "/foo", "value": 1}], '{\\"apiVersion\\":\\"v1\\"', 'unknown field "foo"'),
+    ],
+)
+async def test_patch_that_sets_what_there_is_not_is_invalid_where_the_client_is_strict(
+    media_type: str, patch: Any, shown: str, why: str
+) -> None:
+    world = World()
+    world.create(service())
+    headers = {"Content-Type": f"application/{media_type}+json"}
+    async with serve(world) as api:
+        path = f"{SERVICES}/web?fieldValidation=Strict"
+        status, answer = await api.ask("PATCH", path, patch, headers=headers)
+        assert (status, answer["details"].keys()) == (422, {"causes"})
+        assert answer["message"].startswith(f' "" is invalid: patch: Invalid value: "{shown}')
+        assert answer["message"].endswith(f'": strict decoding error: {why}')
+
+
+async def test_patch_that_makes_an_object_that_cannot_be_decoded_is_invalid() -> None:
+    world = World()
+    world.create(service())
+    async with serve(world) as api:
+        found = await refused(api, "PATCH", f"{SERVICES}/web", {"spec": {"ports": "x"}}, **MERGE)
+    assert found[0] == 422
+    why = "json: cannot unmarshal string into Go struct field ServiceSpec.spec.ports of type []v1.ServicePort"
+    assert found[1].startswith(' "" is invalid: patch: Invalid value: "{')
+    assert found[1].endswith(f'": {why}')

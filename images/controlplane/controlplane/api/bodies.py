@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from controlplane.api.paths import Target
-from controlplane.errors import bad_request, too_large, unsupported_media_type
+from controlplane.errors import bad_request, invalid, invalid_value, too_large, unsupported_media_type
 from controlplane.kinds.registry import find_kind
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object
@@ -98,6 +98,26 @@ class Decoded:
 
 def decode_as(resource: Resource, raw: Any, *, validation: str) -> Decoded:
     """An object of the resource's kind. `validation`: Ignore, Warn or Strict (KEP-2885). Raises StatusError 400."""
+    return decode_schema(resource.schema, _of_kind(resource, raw), resource.version, validation)
+
+
+def decode_patched(resource: Resource, raw: Any, *, validation: str, shown: str) -> Decoded:
+    """What a patch has made of an object; `shown`: what is told of the patch where that is none.
+
+    Raises:
+        StatusError: 400; 422 for the patch (apiserver, endpoints/handlers/patch.go).
+    """
+    try:
+        item, unknown = decode(resource.schema, _of_kind(resource, raw))
+    except MalformedError as error:
+        raise invalid("", "", "", [invalid_value("patch", shown, str(error))]) from error
+    texts = tuple(f'unknown field "{path}"' for path in unknown)
+    if texts and validation == "Strict":
+        raise invalid("", "", "", [invalid_value("patch", shown, f"strict decoding error: {', '.join(texts)}")])
+    return Decoded(item=item, warnings=() if validation == "Ignore" else texts)
+
+
+def _of_kind(resource: Resource, raw: Any) -> Object:
     if not isinstance(raw, dict):
         raise bad_request("couldn't get version/kind; json parse error: the object must be a JSON object")
     api_version, kind = raw.get("apiVersion") or resource.group_version, raw.get("kind") or resource.kind
@@ -109,7 +129,7 @@ def decode_as(resource: Resource, raw: Any, *, validation: str) -> Decoded:
         raise bad_request(
             f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {_why_not(kind, resource)}'
         )
-    return decode_schema(resource.schema, {**raw, "apiVersion": api_version, "kind": kind}, resource.version, validation)
+    return {**raw, "apiVersion": api_version, "kind": kind}
 
 
 def _why_not(kind: str, resource: Resource) -> str:

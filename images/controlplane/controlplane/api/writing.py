@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,7 @@ from controlplane.api.bodies import (
     JSON,
     Decoded,
     decode_as,
+    decode_patched,
     media_type_of,
     place_object,
     read_body,
@@ -40,6 +42,7 @@ from controlplane.objects import Object, key_of
 from controlplane.patching.apply import ApplyConflictError, DuplicateEntryError, apply_configuration
 from controlplane.patching.merge import apply_merge_patch
 from controlplane.patching.strategic import StrategicPatchError, apply_strategic_patch
+from controlplane.schema.texts import show_go
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -132,7 +135,8 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
     def change(before: Object) -> Object:
         patched = _patched(target.resource, media_type, present(target.resource, before), body, validation=validation)
         # What the client did not touch is known to be right; only its own fields are worth a warning.
-        decoded.append(decode_as(target.resource, patched, validation=validation))
+        shown = show_go(body) if media_type == STRATEGIC else json.dumps(patched, separators=(",", ":"), ensure_ascii=False)
+        decoded.append(decode_patched(target.resource, patched, validation=validation, shown=shown))
         place_object(decoded[-1].item, target)
         return to_stored(target.resource, decoded[-1].item, before)[1]
 
