@@ -47,5 +47,8 @@ class Kernel:
             for table, chains in self.chains.items()
         }
 
+    def has_chain(self, table: str, chain: str) -> bool:
+        return chain in self.chains[table]
+
     def ours(self) -> dict[str, dict[str, list[str]]]:
         return {table: dict(sorted(chains.items())) for table, chains in self.chains.items()}

@@ -62,11 +62,6 @@ def render_full(desired: Tables, saved: Mapping[str, str]) -> str:
     )
 
 
-def canaries_missing(saved: Mapping[str, str]) -> bool:
-    """Whether somebody has flushed a table of ours."""
-    return any(f":{CANARY} " not in saved.get(table, "") for table in TABLES)
-
-
 def _section(
     table: str, chains: Mapping[str, tuple[str, ...]], *, jumps: Iterable[str] = (), doomed: Collection[str] = ()
 ) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess  # noqa: TID251 - iptables has no library
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from threading import Timer
 from typing import Protocol
 
@@ -17,6 +17,8 @@ from nodeagent.proxy.rules import RulesError
 
 DEADLINE_S = 30.0
 ENDING_S = 1.0
+NO_CHAIN = 1
+"""Exit status of iptables where the chain is not there (xtables.h: OTHER_PROBLEM; a lock or a right that it lacks is another)."""
 LOCK_WAIT_S = 5
 """Another program that holds the lock of iptables is waited for."""
 RESTORE = ("iptables-restore", "--noflush", "--wait", str(LOCK_WAIT_S), "--verbose")
@@ -32,6 +34,10 @@ class Tools(Protocol):
 
     def save(self) -> Mapping[str, str]:
         """Table -> text. Raises RulesError."""
+        ...
+
+    def has_chain(self, table: str, chain: str) -> bool:
+        """Without reading the table, which takes 0.6 s with 1,000 Services of 10 endpoints. Raises RulesError."""
         ...
 
 
@@ -64,7 +70,11 @@ class IptablesTools:
         raise RulesError(f"`{' '.join(self._argv)}` gave {process.returncode}: {words or 'no words'}")
 
     def save(self) -> Mapping[str, str]:
-        return {table: _run(["iptables-save", "-t", table], self._deadline_s) for table in TABLES}
+        return {table: _run(["iptables-save", "-t", table], self._deadline_s).stdout for table in TABLES}
+
+    def has_chain(self, table: str, chain: str) -> bool:
+        argv = ["iptables", "--wait", str(LOCK_WAIT_S), "-t", table, "-S", chain]
+        return _run(argv, self._deadline_s, expected=(0, NO_CHAIN)).returncode == 0
 
     def close(self) -> None:
         """End the process that waits."""
@@ -108,12 +118,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _run(argv: list[str], deadline_s: float) -> str:
+def _run(argv: list[str], deadline_s: float, expected: Collection[int] = (0,)) -> subprocess.CompletedProcess[str]:
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=deadline_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RulesError(f"`{' '.join(argv)}`: {error}") from None
-    if done.returncode != 0:
+    if done.returncode not in expected:
         words = done.stderr.strip().splitlines()
         raise RulesError(f"`{' '.join(argv)}` gave {done.returncode}: {words[0] if words else 'no words'}")
-    return done.stdout
+    return done

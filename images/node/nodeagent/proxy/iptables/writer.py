@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from nodeagent.proxy.iptables.chains import Tables, TablesRenderer
-from nodeagent.proxy.iptables.restore import canaries_missing, render_full, render_partial
+from nodeagent.proxy.iptables.chains import CANARY, Tables, TablesRenderer
+from nodeagent.proxy.iptables.restore import TABLES, render_full, render_partial
 from nodeagent.proxy.iptables.tools import Tools
 from nodeagent.proxy.network import Network
 from nodeagent.proxy.services import ServicePort
@@ -56,6 +56,7 @@ class IptablesRules:
         self._applied = desired
 
     def is_intact(self) -> bool:
-        if self._applied is not None and canaries_missing(self._tools.save()):
+        # Whoever flushes a table takes the canary with it.
+        if self._applied is not None and not all(self._tools.has_chain(table, CANARY) for table in TABLES):
             self._applied = None
         return self._applied is not None
