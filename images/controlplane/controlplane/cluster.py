@@ -14,12 +14,12 @@ from controlplane.clock import Clock, render_time
 from controlplane.errors import (
     FieldError,
     already_exists,
-    bad_request,
     conflict,
     forbidden,
     invalid,
     invalid_value,
     not_found,
+    unclassified,
 )
 from controlplane.identity import Identities
 from controlplane.kinds.metadata import check_metadata
@@ -33,6 +33,7 @@ HOLDING = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
 """Finalizers that hold an owner until the garbage collector has dealt with its dependents."""
 PROTECTED_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 COMPLETION_ATTEMPTS = 8
+UINT64_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +69,8 @@ class Cluster:
     def create(self, resource: Resource, item: Object, *, is_dry_run: bool = False) -> Object:
         """Create from a tree that this call may change. Raises StatusError."""
         metadata = item.setdefault("metadata", {})
-        if metadata.get("resourceVersion"):
-            raise bad_request("resourceVersion should not be set on objects to be created")
+        if _version_of(metadata):
+            raise unclassified("resourceVersion should not be set on objects to be created")
         self._check_namespace(resource, metadata.get("namespace", ""))
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = self._complete(resource, metadata)
@@ -147,7 +148,10 @@ class Cluster:
         if metadata.get("uid") not in (None, "", old["uid"]):
             why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {old['uid']}"
             raise conflict(resource.group, resource.plural, name, why)
-        if metadata.get("resourceVersion") not in (None, "", old["resourceVersion"]):
+        version = _version_of(metadata)
+        if version is None:
+            raise unclassified(f'strconv.ParseUint: parsing "{metadata["resourceVersion"]}": invalid syntax')
+        if version not in (0, int(old["resourceVersion"])):
             raise conflict(resource.group, resource.plural, name)
         if metadata.get("name") not in (None, "", name):
             error = invalid_value("metadata.name", metadata["name"], "field is immutable")
@@ -247,6 +251,12 @@ class Cluster:
         if resource.stored == "namespaces":
             return False  # the namespace controller removes it once it is empty
         return bool(item["metadata"].get("deletionGracePeriodSeconds", 0) == 0)
+
+
+def _version_of(metadata: Object) -> int | None:
+    """0 for any version (registry/generic/registry/store.go, Update), None for a text that is none."""
+    text = metadata.get("resourceVersion") or "0"
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= UINT64_DIGITS else None
 
 
 def _copy_field(target: Object, source: Object, field: str) -> None:

@@ -13,7 +13,7 @@ from controlplane.errors import StatusError, bad_request, invalid, invalid_value
 from controlplane.kinds.registry import find_kind
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object
-from controlplane.schema.decoding import MalformedError, decode, read_json
+from controlplane.schema.decoding import MalformedError, decode, name_type, read_json
 from controlplane.schema.protobuf import ProtobufError, UnknownMessageError, decode_message, read_envelope
 from controlplane.schema.types import Struct
 
@@ -78,31 +78,73 @@ class Decoded:
     warnings: tuple[str, ...]
 
 
+class UndecodableError(Exception):
+    """A tree is no object of the kind that is wanted; the message says why."""
+
+
+HEADER = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+"""What the API server decodes first of any object, as its messages name it."""
+
+
 def decode_as(resource: Resource, raw: Any, *, validation: str) -> Decoded:
     """An object of the resource's kind. `validation`: Ignore, Warn or Strict (KEP-2885). Raises StatusError 400."""
+    try:
+        return decode_object(resource, raw, validation=validation)
+    except UndecodableError as error:
+        if not isinstance(raw, dict):
+            raise bad_request(str(error)) from error
+        version = str(raw.get("apiVersion") or resource.version).rpartition("/")[2]
+        kind = raw.get("kind") or resource.kind
+        raise bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {error}') from error
+
+
+def decode_object(resource: Resource, raw: Any, *, validation: str) -> Decoded:
+    """As `decode_as`, with the bare reason.
+
+    Raises:
+        UndecodableError
+        StatusError: 400 for the same objects in another version than the URL's.
+    """
     if not isinstance(raw, dict):
-        raise bad_request("couldn't get version/kind; json parse error: the object must be a JSON object")
+        why = f"json: cannot unmarshal {name_type(raw)} into Go value of type {HEADER}"
+        raise UndecodableError(f"couldn't get version/kind; json parse error: {why}")
     api_version, kind = raw.get("apiVersion") or resource.group_version, raw.get("kind") or resource.kind
-    if api_version != resource.group_version:
-        raise bad_request(
-            f"the API version in the data ({api_version}) does not match the expected API version ({resource.group_version})"
-        )
-    if kind != resource.kind:
-        raise bad_request(f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}')
-    return decode_schema(resource.schema, {**raw, "apiVersion": api_version, "kind": kind}, resource.version, validation)
+    if (api_version, kind) != (resource.group_version, resource.kind):
+        raise _other_kind(resource, api_version, kind)
+    return _decode_tree(resource.schema, {**raw, "apiVersion": api_version, "kind": kind}, validation)
+
+
+def _other_kind(resource: Resource, api_version: Any, kind: Any) -> Exception:
+    found = find_kind(api_version, kind)
+    if found is None:
+        scheme = "pkg/api/legacyscheme/scheme.go:30"
+        return UndecodableError(f'no kind "{kind}" is registered for version "{api_version}" in scheme "{scheme}"')
+    if found.stored == resource.stored:
+        expected = resource.group_version
+        return bad_request(f"the API version in the data ({api_version}) does not match the expected API version ({expected})")
+    package = resource.group.partition(".")[0] or "core"
+    return UndecodableError(
+        f"converting ({found.version}.{found.kind}) to ({package}.{resource.kind}): unknown conversion",
+    )
+
+
+def _decode_tree(schema: Struct, raw: Object, validation: str) -> Decoded:
+    try:
+        item, unknown = decode(schema, raw)
+    except MalformedError as error:
+        raise UndecodableError(str(error)) from error
+    texts = tuple(f'unknown field "{path}"' for path in unknown)
+    if texts and validation == "Strict":
+        raise UndecodableError(f"strict decoding error: {', '.join(texts)}")
+    return Decoded(item=item, warnings=() if validation == "Ignore" else texts)
 
 
 def decode_schema(schema: Struct, raw: Object, version: str, validation: str) -> Decoded:
     """By a type that need not be a resource's, such as Scale. Raises StatusError 400."""
-    prefix = f'{schema.name} in version "{version}" cannot be handled as a {schema.name}'
     try:
-        item, unknown = decode(schema, raw)
-    except MalformedError as error:
-        raise bad_request(f"{prefix}: {error}") from error
-    texts = tuple(f'unknown field "{path}"' for path in unknown)
-    if texts and validation == "Strict":
-        raise bad_request(f"{prefix}: strict decoding error: {', '.join(texts)}")
-    return Decoded(item=item, warnings=() if validation == "Ignore" else texts)
+        return _decode_tree(schema, raw, validation)
+    except UndecodableError as error:
+        raise bad_request(f'{schema.name} in version "{version}" cannot be handled as a {schema.name}: {error}') from error
 
 
 def place_object(item: Object, target: Target) -> None:

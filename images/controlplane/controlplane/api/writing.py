@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,8 +12,10 @@ from aiohttp import web
 from controlplane.api.bodies import (
     JSON,
     Decoded,
+    UndecodableError,
     check_dry_run,
     decode_as,
+    decode_object,
     media_type_of,
     place_object,
     read_body,
@@ -30,6 +33,9 @@ from controlplane.errors import (
     invalid,
     invalid_value,
     not_found,
+    unclassified,
+    undecodable_patch,
+    unroutable_media_type,
     unsupported_media_type,
 )
 from controlplane.kinds.registry import by_stored
@@ -37,7 +43,8 @@ from controlplane.kinds.resource import Resource
 from controlplane.objects import Object, key_of
 from controlplane.patching.apply import ApplyConflictError, DuplicateEntryError, apply_configuration
 from controlplane.patching.merge import apply_merge_patch
-from controlplane.patching.strategic import StrategicPatchError, apply_strategic_patch
+from controlplane.patching.strategic import StrategicPatchError, apply_strategic_patch, show_go
+from controlplane.schema.decoding import name_type
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -113,7 +120,7 @@ async def replace(cluster: Cluster, target: Target, request: web.BaseRequest) ->
 async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
     media_type = media_type_of(request)
     if media_type not in PATCHES:
-        raise unsupported_media_type(PATCHES)
+        raise unroutable_media_type()
     body = read_value(await read_body(request))
     is_dry_run = check_dry_run(request.query.getall("dryRun", []))
     if media_type == APPLY:
@@ -124,7 +131,12 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
     def change(before: Object) -> Object:
         patched = _patched(target.resource, media_type, present(target.resource, before), body, validation=validation)
         # What the client did not touch is known to be right; only its own fields are worth a warning.
-        decoded.append(decode_as(target.resource, patched, validation=validation))
+        try:
+            decoded.append(decode_object(target.resource, patched, validation=validation))
+        except UndecodableError as error:
+            shown = show_go(body) if media_type == STRATEGIC else json.dumps(patched, separators=(",", ":"))
+            raise undecodable_patch(shown, str(error)) from error
+        _check_uid(target.resource, decoded[-1].item, before)
         place_object(decoded[-1].item, target)
         return to_stored(target.resource, decoded[-1].item, before)[1]
 
@@ -137,13 +149,24 @@ def _patched(resource: Resource, media_type: str, before: Object, body: Any, *, 
     if media_type == JSON_PATCH:
         return apply_json(before, body, validation=validation)
     if not isinstance(body, dict):
-        raise bad_request("json: cannot unmarshal into Go value of type map[string]interface {}")
+        why = f"json: cannot unmarshal {name_type(body)} into Go value of type map[string]interface {{}}"
+        raise bad_request(f"error decoding patch: {why}" if media_type == MERGE else why)
     if media_type == MERGE:
         return apply_merge_patch(before, body)
     try:
-        return apply_strategic_patch(resource.schema, before, body)
+        patched = apply_strategic_patch(resource.schema, before, body)
     except StrategicPatchError as error:
-        raise bad_request(str(error)) from error
+        raise unclassified(str(error)) from error
+    # The object is made from the tree without a look at what kind the tree says it is.
+    return {**patched, "apiVersion": resource.group_version, "kind": resource.kind}
+
+
+def _check_uid(resource: Resource, item: Object, before: Object) -> None:
+    """To a PUT the UID is a precondition; in a patch it is one more field that may not change. Raises StatusError 422."""
+    uid, old = item.get("metadata", {}).get("uid"), before["metadata"]
+    if uid not in (None, "", old["uid"]):
+        error = invalid_value("metadata.uid", uid, "field is immutable")
+        raise invalid(resource.kind, resource.group, old["name"], [error])
 
 
 def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any, is_dry_run: bool) -> web.Response:
