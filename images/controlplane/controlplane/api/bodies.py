@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from controlplane.api.paths import Target
-from controlplane.errors import StatusError, bad_request, invalid, invalid_value, too_large, unsupported_media_type
+from controlplane.errors import StatusError, bad_request, too_large, unsupported_media_type
 from controlplane.kinds.registry import find_kind
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object
@@ -21,6 +21,10 @@ BODY_LIMIT_BYTES = 3 * 1024 * 1024
 """As the API server's (apiserver, server/config.go, MaxRequestBodyBytes)."""
 JSON = "application/json"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
+SUMMARY_BYTES = 30
+"""What an answer shows of a body that is no object."""
+HEADER = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+"""What the API server decodes first of any object, as its messages name it."""
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
@@ -39,22 +43,43 @@ def media_type_of(request: web.BaseRequest) -> str:
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def read_value(body: bytes, complain: Callable[[str], Exception] = bad_request) -> Any:
-    """Any JSON value."""
-    return read_json(body, lambda why: complain(f"couldn't get version/kind; json parse error: {why}"))
+def _complain(why: str) -> StatusError:
+    return bad_request(f"couldn't get version/kind; json parse error: {why}")
 
 
-async def read_object(request: web.BaseRequest) -> Object:
-    """A JSON object. Raises StatusError 400, 413 or 415."""
+def read_value(body: bytes, complain: Callable[[str], Exception] = _complain) -> Any:
+    """Any JSON value. Raises what `complain` makes of the reason."""
+    return read_json(body, complain)
+
+
+async def read_object(request: web.BaseRequest, kind: str) -> Object:
+    """A JSON object; null is one without fields. Raises StatusError 400, 413 or 415.
+
+    Source: apiserver, endpoints/handlers/rest.go, transformDecodeError.
+    """
     media_type = media_type_of(request)
     if media_type == PROTOBUF:
         return read_protobuf(await read_body(request))
     if media_type not in (JSON, ""):
         raise unsupported_media_type((JSON,))
-    value = read_value(await read_body(request))
+    body = await read_body(request)
+
+    def complain(why: str) -> StatusError:
+        text = f"couldn't get version/kind; json parse error: {why}"
+        return bad_request(f"the object provided is unrecognized (must be of type {kind}): {text} ({_summarize(body)})")
+
+    value = read_value(body, complain)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
-        raise bad_request("couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type struct")
+        raise complain(f"json: cannot unmarshal {name_type(value)} into Go value of type {HEADER}")
     return value
+
+
+def _summarize(body: bytes) -> str:
+    shown = body[:SUMMARY_BYTES]
+    text = shown.decode(errors="replace") if shown.startswith(b"{") else shown.hex() or "<empty>"
+    return f"{text} ..." if len(body) > SUMMARY_BYTES else text
 
 
 def read_protobuf(body: bytes) -> Object:
@@ -80,10 +105,6 @@ class Decoded:
 
 class UndecodableError(Exception):
     """A tree is no object of the kind that is wanted; the message says why."""
-
-
-HEADER = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
-"""What the API server decodes first of any object, as its messages name it."""
 
 
 def decode_as(resource: Resource, raw: Any, *, validation: str) -> Decoded:
@@ -161,17 +182,3 @@ def place_object(item: Object, target: Target) -> None:
         metadata["namespace"] = namespace
     else:
         metadata.pop("namespace", None)
-
-
-def check_dry_run(values: list[str]) -> bool:
-    """Raises StatusError 422."""
-    if not values:
-        return False
-    if values == ["All"]:
-        return True
-    raise _options_error(values)
-
-
-def _options_error(values: list[str]) -> StatusError:
-    error = invalid_value("dryRun", values, 'supported values: "All"')
-    return invalid("CreateOptions", "meta.k8s.io", "", [error])

@@ -7,11 +7,12 @@ import json
 from aiohttp import web
 
 from controlplane.api.negotiation import Form, negotiate
+from controlplane.api.options import check_list_options
 from controlplane.api.paths import Target
 from controlplane.api.queries import Continuation, Query, read_continuation, read_number, read_predicate, read_version
 from controlplane.api.tables import render_table
 from controlplane.cluster import Cluster
-from controlplane.errors import bad_request, continue_expired, too_large_version
+from controlplane.errors import StatusError, bad_request, continue_expired, too_large_version
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Key, Object
 from controlplane.selectors import selects_everything
@@ -67,9 +68,12 @@ def answer_list(cluster: Cluster, target: Target, *, accept: str, query: Query) 
     form = negotiate(accept, supported=OBJECT_FORMS)
     resource = target.resource
     predicate = read_predicate(target, query)
-    version = read_version(query)
+    check_list_options(query)
+    read_number(query, "timeoutSeconds")
     continuation = read_continuation(query)
-    _check_match(query, version)
+    version = read_version(query, complain=_complain_of_version)
+    if continuation is not None and version:
+        raise bad_request("specifying resource version is not allowed when using continue")
     if continuation is None:
         check_reachable(cluster, version)
     limit = read_number(query, "limit") or 0
@@ -88,12 +92,8 @@ def answer_list(cluster: Cluster, target: Target, *, accept: str, query: Query) 
     return _answer_records(cluster, resource, records, metadata, form, query)
 
 
-def _check_match(query: Query, version: int | None) -> None:
-    match = query.get("resourceVersionMatch", "")
-    if match and version is None:
-        raise bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided")
-    if match not in ("", "Exact", "NotOlderThan"):
-        raise bad_request(f'resourceVersionMatch: Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""')
+def _complain_of_version(why: str) -> StatusError:
+    return bad_request(f"invalid resource version: {why}")
 
 
 def _resume(cluster: Cluster, resource: Resource, continuation: Continuation) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
@@ -13,7 +13,6 @@ from controlplane.api.bodies import (
     JSON,
     Decoded,
     UndecodableError,
-    check_dry_run,
     decode_as,
     decode_object,
     media_type_of,
@@ -23,6 +22,7 @@ from controlplane.api.bodies import (
     read_value,
 )
 from controlplane.api.json_patches import apply_json
+from controlplane.api.options import WriteOptions, decode_delete_options, read_write_options
 from controlplane.api.paths import Target
 from controlplane.api.queries import read_flag, read_number, read_predicate
 from controlplane.api.reading import answer_json, answer_object, present
@@ -95,21 +95,23 @@ def to_stored(resource: Resource, item: Object, before: Object | None = None) ->
 
 
 async def create(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
-    raw = await read_object(request)
-    decoded = decode_as(target.resource, raw, validation=request.query.get("fieldValidation", "Warn"))
+    raw = await read_object(request, target.resource.kind)
+    options = read_write_options(request.query, "CreateOptions")
+    decoded = decode_as(target.resource, raw, validation=options.validation or "Warn")
     place_object(decoded.item, target)
     resource, item = to_stored(target.resource, decoded.item)
-    created = cluster.create(resource, item, is_dry_run=check_dry_run(request.query.getall("dryRun", [])))
+    created = cluster.create(resource, item, is_dry_run=options.is_dry_run)
     return _answer(cluster, target, request, created, 201, decoded)
 
 
 async def replace(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
-    raw = await read_object(request)
-    decoded = decode_as(target.resource, raw, validation=request.query.get("fieldValidation", "Warn"))
+    raw = await read_object(request, target.resource.kind)
+    options = read_write_options(request.query, "UpdateOptions")
+    decoded = decode_as(target.resource, raw, validation=options.validation or "Warn")
     place_object(decoded.item, target)
     before = cluster.store.find(target.resource.stored, *target.key)
     resource, item = to_stored(target.resource, decoded.item, before)
-    is_dry_run = check_dry_run(request.query.getall("dryRun", []))
+    is_dry_run = options.is_dry_run
     if resource.creates_on_update and not target.subresource and before is None:
         item["metadata"].pop("resourceVersion", None)
         return _answer(cluster, target, request, cluster.create(resource, item, is_dry_run=is_dry_run), 201, decoded)
@@ -121,11 +123,12 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
     media_type = media_type_of(request)
     if media_type not in PATCHES:
         raise unroutable_media_type()
-    body = read_value(await read_body(request))
-    is_dry_run = check_dry_run(request.query.getall("dryRun", []))
+    raw = await read_body(request)
+    options = read_write_options(request.query, "PatchOptions", is_apply=media_type == APPLY)
     if media_type == APPLY:
-        return _apply(cluster, target, request, body, is_dry_run)
-    validation = request.query.get("fieldValidation", "Warn")
+        return _apply(cluster, target, request, read_value(raw, _complain_of_yaml), options)
+    body = read_value(raw, _complain_of_patch)
+    is_dry_run, validation = options.is_dry_run, options.validation or "Warn"
     decoded: list[Decoded] = []
 
     def change(before: Object) -> Object:
@@ -143,6 +146,14 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
     resource = by_stored(target.resource.stored)
     updated = cluster.update(resource, target.key, change, subresource=target.subresource, is_dry_run=is_dry_run)
     return _answer(cluster, target, request, updated, 200, decoded[-1])
+
+
+def _complain_of_patch(why: str) -> StatusError:
+    return bad_request(f"error decoding patch: {why}")
+
+
+def _complain_of_yaml(why: str) -> StatusError:
+    return bad_request(f"error decoding YAML: error converting YAML to JSON: {why}")
 
 
 def _patched(resource: Resource, media_type: str, before: Object, body: Any, *, validation: str = "Warn") -> Any:
@@ -169,15 +180,13 @@ def _check_uid(resource: Resource, item: Object, before: Object) -> None:
         raise invalid(resource.kind, resource.group, old["name"], [error])
 
 
-def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any, is_dry_run: bool) -> web.Response:
-    manager = request.query.get("fieldManager", "")
-    if not manager:
-        error = invalid_value("fieldManager", "", "is required for apply patch")
-        raise invalid("PatchOptions", "meta.k8s.io", "", [error])
+def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any, options: WriteOptions) -> web.Response:
     resource = target.resource
+    if isinstance(body, dict) and isinstance(body.get("metadata"), dict) and body["metadata"].get("managedFields") is not None:
+        raise bad_request("metadata.managedFields must be nil")
     if resource.to_stored is not None:
         raise unsupported_media_type((JSON_PATCH, MERGE, STRATEGIC))
-    decoded = decode_as(resource, body, validation=request.query.get("fieldValidation", "Strict"))
+    decoded = decode_as(resource, body, validation=options.validation or "Strict")
     place_object(decoded.item, target)
     is_forced = read_flag(request.query, "force")
     before = cluster.store.find(resource.stored, *target.key)
@@ -188,7 +197,7 @@ def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any
                 resource.schema,
                 old,
                 decoded.item,
-                manager=manager,
+                manager=options.manager,
                 is_forced=is_forced,
                 now=cluster.now(),
                 api_version=resource.group_version,
@@ -204,8 +213,10 @@ def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any
     if before is None:
         if target.subresource:
             raise not_found(resource.group, resource.plural, target.name)
-        return _answer(cluster, target, request, cluster.create(resource, change(None), is_dry_run=is_dry_run), 201, decoded)
-    updated = cluster.update(resource, target.key, change, subresource=target.subresource, is_dry_run=is_dry_run)
+        return _answer(
+            cluster, target, request, cluster.create(resource, change(None), is_dry_run=options.is_dry_run), 201, decoded
+        )
+    updated = cluster.update(resource, target.key, change, subresource=target.subresource, is_dry_run=options.is_dry_run)
     return _answer(cluster, target, request, updated, 200, decoded)
 
 
@@ -241,34 +252,5 @@ async def _delete_options(request: web.BaseRequest) -> DeleteOptions:
     body = await read_body(request)
     if body and media_type_of(request) not in (JSON, ""):
         raise unsupported_media_type((JSON,))
-    raw = read_value(body) if body else {}
-    return decode_delete_options(raw, request)
-
-
-def decode_delete_options(raw: Any, request: web.BaseRequest) -> DeleteOptions:
-    """From a body, with the query's values where the body has none. Raises StatusError 400 or 422."""
-    if not isinstance(raw, dict):
-        raise bad_request("DeleteOptions must be a JSON object")
-    preconditions = raw.get("preconditions") or {}
-    grace_s = raw.get("gracePeriodSeconds", read_number(request.query, "gracePeriodSeconds"))
-    propagation = raw.get("propagationPolicy") or request.query.get("propagationPolicy") or "Background"
-    dry_run: Any = raw.get("dryRun") or request.query.getall("dryRun", [])
-    checks: tuple[tuple[str, object, Callable[[Any], bool]], ...] = (
-        ("gracePeriodSeconds", grace_s, lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool))),
-        ("propagationPolicy", propagation, lambda value: value in ("Foreground", "Background", "Orphan")),
-        ("preconditions", preconditions, lambda value: isinstance(value, dict)),
-        ("dryRun", dry_run, lambda value: isinstance(value, list)),
-    )
-    for name, value, is_right in checks:
-        if not is_right(value):
-            error = invalid_value(name, value, "not a valid value of DeleteOptions")
-            raise invalid("DeleteOptions", "meta.k8s.io", "", [error])
-    if raw.get("orphanDependents") is True:
-        propagation = "Orphan"
-    return DeleteOptions(
-        grace_period_s=grace_s,
-        propagation=propagation,
-        uid=preconditions.get("uid"),
-        resource_version=preconditions.get("resourceVersion"),
-        is_dry_run=check_dry_run(list(dry_run)),
-    )
+    raw = read_value(body) if body else None
+    return decode_delete_options(raw, request.query, read_number(request.query, "gracePeriodSeconds"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -139,9 +140,48 @@ def read_json(text: bytes, complain: Callable[[str], Exception]) -> Any:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
         raise complain("exceeded max depth") from None
+    except json.JSONDecodeError as error:
+        raise complain(_explain(error)) from error
     except ValueError as error:
         raise complain(str(error)) from error
     return value
+
+
+_EXPLAINED = {
+    "Expecting value": "looking for beginning of value",
+    "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
+    "Expecting ':' delimiter": "after object key",
+    "Extra data": "after top-level value",
+    "Invalid control character at": "in string literal",
+    "Invalid \\escape": "in string escape code",
+}
+
+
+def _explain(error: json.JSONDecodeError) -> str:
+    """The reason as encoding/json gives it."""
+    text, position, reason = error.doc, error.pos, error.msg
+    if reason.startswith("Illegal trailing comma"):
+        is_object = "object" in reason
+        position += 1 + len(text[position + 1 :]) - len(text[position + 1 :].lstrip())
+        why = "looking for beginning of object key string" if is_object else "looking for beginning of value"
+    elif reason == "Expecting ',' delimiter":
+        why = "after object key:value pair" if _is_in_object(text[:position]) else "after array element"
+    elif reason.startswith("Unterminated string"):
+        return "unexpected end of JSON input"
+    else:
+        why = _EXPLAINED.get(reason, reason)
+    return f"invalid character '{text[position]}' {why}" if position < len(text) else "unexpected end of JSON input"
+
+
+def _is_in_object(text: str) -> bool:
+    """Whether the innermost bracket that is open at the end of a beginning of JSON is a brace."""
+    opened = []
+    for token in re.findall(r'"(?:[^"\\]|\\.)*"|[][{}]', text):
+        if token in ("{", "["):
+            opened.append(token)
+        elif token in ("}", "]"):
+            opened.pop()
+    return opened[-1:] == ["{"]
 
 
 def _refuse_constant(name: str) -> None:
