@@ -8,7 +8,7 @@ from controlplane.kinds.pod import PODS
 from controlplane.objects import Key, Object, spec_of, status_of, with_condition, with_spec
 
 
-def bind_pod(cluster: Cluster, key: Key, node: str) -> Object:
+def bind_pod(cluster: Cluster, key: Key, node: str, *, is_dry_run: bool = False) -> Object:
     """Set the pod's node and its condition PodScheduled, once (registry/core/pod/storage, BindingREST).
 
     Raises:
@@ -20,4 +20,5 @@ def bind_pod(cluster: Cluster, key: Key, node: str) -> Object:
     entry = {"type": "PodScheduled", "status": "True"}
     others = [old for old in status_of(pod).get("conditions") or () if old.get("type") != "PodScheduled"]
     status = {**status_of(pod), "conditions": with_condition(others, entry, cluster.now())}
-    return cluster.store.update(PODS.stored, {**with_spec(pod, nodeName=node), "status": status})
+    bound = {**with_spec(pod, nodeName=node), "status": status}
+    return bound if is_dry_run else cluster.store.update(PODS.stored, bound)

@@ -14,17 +14,17 @@ from controlplane.deletion import HOLDING, DeleteOptions, check_preconditions, g
 from controlplane.errors import (
     FieldError,
     already_exists,
-    bad_request,
     forbidden,
     invalid,
     not_found,
+    unclassified,
 )
 from controlplane.identity import Identities
 from controlplane.kinds.metadata import check_metadata
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Key, Object, is_terminating, key_of
 from controlplane.store.store import ExistsError, Store
-from controlplane.updating import desired_part, keep_identity, merge_status
+from controlplane.updating import desired_part, keep_identity, merge_status, version_of
 
 PROTECTED_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 COMPLETION_ATTEMPTS = 8
@@ -52,8 +52,8 @@ class Cluster:
     def create(self, resource: Resource, item: Object, *, is_dry_run: bool = False) -> Object:
         """Create from a tree that this call may change. Raises StatusError."""
         metadata = item.setdefault("metadata", {})
-        if metadata.get("resourceVersion"):
-            raise bad_request("resourceVersion should not be set on objects to be created")
+        if version_of(metadata):
+            raise unclassified("resourceVersion should not be set on objects to be created")
         self._check_namespace(resource, metadata.get("namespace", ""))
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = self._complete(resource, metadata)

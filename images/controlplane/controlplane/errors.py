@@ -35,8 +35,9 @@ class StatusError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
         }
+        if self.reason:
+            status["reason"] = self.reason
         if self.details is not None:
             status["details"] = self.details
         status["code"] = self.code
@@ -158,6 +159,13 @@ def unusable_patch(why: str) -> StatusError:
     return StatusError(422, "Invalid", f"the server rejected our request due to an error in our request: {why}", {})
 
 
+def undecodable_patch(shown: str, why: str) -> StatusError:
+    """422: what a patch makes of the object is none (apiserver, endpoints/handlers/patch.go)."""
+    error = invalid_value("patch", shown, why)
+    details: Object = {"causes": [{"reason": error.reason, "message": error.message, "field": error.field}]}
+    return StatusError(422, "Invalid", f' "" is invalid: {error.field}: {error.message}', details)
+
+
 def unauthorized() -> StatusError:
     # RFC 6750 section 3: a 401 names the scheme.
     return StatusError(401, "Unauthorized", "Unauthorized", headers=(("WWW-Authenticate", "Bearer"),))
@@ -187,6 +195,11 @@ def unsupported_media_type(accepted: Iterable[str], why: str = "") -> StatusErro
     return StatusError(415, "UnsupportedMediaType", message)
 
 
+def unroutable_media_type() -> StatusError:
+    """415 of a patch: the router of the API server refuses its type before any handler sees it."""
+    return StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
 def not_acceptable(accepted: Iterable[str]) -> StatusError:
     return StatusError(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(accepted)}")
 
@@ -207,6 +220,11 @@ def too_large_version(version: int, current: int) -> StatusError:
     message = f"Timeout: Too large resource version: {version}, current: {current}"
     causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
     return StatusError(504, "Timeout", message, {"causes": causes, "retryAfterSeconds": 1})
+
+
+def unclassified(message: str) -> StatusError:
+    """500 without a reason: what the API server answers where an error of its own is not made for the API."""
+    return StatusError(500, "", message)
 
 
 def internal(message: str) -> StatusError:

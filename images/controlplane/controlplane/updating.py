@@ -5,10 +5,11 @@ Source: kubernetes, apiserver, registry/rest (BeforeUpdate) and registry/generic
 
 from __future__ import annotations
 
-from controlplane.errors import conflict, invalid, invalid_value
+from controlplane.errors import conflict, invalid, invalid_value, unclassified
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object, spec_of
 
+UINT64_DIGITS = 19
 KEPT_AS = {"services": "services/specs", "endpoints": "services/endpoints", "nodes": "minions", "ingresses": "ingress"}
 """Where etcd would have them, if not by their plural."""
 
@@ -19,10 +20,13 @@ def keep_identity(resource: Resource, item: Object, before: Object) -> None:
     name = old["name"]
     if metadata.get("uid") not in (None, "", old["uid"]):
         raise conflict(resource.group, resource.plural, name, _another_uid(resource, metadata["uid"], old))
-    if resource.needs_version and not metadata.get("resourceVersion"):
+    version = version_of(metadata)
+    if version is None:
+        raise unclassified(f'strconv.ParseUint: parsing "{metadata["resourceVersion"]}": invalid syntax')
+    if resource.needs_version and version == 0:
         error = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
         raise invalid(resource.plural, resource.group, name, [error])
-    if metadata.get("resourceVersion") not in (None, "", old["resourceVersion"]):
+    if version not in (0, int(old["resourceVersion"])):
         raise conflict(resource.group, resource.plural, name)
     if metadata.get("name") not in (None, "", name):
         error = invalid_value("metadata.name", metadata["name"], "field is immutable")
@@ -31,6 +35,12 @@ def keep_identity(resource: Resource, item: Object, before: Object) -> None:
         _copy_field(metadata, old, field)
     _copy_field(metadata, old, "deletionGracePeriodSeconds")
     metadata["resourceVersion"] = old["resourceVersion"]
+
+
+def version_of(metadata: Object) -> int | None:
+    """0 for any version (registry/generic/registry/store.go, Update), None for a text that is none."""
+    text = metadata.get("resourceVersion") or "0"
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= UINT64_DIGITS else None
 
 
 def _another_uid(resource: Resource, uid: str, old: Object) -> str:

@@ -114,7 +114,7 @@ def pod(*containers: dict, **spec: object) -> dict:
             POD,
             pod({"name": "a", "ports": [{"containerPort": 80}]}),
             pod({"name": "a", "ports": [{"containerPort": 81, "name": "x"}]}),
-            pod({"name": "a", "ports": [{"containerPort": 80}, {"containerPort": 81, "name": "x"}]}),
+            pod({"name": "a", "ports": [{"containerPort": 81, "name": "x"}, {"containerPort": 80}]}),
             id="container ports are merged by containerPort",
         ),
         pytest.param(
@@ -156,7 +156,7 @@ def pod(*containers: dict, **spec: object) -> dict:
             POD,
             {"metadata": {"finalizers": ["a", "b"]}},
             {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}},
-            {"metadata": {"finalizers": ["b", "c"]}},
+            {"metadata": {"finalizers": ["c", "b"]}},
             id="a set of texts is added to and taken from",
         ),
         pytest.param(POD, {"metadata": {"labels": {"a": "1", "b": "2"}}}, {"metadata": {"labels": {"a": None}}}, {"metadata": {"labels": {"b": "2"}}}, id="null removes"),
@@ -169,6 +169,50 @@ def test_strategic_merge_patch(schema: object, target: dict, patch: dict, result
         del target["spec"]["containers"], result["spec"]["containers"], before["spec"]["containers"]
     assert apply_strategic_patch(schema, target, patch) == result
     assert target == before
+
+
+def names(*texts: str) -> list[dict]:
+    return [{"name": text} for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("old", "patch", "order", "result"),
+    [
+        ("ab", "c", None, "cab"),
+        ("ab", "bc", None, "abc"),
+        ("ab", "cb", None, "cab"),
+        ("abc", "ca", None, "bca"),
+        ("ab", "c", "abc", "abc"),
+        ("ab", "c", "ca", "cab"),
+        ("abcd", "e", "ce", "abced"),
+        ("abc", "", "ca", "bca"),
+        ("", "ba", None, "ba"),
+    ],
+)
+def test_strategic_merge_patch_puts_new_items_first_unless_told(old: str, patch: str, order: str | None, result: str) -> None:
+    spec: dict = {"containers": names(*patch)} if patch else {}
+    if order is not None:
+        spec["$setElementOrder/containers"] = names(*order)
+    assert apply_strategic_patch(POD, pod(*names(*old)), {"spec": spec}) == pod(*names(*result))
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        ({"spec": {"containers": [{"image": "x"}]}}, "map: map[image:x] does not contain declared merge key: name"),
+        ({"spec": {"containers": [{"$patch": "foo", "name": "a"}]}}, "unknown patch type: foo in map: map[$patch:foo name:a]"),
+        ({"spec": {"containers": [{"$patch": "delete"}]}}, "map: map[$patch:delete] does not contain declared merge key: name"),
+        ({"spec": {"containers": [{"$patch": "merge", "name": "a"}]}}, "merging lists cannot yet be specified in the patch"),
+        (
+            {"spec": {"$patch": "merge", "hostNetwork": True}},
+            "unknown patch type: merge in map: map[$patch:merge hostNetwork:true]",
+        ),
+    ],
+)
+def test_strategic_merge_patch_names_the_wrong_directive_as_the_api_server_does(patch: dict, message: str) -> None:
+    with pytest.raises(StrategicPatchError) as caught:
+        apply_strategic_patch(POD, pod({"name": "a"}), patch)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(

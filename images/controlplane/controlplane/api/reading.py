@@ -12,7 +12,7 @@ from controlplane.api.paths import Target
 from controlplane.api.queries import Continuation, Query, read_continuation, read_number, read_predicate, read_version
 from controlplane.api.tables import render_table
 from controlplane.cluster import Cluster
-from controlplane.errors import bad_request, continue_expired, too_large_version
+from controlplane.errors import StatusError, bad_request, continue_expired, too_large_version
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Key, Object
 from controlplane.selectors import selects_everything
@@ -67,10 +67,11 @@ def answer_list(cluster: Cluster, target: Target, *, accept: str, query: Query) 
     """A collection, in pages if the client wants."""
     form = negotiate(accept, supported=OBJECT_FORMS)
     resource = target.resource
-    check_list_options(query)
     predicate = read_predicate(target, query)
-    version = read_version(query)
+    check_list_options(query)
+    read_number(query, "timeoutSeconds")
     continuation = read_continuation(query)
+    version = read_version(query, complain=_complain_of_version)
     if continuation is not None and version:
         raise bad_request("specifying resource version is not allowed when using continue")
     if continuation is None:
@@ -89,6 +90,10 @@ def answer_list(cluster: Cluster, target: Target, *, accept: str, query: Query) 
         metadata["remainingItemCount"] = len(records) - limit
         records = records[:limit]
     return _answer_records(cluster, resource, records, metadata, form, query)
+
+
+def _complain_of_version(why: str) -> StatusError:
+    return bad_request(f"invalid resource version: {why}")
 
 
 def _resume(cluster: Cluster, resource: Resource, continuation: Continuation) -> int:

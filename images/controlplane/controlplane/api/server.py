@@ -11,8 +11,8 @@ from aiohttp import web
 from controlplane.api import discovery, openapi, openapi_v2, subresources, writing
 from controlplane.api.negotiation import negotiate
 from controlplane.api.paths import Target, parse_target
-from controlplane.api.queries import read_flag
-from controlplane.api.reading import answer_json, answer_list, answer_object
+from controlplane.api.queries import read_flag, read_version
+from controlplane.api.reading import answer_json, answer_list, answer_object, check_reachable
 from controlplane.api.watching import answer_watch
 from controlplane.cluster import Cluster
 from controlplane.errors import StatusError, internal, method_not_allowed, unauthorized, unknown_resource
@@ -104,6 +104,7 @@ class ApiServer:
             case "GET" if read_flag(query, "watch"):
                 return await answer_watch(cluster, target, request)
             case "GET" if target.name:
+                check_reachable(cluster, read_version(query))
                 item = cluster.get(by_stored(target.resource.stored), target.key)
                 return answer_object(cluster, target.resource, item, accept=request.headers.get("Accept", ""), query=query)
             case "GET":

@@ -219,7 +219,15 @@ PODS = Resource(
     ),
 )
 
-BINDING = kind("Binding", target=OPAQUE)
+BINDINGS = Resource(
+    kind="Binding",
+    plural="bindings",
+    schema=kind(
+        "Binding", target=struct("ObjectReference", **strings("kind namespace name uid apiVersion resourceVersion fieldPath"))
+    ),
+    columns=(),
+)
+"""A subresource: it is in no registry."""
 EVICTION = kind("Eviction", deleteOptions=OPAQUE)
 
 

@@ -109,8 +109,13 @@ def zero_of(schema: Type) -> Any:
 _JSON_NAMES: tuple[tuple[type, str], ...] = ((bool, "bool"), (str, "string"), (list, "array"), (dict, "object"))
 
 
+def name_type(value: Any) -> str:
+    """A decoded value's type as encoding/json calls it."""
+    return next((name for kind, name in _JSON_NAMES if isinstance(value, kind)), "number")
+
+
 def _mismatch(schema: Type, value: Any, path: str, owner: Struct | None) -> MalformedError:
-    shown = next((name for kind, name in _JSON_NAMES if isinstance(value, kind)), "number")
+    shown = name_type(value)
     if shown == "number" and isinstance(schema, Scalar) and int in schema.accepts:
         shown = f"number {json.dumps(value)}"
     if owner is None:
