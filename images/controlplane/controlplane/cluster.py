@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from controlplane.admission import Admit
-from controlplane.clock import Clock, render_time
+from controlplane.clock import Clock, parse_time, render_time
 from controlplane.errors import (
     FieldError,
     already_exists,
@@ -198,6 +198,9 @@ class Cluster:
             finalizers.append(holding)
         grace_s = self._grace_s(resource, item, options)
         if not finalizers and grace_s == 0 and resource.stored != "namespaces":
+            if resource.stored == "pods":
+                # Whoever sees it go sees when and how (registry/rest/delete.go, BeforeDelete).
+                self.store.update(resource.stored, {**item, "metadata": {**metadata, **self._deadline(metadata, 0)}})
             return self.store.delete(resource.stored, key), True
         old_grace_s = metadata.get("deletionGracePeriodSeconds")
         if (
@@ -208,7 +211,7 @@ class Cluster:
             return item, False
         marked = {**metadata, "deletionGracePeriodSeconds": grace_s}
         if old_grace_s is None or grace_s < old_grace_s:
-            marked["deletionTimestamp"] = render_time(self.clock.now() + timedelta(seconds=grace_s))
+            marked |= self._deadline(metadata, grace_s)
         if finalizers:
             marked["finalizers"] = finalizers
         if resource.has_generation:
@@ -228,6 +231,16 @@ class Cluster:
                 why = f"Precondition failed: {title} in precondition: {wanted}, {title} in object meta: {actual}"
                 raise conflict(resource.group, resource.plural, metadata["name"], why)
 
+    def _deadline(self, metadata: Object, grace_s: int) -> Object:
+        """When the object is to be gone: a shorter time counts from when it was first deleted."""
+        began = self.clock.now()
+        if metadata.get("deletionTimestamp"):
+            began = parse_time(metadata["deletionTimestamp"]) - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+        return {
+            "deletionTimestamp": render_time(began + timedelta(seconds=grace_s)),
+            "deletionGracePeriodSeconds": grace_s,
+        }
+
     @staticmethod
     def _grace_s(resource: Resource, item: Object, options: DeleteOptions) -> int:
         """Only pods take time to go, and only those that run (registry/core/pod/strategy.go, CheckGracefulDelete)."""
@@ -236,9 +249,11 @@ class Cluster:
         spec = spec_of(item)
         if not spec.get("nodeName") or is_pod_finished(item):
             return 0
-        if options.grace_period_s is None:
-            return int(spec.get("terminationGracePeriodSeconds", 30))
-        return max(0, options.grace_period_s)
+        grace_s = options.grace_period_s
+        if grace_s is None:
+            # Asked for again without a time, it keeps the one that it has.
+            grace_s = item["metadata"].get("deletionGracePeriodSeconds", spec.get("terminationGracePeriodSeconds", 30))
+        return int(grace_s) if grace_s >= 0 else 1
 
     @staticmethod
     def _may_vanish(resource: Resource, item: Object) -> bool:
