@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.schema.texts import why_no_base64, why_no_quantity, why_no_time
+from controlplane.schema.texts import why_no_base64, why_no_micro_time, why_no_quantity, why_no_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,7 @@ INT64 = Scalar(go="int64", accepts=(int,), limits=(-(2**63), 2**63 - 1), zero=0)
 INT_OR_STRING = Scalar(go="intstr.IntOrString", accepts=(int, str), limits=(-(2**31), 2**31 - 1), zero=0)
 QUANTITY = Scalar(go="resource.Quantity", accepts=(str, int, float), why_not=why_no_quantity, zero="0")
 TIME = Scalar(go="v1.Time", accepts=(str,), why_not=why_no_time, zero=None)
+MICRO_TIME = Scalar(go="v1.MicroTime", accepts=(str,), why_not=why_no_micro_time, zero=None)
 OPAQUE = Opaque()
 OPAQUES = ListOf(item=OPAQUE)
 BYTES = Scalar(go="[]uint8", accepts=(str,), why_not=why_no_base64)
