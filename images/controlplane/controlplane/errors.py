@@ -85,7 +85,24 @@ def too_long(field: str, limit: int) -> FieldError:
     return FieldError(reason="FieldValueTooLong", field=field, message=f"Too long: may not be more than {limit} bytes")
 
 
+class Rendered(str):
+    """What stands for a value in a message, as it is to be shown."""
+
+    __slots__ = ()
+
+
+NIL = Rendered("null")
+"""A list or a map that is not there."""
+
+
+def as_go(**fields: Any) -> Rendered:
+    """A value of an internal type of Kubernetes: those have no names of their own in JSON, and leave nothing out."""
+    return Rendered(json.dumps(fields, separators=(",", ":"), ensure_ascii=False))
+
+
 def _quote(value: Any) -> str:
+    if isinstance(value, Rendered):
+        return str(value)
     # Go's API server shows scalars as Go literals and everything else as JSON; a pointer to nothing is the text "null".
     if value is None:
         return '"null"'

@@ -166,7 +166,7 @@ def test_addresses_of_a_pod_are_one_of_each_family_and_the_first_is_its_own() ->
     both = {"podIPs": [{"ip": "10.0.0.2"}, {"ip": "10.0.0.3"}], "qosClass": "Guaranteed"}
     assert change_causes(world, "pods", "web", {"status": both}, "status") == [
         'status.qosClass: Invalid value: "Guaranteed": field is immutable',
-        'status.podIPs: Invalid value: [{"ip":"10.0.0.2"},{"ip":"10.0.0.3"}]: may specify no more than one IP for each IP family',
+        'status.podIPs: Invalid value: [{"IP":"10.0.0.2"},{"IP":"10.0.0.3"}]: may specify no more than one IP for each IP family',
     ]
 
 

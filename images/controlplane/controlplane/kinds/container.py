@@ -10,7 +10,7 @@ from controlplane.kinds.amounts import check_container_resources
 from controlplane.kinds.names import check_choice, check_name, check_port_name, check_port_number
 from controlplane.objects import Object
 from controlplane.schema.types import (
-    BOOL,
+    COUNT,
     INT32,
     INT64,
     INT_OR_STRING,
@@ -19,6 +19,7 @@ from controlplane.schema.types import (
     QUANTITIES,
     STRING,
     STRINGS,
+    SWITCH,
     ListOf,
     keyed,
     strings,
@@ -34,7 +35,7 @@ _PROBE = struct(
     httpGet=_HTTP_GET,
     tcpSocket=_SOCKET,
     grpc=struct("GRPCAction", port=INT32, service=STRING),
-    initialDelaySeconds=INT32,
+    initialDelaySeconds=COUNT,
     timeoutSeconds=INT32,
     periodSeconds=INT32,
     successThreshold=INT32,
@@ -42,8 +43,10 @@ _PROBE = struct(
     terminationGracePeriodSeconds=INT64,
 )
 _HOOK = struct("LifecycleHandler", exec=_EXEC, httpGet=_HTTP_GET, tcpSocket=_SOCKET, sleep=struct("SleepAction", seconds=INT64))
-_CONTAINER_PORT = struct("ContainerPort", **strings("name protocol hostIP"), containerPort=INT32, hostPort=INT32)
-_MOUNT = struct("VolumeMount", **strings("name mountPath subPath mountPropagation subPathExpr recursiveReadOnly"), readOnly=BOOL)
+_CONTAINER_PORT = struct("ContainerPort", **strings("name protocol hostIP"), containerPort=INT32, hostPort=COUNT)
+_MOUNT = struct(
+    "VolumeMount", **strings("name mountPath subPath mountPropagation subPathExpr recursiveReadOnly"), readOnly=SWITCH
+)
 CONTAINER = struct(
     "Container",
     **strings("name image workingDir terminationMessagePath terminationMessagePolicy imagePullPolicy restartPolicy"),
@@ -61,9 +64,9 @@ CONTAINER = struct(
     startupProbe=_PROBE,
     lifecycle=struct("Lifecycle", postStart=_HOOK, preStop=_HOOK, stopSignal=STRING),
     securityContext=OPAQUE,
-    stdin=BOOL,
-    stdinOnce=BOOL,
-    tty=BOOL,
+    stdin=SWITCH,
+    stdinOnce=SWITCH,
+    tty=SWITCH,
 )
 
 PROBE_DEFAULTS = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}

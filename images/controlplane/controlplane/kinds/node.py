@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from ipaddress import ip_network
 
-from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, unsupported
+from controlplane.errors import FieldError, as_go, duplicate, forbidden_field, invalid_value, unsupported
 from controlplane.kinds.addresses import check_address
 from controlplane.kinds.amounts import check_amounts
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none
@@ -15,7 +15,6 @@ from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, condition, labels_of, spec_of, status_of
 from controlplane.schema.meta import TAINT, conditions, kind
 from controlplane.schema.types import (
-    BOOL,
     INT32,
     MICRO_TIME,
     OPAQUE,
@@ -24,6 +23,7 @@ from controlplane.schema.types import (
     STRING,
     STRING_SET,
     STRINGS,
+    SWITCH,
     ListOf,
     keyed,
     opaques,
@@ -59,7 +59,7 @@ _SPEC = struct(
     "NodeSpec",
     **strings("podCIDR providerID externalID"),
     podCIDRs=STRING_SET,
-    unschedulable=BOOL,
+    unschedulable=SWITCH,
     taints=ListOf(item=TAINT),
     configSource=OPAQUE,
 )
@@ -95,7 +95,8 @@ def check_node(node: Object, before: Object | None) -> Iterable[FieldError]:
         return
     for index, entry in enumerate(addresses):
         if entry in addresses[:index]:
-            yield duplicate(f"status.addresses[{index}]", entry)
+            shown = as_go(Type=entry.get("type", ""), Address=entry.get("address", ""))
+            yield duplicate(f"status.addresses[{index}]", shown)
     yield from _check_change(spec, spec_of(before))
 
 
@@ -118,11 +119,9 @@ def _check_taints(spec: Object) -> Iterator[FieldError]:
         yield from check_choice(taint.get("effect"), TAINT_EFFECTS, f"{place}.effect")
         identity = taint.get("key", ""), taint.get("effect", "")
         if identity in seen:
-            yield FieldError(
-                reason="FieldValueDuplicate",
-                field=place,
-                message=duplicate(place, taint).message + ": taints must be unique by key and effect pair",
-            )
+            shown = as_go(Key=identity[0], Value=taint.get("value", ""), Effect=identity[1], TimeAdded=taint.get("timeAdded"))
+            message = f"{duplicate(place, shown).message}: taints must be unique by key and effect pair"
+            yield FieldError(reason="FieldValueDuplicate", field=place, message=message)
         seen.add(identity)
 
 

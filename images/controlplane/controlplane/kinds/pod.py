@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value
+from controlplane.errors import FieldError, Rendered, as_go, duplicate, forbidden_field, invalid_value
 from controlplane.kinds.addresses import check_address
 from controlplane.kinds.amounts import default_requests, quality_of
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none
@@ -138,10 +138,11 @@ def _check_addresses(entries: list[Object], field: str) -> Iterator[FieldError]:
     for index, text in enumerate(texts):
         yield from check_address(text, f"{field}[{index}]")
     if len(texts) > 2 or len({":" in text for text in texts}) < len(texts):
-        yield invalid_value(field, entries, "may specify no more than one IP for each IP family")
+        shown = Rendered(f"[{','.join(as_go(IP=text) for text in texts)}]")
+        yield invalid_value(field, shown, "may specify no more than one IP for each IP family")
     for index, text in enumerate(texts):
         if text in texts[:index]:
-            yield duplicate(f"{field}[{index}]", entries[index])
+            yield duplicate(f"{field}[{index}]", as_go(IP=text))
 
 
 def _check_change(spec: Object, before: Object) -> Iterator[FieldError]:

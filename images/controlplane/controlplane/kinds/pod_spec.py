@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, required
 from controlplane.kinds.addresses import check_address
@@ -21,6 +22,7 @@ from controlplane.schema.types import (
     STRING,
     STRING_MAP,
     STRINGS,
+    SWITCH,
     ListOf,
     Type,
     applied,
@@ -56,15 +58,15 @@ POD_SPEC = struct(
     ),
     volumes=keyed(_VOLUME, "name"),
     initContainers=keyed(CONTAINER, "name"),
-    containers=keyed(CONTAINER, "name"),
+    containers=replace(keyed(CONTAINER, "name"), stays_empty=True),
     ephemeralContainers=keyed(OPAQUE, "name"),
     terminationGracePeriodSeconds=INT64,
     activeDeadlineSeconds=INT64,
     nodeSelector=STRING_MAP,
     automountServiceAccountToken=BOOL,
-    hostNetwork=BOOL,
-    hostPID=BOOL,
-    hostIPC=BOOL,
+    hostNetwork=SWITCH,
+    hostPID=SWITCH,
+    hostIPC=SWITCH,
     hostUsers=BOOL,
     shareProcessNamespace=BOOL,
     setHostnameAsFQDN=BOOL,
