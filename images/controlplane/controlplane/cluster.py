@@ -6,11 +6,10 @@ The HTTP API and the controllers go through here; only status writes of controll
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 
 from controlplane.admission import Admit
 from controlplane.clock import Clock, render_time
-from controlplane.deletion import HOLDING, DeleteOptions, check_preconditions, grace_of, may_vanish
+from controlplane.deletion import HOLDING, DeleteOptions, check_preconditions, deadline_of, grace_of, may_vanish
 from controlplane.errors import (
     FieldError,
     already_exists,
@@ -147,6 +146,10 @@ class Cluster:
             finalizers.append(holding)
         grace_s = grace_of(resource, item, options)
         if not finalizers and grace_s == 0 and resource.stored != "namespaces":
+            if resource.stored == "pods":
+                # Whoever sees it go sees when and how (registry/rest/delete.go, BeforeDelete).
+                marked = metadata | deadline_of(metadata, 0, self.clock.now())
+                self.store.update(resource.stored, {**item, "metadata": marked})
             return self.store.delete(resource.stored, key), True
         old_grace_s = metadata.get("deletionGracePeriodSeconds")
         if (
@@ -157,7 +160,7 @@ class Cluster:
             return item, False
         marked = {**metadata, "deletionGracePeriodSeconds": grace_s}
         if old_grace_s is None or grace_s < old_grace_s:
-            marked["deletionTimestamp"] = render_time(self.clock.now() + timedelta(seconds=grace_s))
+            marked |= deadline_of(metadata, grace_s, self.clock.now())
         if finalizers:
             marked["finalizers"] = finalizers
         if resource.has_generation:

@@ -7,7 +7,7 @@ FieldError         one cause of an Invalid answer: data, not an exception
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,13 +53,6 @@ class FieldError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class GoStruct:
-    """A value of one of the API server's own types: shown with its own names, in its own order."""
-
-    fields: Mapping[str, Any]
-
-
 def invalid_value(field: str, value: Any, detail: str) -> FieldError:
     return FieldError(reason="FieldValueInvalid", field=field, message=f"Invalid value: {_quote(value)}: {detail}")
 
@@ -93,12 +86,27 @@ def too_long(field: str, limit: int) -> FieldError:
     return FieldError(reason="FieldValueTooLong", field=field, message=f"Too long: may not be more than {limit} bytes")
 
 
+class Rendered(str):
+    """What stands for a value in a message, as it is to be shown."""
+
+    __slots__ = ()
+
+
+NIL = Rendered("null")
+"""A list or a map that is not there."""
+
+
+def as_go(**fields: Any) -> Rendered:
+    """A value of an internal type of Kubernetes: those have no names of their own in JSON, and leave nothing out."""
+    return Rendered(json.dumps(fields, separators=(",", ":"), ensure_ascii=False))
+
+
 def _quote(value: Any) -> str:
+    if isinstance(value, Rendered):
+        return str(value)
     # Go's API server shows scalars as Go literals and everything else as JSON; a pointer to nothing is the text "null".
     if value is None:
         return '"null"'
-    if isinstance(value, GoStruct):
-        return json.dumps(value.fields, separators=(",", ":"), ensure_ascii=False)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
 
 

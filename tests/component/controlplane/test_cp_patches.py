@@ -141,8 +141,15 @@ def pod(*containers: dict, **spec: object) -> dict:
         pytest.param(
             NODE,
             {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}},
-            {"spec": {"taints": [{"$patch": "replace"}, {"key": "b", "effect": "NoExecute"}]}},
             {"spec": {"taints": [{"key": "b", "effect": "NoExecute"}]}},
+            {"spec": {"taints": [{"key": "b", "effect": "NoExecute"}]}},
+            id="a list without a key is replaced",
+        ),
+        pytest.param(
+            POD,
+            {"spec": {"imagePullSecrets": [{"name": "a"}]}},
+            {"spec": {"imagePullSecrets": [{"$patch": "replace"}, {"name": "b"}]}},
+            {"spec": {"imagePullSecrets": [{"name": "b"}]}},
             id="a list is replaced as a whole",
         ),
         pytest.param(

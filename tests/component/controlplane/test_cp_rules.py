@@ -117,7 +117,7 @@ def test_what_no_typed_client_could_decode_is_no_such_object(raw: Object, expect
     assert causes(World(), raw) == [f"400 {expected}"]
 
 
-@pytest.mark.parametrize("amount", ["1", "+1", "-.5", "1.", "100m", "1.5Gi", "1e3", "2E-3", "10E", 1, 0.5, None])
+@pytest.mark.parametrize("amount", ["1", "+1", ".5", "1.", "100m", "1.5Gi", "1e3", "2E-3", "10E", 1, 0.5, None])
 def test_amounts_are_numbers_with_a_suffix(amount: Any) -> None:
     made = World().create(pod_with(containers=[container(resources={"limits": {"cpu": amount}})]))
     assert made["spec"]["containers"][0]["resources"]["limits"] == {"cpu": "0" if amount is None else amount}
@@ -300,7 +300,7 @@ PLACE = "spec.containers[0]"
     [
         (
             pod_with(hostNetwork=True, containers=[container(ports=[{"containerPort": 80, "hostPort": 81}])]),
-            [f"{PLACE}.ports[0].containerPort: Invalid value: 80: must match `hostPort` when `hostNetwork` is true"],
+            [f"{PLACE}.ports[0].hostPort: Invalid value: 81: must match `containerPort` when `hostNetwork` is true"],
         ),
         (pod_with(hostNetwork=True, containers=[container(ports=[{"containerPort": 80}])]), []),
         (

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from controlplane.errors import FieldError, invalid_value
+from controlplane.errors import FieldError, as_go, invalid_value
 from controlplane.kinds.columns import AGE, NAME
 from controlplane.kinds.names import check_choice, check_selector
 from controlplane.kinds.resource import Column, Resource
+from controlplane.kinds.workload_rules import check_at_most_all, check_share
 from controlplane.objects import Object, spec_of, status_of
 from controlplane.schema.meta import CONDITIONS, LABEL_SELECTOR, kind
 from controlplane.schema.types import INT32, INT64, INT_OR_STRING, STRING, TIME, MapOf, struct
 
+COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
 BUDGET = kind(
     "PodDisruptionBudget",
     spec=struct(
@@ -28,13 +29,12 @@ BUDGET = kind(
         "PodDisruptionBudgetStatus",
         observedGeneration=INT64,
         disruptedPods=MapOf(value=TIME),
-        **dict.fromkeys(("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), INT32),
+        **dict.fromkeys(COUNTS, INT32),
         conditions=CONDITIONS,
     ),
 )
 BOUNDS = ("minAvailable", "maxUnavailable")
 POLICIES = ("AlwaysAllow", "IfHealthyBudget")
-PERCENT = re.compile("[0-9]+%")
 
 
 def default_budget(budget: Object) -> None:
@@ -45,25 +45,25 @@ def check_budget(budget: Object, before: Object | None) -> Iterable[FieldError]:
     """Source: kubernetes, pkg/apis/policy/validation."""
     spec = spec_of(budget)
     if all(spec.get(name) is not None for name in BOUNDS):
-        yield invalid_value("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+        shown = as_go(
+            MinAvailable=spec["minAvailable"],
+            Selector=spec.get("selector"),
+            MaxUnavailable=spec["maxUnavailable"],
+            UnhealthyPodEvictionPolicy=spec.get("unhealthyPodEvictionPolicy"),
+        )
+        yield invalid_value("spec", shown, "minAvailable and maxUnavailable cannot be both set")
     for name in BOUNDS:
         if spec.get(name) is not None:
-            yield from _check_bound(spec[name], f"spec.{name}")
+            yield from check_share(spec[name], f"spec.{name}")
+            yield from check_at_most_all(spec[name], f"spec.{name}")
     if spec.get("selector") is not None:
         yield from check_selector(spec["selector"], "spec.selector")
     if spec.get("unhealthyPodEvictionPolicy") is not None:
         yield from check_choice(spec["unhealthyPodEvictionPolicy"], POLICIES, "spec.unhealthyPodEvictionPolicy")
-
-
-def _check_bound(value: Any, field: str) -> Iterator[FieldError]:
-    if isinstance(value, str):
-        if not PERCENT.fullmatch(value):
-            why = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%' or '93%')"
-            yield invalid_value(field, value, why)
-        elif int(value[:-1]) > 100:
-            yield invalid_value(field, value, "must not be greater than 100%")
-    elif value < 0:
-        yield invalid_value(field, value, "must be greater than or equal to 0")
+    if before is not None and status_of(budget) != status_of(before):
+        for name in COUNTS:
+            if (count := status_of(budget).get(name, 0)) < 0:
+                yield invalid_value(f"status.{name}", count, "must be greater than or equal to 0")
 
 
 def _bound(name: str) -> Any:

@@ -20,7 +20,7 @@ from controlplane.schema.types import BOOL, INT32, STRING, STRING_MAP, ListOf, s
 _REFERENCE = struct("ForNode", name=STRING)
 _ENDPOINT = struct(
     "Endpoint",
-    addresses=ListOf(item=STRING, is_set=False),
+    addresses=ListOf(item=STRING, stays_empty=True),
     conditions=struct("EndpointConditions", ready=BOOL, serving=BOOL, terminating=BOOL),
     hostname=STRING,
     targetRef=OBJECT_REFERENCE,
@@ -30,7 +30,12 @@ _ENDPOINT = struct(
     hints=struct("EndpointHints", forZones=ListOf(item=_REFERENCE), forNodes=ListOf(item=_REFERENCE)),
 )
 _PORT = struct("EndpointPort", name=STRING, protocol=STRING, port=INT32, appProtocol=STRING)
-ENDPOINT_SLICE = kind("EndpointSlice", addressType=STRING, endpoints=ListOf(item=_ENDPOINT), ports=ListOf(item=_PORT))
+ENDPOINT_SLICE = kind(
+    "EndpointSlice",
+    addressType=STRING,
+    endpoints=ListOf(item=_ENDPOINT, stays_empty=True),
+    ports=ListOf(item=_PORT, stays_empty=True),
+)
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from controlplane.errors import FieldError, invalid_value, required
+from controlplane.errors import NIL, FieldError, invalid_value, required
 from controlplane.kinds.addresses import NOT_A_NAME, check_load_balancer_status, is_address
 from controlplane.kinds.columns import AGE, NAME, NONE
 from controlplane.kinds.names import check_choice, check_domain_prefixed_path, check_name, check_port_name, check_port_number
@@ -27,7 +27,11 @@ INGRESS = kind(
         ingressClassName=STRING,
         defaultBackend=_BACKEND,
         tls=ListOf(item=struct("IngressTLS", hosts=STRINGS, secretName=STRING)),
-        rules=ListOf(item=struct("IngressRule", host=STRING, http=struct("HTTPIngressRuleValue", paths=ListOf(item=_PATH)))),
+        rules=ListOf(
+            item=struct(
+                "IngressRule", host=STRING, http=struct("HTTPIngressRuleValue", paths=ListOf(item=_PATH, stays_empty=True))
+            )
+        ),
     ),
     status=struct("IngressStatus", loadBalancer=LOAD_BALANCER_STATUS),
 )
@@ -39,12 +43,13 @@ PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 
 def default_ingress(ingress: Object) -> None:
     ingress.setdefault("spec", {})
+    ingress["status"] = {"loadBalancer": {}} | status_of(ingress)
 
 
 def check_ingress(ingress: Object, before: Object | None) -> Iterable[FieldError]:
     spec = spec_of(ingress)
     if not spec.get("rules") and spec.get("defaultBackend") is None:
-        yield invalid_value("spec", {}, "either `defaultBackend` or `rules` must be specified")
+        yield invalid_value("spec", NIL, "either `defaultBackend` or `rules` must be specified")
     if (backend := spec.get("defaultBackend")) is not None:
         yield from _check_backend(backend, "spec.defaultBackend")
     for number, rule in enumerate(spec.get("rules") or ()):

@@ -193,3 +193,5 @@ def check_selector(selector: Mapping[str, Any] | None, field: str) -> Iterator[F
         else:
             yield invalid_value(f"{place}.operator", operator, "not a valid selector operator")
         yield from check_qualified_key(entry.get("key", ""), f"{place}.key")
+        for number, value in enumerate(values):
+            yield from check_label_value(value, f"{place}.values[{number}]")

@@ -67,10 +67,22 @@ def _decode_struct(schema: Struct, value: dict[str, Any], path: str, unknown: li
             unknown.append(place)
             continue
         result = _decode(field, item, place, schema, unknown)
-        # An empty text is Go's zero value, which `omitempty` leaves out.
-        if result is not None and result != "":
+        if result is not None and not _is_omitted(field, result):
             decoded[key] = result
     return decoded
+
+
+def _is_omitted(field: Type, value: Any) -> bool:
+    """Whether Go's encoder leaves the value out: it is what a typed client has where nothing was said (`omitempty`)."""
+    match field:
+        case ListOf():
+            return not value and not field.stays_empty
+        case MapOf():
+            return not value
+        case Scalar():
+            return value == "" or (field.omits_zero and value == field.zero)
+        case _:
+            return False
 
 
 def _decode_scalar(schema: Scalar, value: Any, path: str, owner: Struct | None) -> Any:
