@@ -228,9 +228,11 @@ class Cluster:
             ("UID", options.uid, metadata["uid"]),
             ("ResourceVersion", options.resource_version, metadata["resourceVersion"]),
         ):
-            if wanted not in (None, "", actual):
-                why = f"Precondition failed: {title} in precondition: {wanted}, {title} in object meta: {actual}"
-                raise conflict(resource.group, resource.plural, metadata["name"], why)
+            if wanted not in (None, actual):
+                hint = "deleted and then recreated" if title == "UID" else "modified"
+                why = f"the {title} in the precondition ({wanted}) does not match the {title} in record ({actual})"
+                # With the kind where the resource belongs, as in registry/rest/delete.go.
+                raise conflict(resource.group, resource.kind, metadata["name"], f"{why}. The object might have been {hint}")
 
     @staticmethod
     def _grace_s(resource: Resource, item: Object, options: DeleteOptions) -> int:

@@ -445,3 +445,38 @@ async def test_new_object_may_not_name_its_version_but_zero_is_none() -> None:
             assert answer.get("message", "") == (
                 "resourceVersion should not be set on objects to be created" if status == 500 else ""
             )
+
+
+async def test_empty_lists_and_maps_are_not_stored_but_where_their_type_keeps_them() -> None:
+    async with serve(World()) as api:
+        body = service("web", clusterIP="None", loadBalancerSourceRanges=[], externalIPs=[], selector={})
+        body["spec"]["ports"] = []
+        body["metadata"] |= {"labels": {}, "annotations": {}, "finalizers": []}
+        _, created = await api.ask("POST", SERVICES, body)
+        assert not {"ports", "loadBalancerSourceRanges", "externalIPs", "selector"} & created["spec"].keys()
+        assert not {"labels", "annotations", "finalizers"} & created["metadata"].keys()
+        for labels, found in (({"a": "b"}, {"a": "b"}), ({"a": None}, None)):
+            patch = {"metadata": {"labels": labels}}
+            _, patched = await api.ask("PATCH", f"{SERVICES}/web", patch, headers={"Content-Type": MERGE_PATCH})
+            assert patched["metadata"].get("labels") == found
+        group = "discovery.k8s.io/v1"
+        slices = f"/apis/{group}/namespaces/default/endpointslices"
+        empty = {
+            "apiVersion": group,
+            "kind": "EndpointSlice",
+            "metadata": {"name": "s"},
+            "addressType": "IPv4",
+            "endpoints": [],
+            "ports": [],
+        }
+        _, made = await api.ask("POST", slices, empty)
+        assert (made["endpoints"], made["ports"]) == ([], [])
+
+
+async def test_list_says_once_what_its_items_are() -> None:
+    async with serve(World()) as api:
+        await api.ask("POST", SERVICES, service("web"))
+        _, listed = await api.ask("GET", SERVICES)
+        assert (listed["kind"], listed["apiVersion"]) == ("ServiceList", "v1")
+        assert "web" in [item["metadata"]["name"] for item in listed["items"]]
+        assert not any({"kind", "apiVersion"} & item.keys() for item in listed["items"])

@@ -120,7 +120,7 @@ def test_pod_that_never_ran_goes_at_once() -> None:
 def test_deletion_of_another_incarnation_is_a_conflict() -> None:
     world = World()
     world.create(pod("p"))
-    with pytest.raises(StatusError, match="Precondition failed: UID in precondition: other, UID in object meta: "):
+    with pytest.raises(StatusError, match=r'on Pod "p": the UID in the precondition \(other\) does not match the UID in record'):
         world.delete("pods", "p", uid="other")
 
 

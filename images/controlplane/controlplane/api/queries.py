@@ -46,7 +46,7 @@ def read_predicate(target: Target, query: Query) -> Predicate:
     try:
         labels = parse_label_selector(query.get("labelSelector", ""))
     except SelectorError as error:
-        raise bad_request(f"unable to parse requirement: {error}") from error
+        raise bad_request(str(error)) from error
     try:
         fields = parse_field_selector(query.get("fieldSelector", ""), selectable)
         if target.name:

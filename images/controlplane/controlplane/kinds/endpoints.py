@@ -30,7 +30,9 @@ _ENDPOINT = struct(
     hints=struct("EndpointHints", forZones=ListOf(item=_REFERENCE), forNodes=ListOf(item=_REFERENCE)),
 )
 _PORT = struct("EndpointPort", name=STRING, protocol=STRING, port=INT32, appProtocol=STRING)
-ENDPOINT_SLICE = kind("EndpointSlice", addressType=STRING, endpoints=ListOf(item=_ENDPOINT), ports=ListOf(item=_PORT))
+ENDPOINT_SLICE = kind(
+    "EndpointSlice", addressType=STRING, endpoints=ListOf(item=_ENDPOINT, is_kept=True), ports=ListOf(item=_PORT, is_kept=True)
+)
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"

@@ -67,10 +67,16 @@ def _decode_struct(schema: Struct, value: dict[str, Any], path: str, unknown: li
             unknown.append(place)
             continue
         result = _decode(field, item, place, schema, unknown)
-        # An empty text is Go's zero value, which `omitempty` leaves out.
-        if result is not None and result != "":
+        if result is not None and not _is_omitted(field, result):
             decoded[key] = result
     return decoded
+
+
+def _is_omitted(field: Type, value: Any) -> bool:
+    """Go's zero values of texts, lists and maps, which `omitempty` leaves out; `{}` of a struct is there."""
+    if isinstance(field, ListOf):
+        return not value and not field.is_kept
+    return value == "" or (isinstance(field, MapOf) and not value)
 
 
 def _decode_scalar(schema: Scalar, value: Any, path: str, owner: Struct | None) -> Any:
@@ -135,7 +141,8 @@ def read_json(text: bytes, complain: Callable[[str], Exception]) -> Any:
         what `complain` makes of the reason.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        # Whatever is not UTF-8 becomes U+FFFD, as in encoding/json.
+        value = json.loads(text.decode(errors="replace"), parse_constant=_refuse_constant)
         # What cannot be written again must not be let in: lone surrogates (RFC 8259 section 8.2).
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:

@@ -48,6 +48,8 @@ class ListOf:
     patch_key: str | None = None
     apply_keys: tuple[str, ...] = ()
     is_set: bool = False
+    is_kept: bool = False
+    """Whether it is there when it is empty, as a Go field without `omitempty` is."""
 
     @property
     def go(self) -> str:
