@@ -37,7 +37,7 @@ def check_preconditions(resource: Resource, item: Object, options: DeleteOptions
         ("UID", options.uid, metadata["uid"], "deleted and then recreated"),
         ("ResourceVersion", options.resource_version, metadata["resourceVersion"], "modified"),
     ):
-        if wanted not in (None, "", actual):
+        if wanted not in (None, actual):
             why = f"the {title} in the precondition ({wanted}) does not match the {title} in record ({actual})."
             # By its kind, not its resource (apiserver, registry/rest, BeforeDelete).
             raise conflict(resource.group, resource.kind, metadata["name"], f"{why} The object might have been {meanwhile}")

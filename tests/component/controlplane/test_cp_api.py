@@ -451,3 +451,12 @@ async def test_new_object_may_not_name_its_version_but_zero_is_none() -> None:
             assert answer.get("message", "") == (
                 "resourceVersion should not be set on objects to be created" if status == 500 else ""
             )
+
+
+async def test_list_says_once_what_its_items_are() -> None:
+    async with serve(World()) as api:
+        await api.ask("POST", SERVICES, service("web"))
+        _, listed = await api.ask("GET", SERVICES)
+        assert (listed["kind"], listed["apiVersion"]) == ("ServiceList", "v1")
+        assert "web" in [item["metadata"]["name"] for item in listed["items"]]
+        assert not any({"kind", "apiVersion"} & item.keys() for item in listed["items"])

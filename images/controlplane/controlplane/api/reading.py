@@ -116,9 +116,17 @@ def _answer_records(
         kind = "PartialObjectMetadataList"
         return answer_json({"kind": kind, "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items})
     head = {"kind": f"{resource.kind}List", "apiVersion": resource.group_version, "metadata": metadata}
+    # The list says once what its items are.
+    said = json.dumps({"apiVersion": resource.group_version, "kind": resource.kind}, separators=(",", ":"))[:-1].encode() + b","
     opening = json.dumps(head, separators=(",", ":")).encode()[:-1] + b',"items":['
     if resource.from_stored is None:
-        body = b",".join(record.encoded for _, record in records)
+        body = b",".join(_without_head(record.encoded, said) for _, record in records)
     else:
-        body = b",".join(json.dumps(present(resource, record.item)).encode() for _, record in records)
+        shown = (present(resource, record.item) for _, record in records)
+        bare = ({name: value for name, value in item.items() if name not in ("apiVersion", "kind")} for item in shown)
+        body = b",".join(json.dumps(item).encode() for item in bare)
     return web.Response(body=opening + body + b"]}", content_type="application/json")
+
+
+def _without_head(encoded: bytes, head: bytes) -> bytes:
+    return b"{" + encoded[len(head) :] if encoded.startswith(head) else encoded

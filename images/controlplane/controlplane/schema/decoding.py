@@ -147,7 +147,8 @@ def read_json(text: bytes, complain: Callable[[str], Exception]) -> Any:
         what `complain` makes of the reason.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        # Whatever is not UTF-8 becomes U+FFFD, as in encoding/json.
+        value = json.loads(text.decode(errors="replace"), parse_constant=_refuse_constant)
         # What cannot be written again must not be let in: lone surrogates (RFC 8259 section 8.2).
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
