@@ -40,7 +40,9 @@ SLICE = {
     ("hints", "expected"),
     [
         ({"forZones": [{"name": "a"}], "forNodes": [{"name": "node-1"}]}, []),
-        ({"forZones": [{}]}, ['endpoints[0].hints.forZones[0].name: Invalid value: "": name part must be non-empty']),
+        ({"forZones": [{}]}, []),
+        ({"forZones": [{"name": "a b"}]}, ['endpoints[0].hints.forZones[0].name: Invalid value: "a b": a valid label must be']),
+        ({"forNodes": [{}]}, ['endpoints[0].hints.forNodes[0].name: Invalid value: "": a lowercase RFC 1123 subdomain must']),
         (
             {"forZones": [{"name": "a"}, {"name": "a"}]},
             ['endpoints[0].hints.forZones[1].name: Duplicate value: "a"'],
