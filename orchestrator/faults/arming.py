@@ -10,14 +10,12 @@ from orchestrator.contracts import PlanContext, World
 from orchestrator.errors import InternalError
 from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
+from orchestrator.planner.needing_api import AWAITS
 from orchestrator.runner.telling import tell
 
 EVIDENCE_DEADLINE_S = 5.0
 TTL_MARGIN_S = 30.0
 """A fault expires by itself this long after its planned end: later than any heal, soon enough for a kept testbed."""
-
-
-AWAITS = "awaits"
 
 
 class EvidenceError(InternalError):

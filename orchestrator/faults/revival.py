@@ -4,17 +4,15 @@ from typing import cast
 
 from orchestrator.contracts import World
 from orchestrator.errors import DeadlineError, InternalError
-from orchestrator.faults.arming import AWAITS
 from orchestrator.model.history import Event
 from orchestrator.model.plan import StepPlan
+from orchestrator.planner.needing_api import AWAITED_S, AWAITS
 from orchestrator.runner.waiting import poll
 
 RETURNS_S = 1.0
 """What a heal of a killed program waits for: measured 0.33 s for the API, 0.22 s for an agent, 0.11 s for HAProxy; busy, more."""
 BACK_DEADLINE_S = 15.0
 """HAProxy and the API depend on nobody else: after this they have failed."""
-SYNC_DEADLINE_S = 5.0
-"""What a node's agent does first needs the API, which another fault may hold down."""
 
 
 REGISTERED, RULES_COMMITTED = "node-registered", "rules-committed"
@@ -58,11 +56,9 @@ def follow_node(step: StepPlan, world: World, struck: Event, healed: Event) -> s
         return not missing
 
     try:
-        done = world.wait_event(
-            is_last, since_ns=struck.t_mono_ns, deadline_s=SYNC_DEADLINE_S, what=f"{', '.join(does)} of {node}"
-        )
+        done = world.wait_event(is_last, since_ns=struck.t_mono_ns, deadline_s=AWAITED_S, what=f"{', '.join(does)} of {node}")
     except DeadlineError:
-        return f"only started: no {', '.join(sorted(missing))} within {SYNC_DEADLINE_S:g} s"
+        return f"only started: no {', '.join(sorted(missing))} within {AWAITED_S:g} s"
     return f"{', '.join(does)} {_later(done.t_mono_ns, healed)}"
 
 

@@ -1,6 +1,7 @@
 """Routed paths through a fault: which next hops were struck, until when the path led to them, and how long that may take."""
 
 import math
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from orchestrator.metrics.limits import Bounds
@@ -39,26 +40,27 @@ def find_next_hops(path: PathPlan, step: StepPlan, history: History, *, since_s:
         return None
     begin_ns = (history.start_mono_ns or 0) + round(since_s * 1e9)
     end_ns = (history.start_mono_ns or 0) + round(until_s * 1e9)
-    hops = set(routing.next_hops) if isinstance(routing, StaticEcmp) else set[str]()
+    hops = list(routing.next_hops) if isinstance(routing, StaticEcmp) else list[str]()
     struck = total = 0
     left_s: float | None = None
     changes_s, without_s = [], []
     without_since_s: float | None = None
     events = tuple(_events(routing, history))
     for event in (item for item in events if item.t_mono_ns < begin_ns):
-        _fold(hops, event)
-    total, struck = len(hops), len(hops & set(step.targets))
+        hops = _fold(hops, event)
+    led = _led_to(routing, hops)
+    total, struck = len(led), len(led & set(step.targets))
     if not struck:
         left_s = since_s
     for event in (item for item in events if begin_ns <= item.t_mono_ns < end_ns):
-        _fold(hops, event)
+        hops = _fold(hops, event)
         changes_s.append(history.seconds(event))
         if not hops and without_since_s is None:
             without_since_s = history.seconds(event)
         elif hops and without_since_s is not None:
             without_s.append((without_since_s, history.seconds(event)))
             without_since_s = None
-        if left_s is None and hops.isdisjoint(step.targets):
+        if left_s is None and _led_to(routing, hops).isdisjoint(step.targets):
             left_s = history.seconds(event)
     if without_since_s is not None:
         without_s.append((without_since_s, until_s))
@@ -118,16 +120,21 @@ def _events(routing: Routing, history: History) -> list[Event]:
             return []
 
 
-def _fold(hops: set[str], event: Event) -> None:
+def _led_to(routing: Routing, hops: Sequence[str]) -> Set[str]:
+    """Of the nodes with a virtual address the last that took it; a route leads to all of its next hops."""
+    return frozenset(hops[-1:] if isinstance(routing, Vrrp) else hops)
+
+
+def _fold(hops: Sequence[str], event: Event) -> list[str]:
+    """In the order in which they came."""
     node = str(event.fields.get("node"))
+    others = [hop for hop in hops if hop != node]
     match event.event:
-        case "vip-acquired":
-            hops.clear()
-            hops.add(node)
+        case "vip-acquired" | "route-added":
+            return [*others, node]
         case "vip-released":
-            # Until another node has the address, the router goes on calling this one. A dead one may not even tell.
-            pass
-        case "route-added":
-            hops.add(node)
+            # Two nodes that start at once may both take it, until one hears of the other. Alone, a node that gives it up is
+            # called on by the router until another has it. A dead one may not even tell.
+            return others or list(hops)
         case _:
-            hops.discard(node)
+            return others

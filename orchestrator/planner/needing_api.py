@@ -1,10 +1,15 @@
-"""Steps that are orders to the cluster need its API: while another step has it down, they cannot be carried out. Pure."""
+"""What needs the API while another step has it down: orders to the cluster, and killed programs that come back. Pure."""
 
-from orchestrator.model.plan import Role, StepPlan
+from orchestrator.model.plan import ORDERS_S, Role, StepPlan
 from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.draining import drains
 from orchestrator.planner.lasting import Planned, free_s, lasts_on
+from orchestrator.planner.strikes import Strike
 
+AWAITS = "awaits"
+"""Parameter of a step: what a killed program of a node tells when it is back, and cannot without the API."""
+AWAITED_S = 5.0
+"""So long at the most is it waited for."""
 ORDERS = frozenset({"node-replace", "rolling-restart", "scale"})
 """Beside drains: kinds that ask the API for what they do."""
 
@@ -23,6 +28,50 @@ def check_api(planned: list[Planned], duration_s: float, complaints: Complaints)
                 location = strike.for_location if key == "for" else (*strike.location, key)
                 complaints.add(*location, message=message, found=found, allowed=allowed)
                 break
+
+
+def check_revivals(planned: list[Planned], duration_s: float, complaints: Complaints) -> None:
+    """A killed program of a node whose first acts need the API is not back while that is down: nothing is armed there in time."""
+    complained: set[object] = set()
+    outages = [other for other in planned if has_api_down(other[1])]
+    for one in planned:
+        for killed in planned:
+            pair = one[0].location[1], killed[0].location[1]
+            if pair in complained or not _follows(one, killed):
+                continue
+            down = next((other for other in outages if _is_healed_during(killed, other, duration_s)), None)
+            free_at_s = killed[0].latest_s + (killed[1].for_s or 0.0) + AWAITED_S + ORDERS_S
+            if down is not None and one[0].earliest_s < free_at_s:
+                complained.add(pair)
+                _complain_of_revival(one[0], killed[0], down[0], free_at_s, complaints)
+
+
+def _complain_of_revival(strike: Strike, killed: Strike, down: Strike, free_at_s: float, complaints: Complaints) -> None:
+    place, before = strike.location[1], killed.location[1]
+    is_flap = place == before
+    since_s = killed.earliest_s if is_flap else 0.0
+    whose = "the strike before" if is_flap else f"timeline[{before}]"
+    complaints.add(
+        "timeline",
+        place,
+        "every" if is_flap else "at",
+        message=f"strikes while what {whose} has killed waits for the API, which timeline[{down.location[1]}] has down",
+        found=f"{strike.earliest_s - since_s:g}s",
+        allowed=f"{free_at_s - since_s:g}s or more, or while the API answers",
+    )
+
+
+def _follows(one: Planned, killed: Planned) -> bool:
+    """Whether it strikes what the other one has killed and healed before; of steps that wait for an event nothing is known."""
+    if one[1].after is not None or killed[1].after is not None or one[0].group == killed[0].group:
+        return False
+    is_shared = bool(set(one[1].targets) & set(killed[1].targets))
+    return is_shared and bool(killed[1].parameters.get(AWAITS)) and killed[1].for_s is not None and killed[0].at_s < one[0].at_s
+
+
+def _is_healed_during(killed: Planned, down: Planned, duration_s: float) -> bool:
+    lasts_s = killed[1].for_s or 0.0
+    return down[0].earliest_s <= killed[0].latest_s + lasts_s and killed[0].earliest_s + lasts_s < free_s(down, duration_s)
 
 
 def needs_api(step: StepPlan) -> bool:

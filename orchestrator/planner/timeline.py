@@ -15,7 +15,7 @@ from orchestrator.planner.complaints import Complaints
 from orchestrator.planner.draining import check_drains
 from orchestrator.planner.in_time import check_instants, latest_end_s
 from orchestrator.planner.lasting import Planned, check_order, check_overlaps, lasts_on, least_every_s, meet, names_of
-from orchestrator.planner.needing_api import check_api
+from orchestrator.planner.needing_api import check_api, check_revivals
 from orchestrator.planner.strikes import Strike, place_of, unroll
 from orchestrator.planner.targets import Candidates, Choice, choose, next_hops_of, read_list, read_selector
 from orchestrator.planner.triggers import Ground, check_triggers
@@ -116,6 +116,7 @@ class _Planner:
         check_overlaps(self.planned, self._scenario.duration, self._complaints)
         check_order(self.planned, self._complaints)
         check_api(self.planned, self._scenario.duration, self._complaints)
+        check_revivals(self.planned, self._scenario.duration, self._complaints)
         check_drains(list(zip(self.planned, self._there, strict=True)), self._scenario.duration, self._complaints)
         by_place = Counter(place_of(strike) for strike, _ in self.planned)
         by_group = Counter(strike.group for strike, _ in self.planned)

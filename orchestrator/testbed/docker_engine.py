@@ -10,10 +10,10 @@ import docker  # noqa: TID251 - this package is docker's only importer
 import docker.errors  # noqa: TID251
 from docker.types import IPAMConfig, IPAMPool, LogConfig  # noqa: TID251
 from docker.types import Ulimit as DockerUlimit  # noqa: TID251
-from docker.utils import kwargs_from_env  # noqa: TID251
 
-from orchestrator.errors import EngineError, EnvironmentUnmetError
-from orchestrator.testbed.border import FOREIGN_ERRORS, engine_border, explain
+from orchestrator.errors import EngineError
+from orchestrator.testbed.border import engine_border, explain
+from orchestrator.testbed.connection import CALL_TIMEOUT_S
 from orchestrator.testbed.docker_streams import DockerAttachment, DockerEvents, DockerExecution, DockerLog
 from orchestrator.testbed.engine import (
     Attachment,
@@ -25,18 +25,6 @@ from orchestrator.testbed.engine import (
     NetworkSpec,
     PoolOverlapError,
 )
-
-CALL_TIMEOUT_S = 90  # an overlay with an address conflict blocks a start for 20 s, a loaded machine longer
-PARALLEL_CALLS = 32
-
-
-def connect() -> "DockerEngine":
-    """The engine of the environment, the context or the default socket. Raises EnvironmentUnmetError when none answers."""
-    try:
-        client = docker.APIClient(**kwargs_from_env(), version="auto", timeout=CALL_TIMEOUT_S, max_pool_size=PARALLEL_CALLS)
-    except FOREIGN_ERRORS as error:
-        raise EnvironmentUnmetError(f"no Docker Engine answers: {explain(error)}", hint="run `make engine`") from error
-    return DockerEngine(client)
 
 
 class DockerEngine:

@@ -116,8 +116,10 @@ class Writer:
 
     def write(self, node_ip, services, slices, cidrs):
         from nodeagent.proxy.local_pods import LocalPods
-        from nodeagent.proxy.ruleset import Network, render_ruleset, render_transaction
+        from nodeagent.proxy.network import Network
+        from nodeagent.proxy.ruleset import render_ruleset
         from nodeagent.proxy.services import read_service_ports
+        from nodeagent.proxy.transaction import render_transaction
 
         ports = read_service_ports(services, slices, self._options.hostname_override)
         if self._options.proxy_mode == "iptables":

@@ -21,8 +21,8 @@ from nodeagent.kubelet.nginx import render_nginx
 from nodeagent.proxy.iptables.tools import IptablesTools
 from nodeagent.proxy.iptables.writer import IptablesRules
 from nodeagent.proxy.local_pods import LocalPods
+from nodeagent.proxy.network import Network
 from nodeagent.proxy.nftables import Nftables, NftablesRules
-from nodeagent.proxy.ruleset import Network
 from nodeagent.proxy.services import read_service_ports
 
 NODE, NODE_IP, CLIENT = "node-1", "10.100.0.2", "10.100.0.9"

@@ -84,6 +84,7 @@ def observe(mode):
 
     observe_policies(rules, seen)
     observe_conditions(rules, seen)
+    observe_combinations(rules, seen)
     observe_affinity(rules, seen)
     observe_affinity_of_nodes(rules, seen)
     observe_addresses(rules, seen)
@@ -137,6 +138,43 @@ def observe_conditions(rules, seen):
     seen["one meant for the zone"] = visit_until(2, "client", NODE_IP, NODE_PORT)
     rules.become(pod_a, pod_b, zones={pod_a: "zone-c", pod_b: "zone-b"})
     seen["none meant for the zone"] = visit_until(2, "client", NODE_IP, NODE_PORT)
+
+
+def observe_combinations(rules, seen):
+    """Everything at once, and what each of several rules says of one packet."""
+    pod_a, pod_b = PODS.values()
+    leaving = {"ready": False, "serving": True, "terminating": True}
+    published = {"ready": True, "serving": False, "terminating": True}
+    everything = {
+        **LOCAL,
+        "internalTrafficPolicy": "Local",
+        "sessionAffinity": "ClientIP",
+        "loadBalancerSourceRanges": ["10.100.0.9/32"],
+        "externalIPs": [EXTERNAL_IP],
+        "status": {"loadBalancer": {"ingress": [{"ip": LOAD_BALANCER_IP}]}},
+    }
+    addresses = {"load balancer IP": LOAD_BALANCER_IP, "external IP": EXTERNAL_IP}
+    rules.become(pod_a, ELSEWHERE, conditions={pod_a: leaving}, **everything)
+    seen["everything"] = {
+        **{f"client to {name}": visit("client", address, PORT) for name, address in addresses.items()},
+        "client to node port": visit("client", NODE_IP, NODE_PORT),
+        # Inside, the cluster's list: the one that is ready. At the cluster IP the node's own: the one that leaves.
+        "pod to external IP": visit("pod-b", EXTERNAL_IP, PORT),
+        "pod to load balancer IP": visit("pod-b", LOAD_BALANCER_IP, PORT),
+        "pod to cluster IP": visit("pod-b", CLUSTER_IP, PORT),
+        "node to node port": visit(None, NODE_IP, NODE_PORT),
+        "node to load balancer IP": visit(None, LOAD_BALANCER_IP, PORT),
+    }
+    rules.become(pod_a, pod_b, conditions={pod_a: published, pod_b: leaving})
+    seen["published although not ready"] = visit_until(2, "client", NODE_IP, NODE_PORT)
+    rules.become(pod_a, **LOCAL)
+    seen["pod that reaches itself by the short cut"] = visit("pod-a", NODE_IP, NODE_PORT)
+    rules.become(pod_a, internalTrafficPolicy="Local")
+    seen["pod that reaches itself by internal policy Local"] = visit("pod-a", CLUSTER_IP, PORT)
+    rules.know(masquerade_all=True)
+    rules.become(pod_a, ELSEWHERE, **LOCAL)
+    seen["masquerade-all and policy Local"] = [visit("client", NODE_IP, NODE_PORT) for _ in range(4)]
+    rules.know(masquerade_all=False)
 
 
 def observe_affinity(rules, seen):

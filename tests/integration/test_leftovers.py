@@ -9,7 +9,8 @@ import docker
 import pytest
 
 from orchestrator.testbed.cleaning import sweep_tests
-from orchestrator.testbed.docker_engine import connect
+from orchestrator.testbed.connection import answering_client
+from orchestrator.testbed.docker_engine import DockerEngine
 from orchestrator.testbed.labels import labels_for_test
 from role_container import find_image
 
@@ -37,7 +38,7 @@ def client() -> Iterator[docker.DockerClient]:
 def test_what_a_killed_test_process_has_left_is_swept_and_ours_is_not(client: docker.DockerClient) -> None:
     image, name = find_image(client, "base"), f"itb-test-{uuid.uuid4().hex[:12]}"
     own = client.networks.create(f"{name}-own", internal=True, labels=dict(labels_for_test()))
-    engine = connect()
+    engine = DockerEngine(answering_client())
     try:
         argv = [sys.executable, "-c", MAKE, image, name]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

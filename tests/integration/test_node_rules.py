@@ -62,12 +62,29 @@ def pods(client):
         ("none meant for the zone", pods(BRIDGE)),
         ("load balancer IP", f"pod-a {CLIENT}"),
         ("external IP", f"pod-a {CLIENT}"),
+        ("published although not ready", [f"pod-a {BRIDGE}"]),
+        ("pod that reaches itself by the short cut", f"pod-a {BRIDGE}"),
+        ("pod that reaches itself by internal policy Local", f"pod-a {BRIDGE}"),
+        ("masquerade-all and policy Local", [f"pod-a {CLIENT}"] * 4),
         ("load balancer IP for others only", "timed out"),
         ("external IP beside source ranges", f"pod-a {CLIENT}"),
     ],
 )
 def test_connection_goes_where_kubernetes_says(seen, what, expected):
     assert seen[what] == expected
+
+
+def test_policies_conditions_ranges_and_affinity_hold_all_at_once(seen):
+    assert seen["everything"] == {
+        "client to load balancer IP": f"pod-a {CLIENT}",
+        "client to external IP": f"pod-a {CLIENT}",
+        "client to node port": f"pod-a {CLIENT}",
+        "pod to external IP": "pod-elsewhere 10.0.1.3",
+        "pod to load balancer IP": "timed out",
+        "pod to cluster IP": "pod-a 10.0.1.3",
+        "node to node port": f"pod-elsewhere {NODE}",
+        "node to load balancer IP": "timed out",
+    }
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from ipaddress import IPv4Network
 import docker
 import pytest
 
-from orchestrator.testbed.docker_engine import connect
+from orchestrator.testbed.connection import answering_client
+from orchestrator.testbed.docker_engine import DockerEngine
 from tests.integration.testbed_lab import free_subnet, newest_image
 from tests.unit.testbed.engine_contract import EngineContract, Subject
 
@@ -44,7 +45,7 @@ def image() -> Iterator[str]:
 class TestDockerEngine(EngineContract):
     @pytest.fixture
     def subject(self, image: str) -> Iterator[Subject]:
-        engine = connect()
+        engine = DockerEngine(answering_client())
         yield Subject(engine, image, free_subnet(IPv4Network("198.18.192.0/19")))
         engine.close()
 

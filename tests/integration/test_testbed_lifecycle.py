@@ -16,7 +16,8 @@ from orchestrator.errors import CommandError
 from orchestrator.faults.node_kill import NodeKill
 from orchestrator.model.plan import StepPlan
 from orchestrator.testbed.cleaning import clean, find_runs
-from orchestrator.testbed.docker_engine import DockerEngine, connect
+from orchestrator.testbed.connection import answering_client
+from orchestrator.testbed.docker_engine import DockerEngine
 from orchestrator.testbed.labels import RUN
 from tests.integration.testbed_lab import bare_testbed, lab_claim, newest_image
 from tests.unit.testbed.scripted_cluster import ROOT, compose_file
@@ -32,7 +33,7 @@ http.server.HTTPServer(("0.0.0.0", 6443), http.server.SimpleHTTPRequestHandler).
 
 @pytest.fixture
 def engine() -> Iterator[DockerEngine]:
-    engine = connect()
+    engine = DockerEngine(answering_client())
     yield engine
     engine.close()
 

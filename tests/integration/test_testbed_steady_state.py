@@ -138,9 +138,14 @@ def test_service_and_ingress_that_are_deleted_leave_nothing_anywhere(testbed: Te
     assert {f"{node} nft" for node in nodes} <= touched.keys(), touched
     assert {f"loadbalancer {what}" for what in ("addresses", "haproxy.cfg", "files", "memory")} <= touched.keys(), touched
 
+    held = testbed.kube.get("services", "passing", namespace="default")
+    assert held is not None
+    assert held["metadata"]["finalizers"] == ["service.kubernetes.io/load-balancer-cleanup"]  # type: ignore[index]
     for manifest in created:
         resource = {"Service": "services", "Ingress": "ingresses", "Secret": "secrets"}[manifest["kind"]]
         testbed.kube.delete(resource, manifest["metadata"]["name"], namespace="default")
+    until(lambda: testbed.kube.get("services", "passing", namespace="default") is None, "the Service is let go of")
+    assert "loadbalancer addresses" not in differences(before, read_traces(testbed)), "it was held until its address was gone"
     # A chain that nothing leads to any more is deleted a second later, as kube-proxy does it.
     until(lambda: not differences(before, read_traces(testbed)), lambda: f"left: {differences(before, read_traces(testbed))}")
 

@@ -17,7 +17,8 @@ import pytest
 from orchestrator.model.plan import Plan, Role
 from orchestrator.testbed.bring_up import launched
 from orchestrator.testbed.claim import Claim, claim_slot
-from orchestrator.testbed.docker_engine import DockerEngine, connect
+from orchestrator.testbed.connection import answering_client
+from orchestrator.testbed.docker_engine import DockerEngine
 from orchestrator.testbed.run import Run
 from orchestrator.testbed.world import Testbed
 from tests.unit.testbed.scripted_cluster import compose_file, node_kill_plan
@@ -72,7 +73,7 @@ def without_processes(plan: Plan) -> Plan:
 
 @contextmanager
 def lab_claim(directory: Path, *, bare: bool = True, expires_in_s: int = 300) -> Iterator[Claim]:
-    engine: DockerEngine = connect()
+    engine: DockerEngine = DockerEngine(answering_client())
     try:
         with claim_slot(
             engine,

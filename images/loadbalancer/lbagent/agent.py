@@ -19,6 +19,7 @@ from lbagent.process import HaproxyProcess
 from lbagent.provisioner import Provisioner
 from lbagent.reconciler import Reconciler
 from lbagent.render import Paths
+from lbagent.replacement import Replacement
 from lbagent.runtime import AdminSocket, RuntimeApiError
 from lbagent.settings import Settings
 from lbagent.statistics import SHOW_SERVERS, Retries, parse_information, parse_retries
@@ -43,14 +44,20 @@ class Agent:
         self._haproxy = HaproxyProcess(paths=paths, runtime=self._runtime, on_end=self._on_haproxy_end)
         self._reconciler = Reconciler(backends=settings.backends(), runtime=self._runtime, events=events)
         self._log = LogSocket(path=paths.log_socket, file=connection_log, events=events, clock=clock)
-        self._provisioner = Provisioner(
+        replacement = Replacement(
             settings=settings,
             paths=paths,
             haproxy=self._haproxy,
             runtime=self._runtime,
             reconciler=self._reconciler,
-            addresses=LinkAddresses(beside=settings.public_ip),
             events=events,
+        )
+        self._provisioner = Provisioner(
+            settings=settings,
+            paths=paths,
+            replacement=replacement,
+            reconciler=self._reconciler,
+            addresses=LinkAddresses(beside=settings.public_ip),
         )
         self._ingresses = IngressFeed(self._provisioner.on_ingresses)
 

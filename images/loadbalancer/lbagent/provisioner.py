@@ -23,10 +23,9 @@ from lbagent.process import ConfigRefusedError, HaproxyError
 from lbagent.quarantine import Quarantine
 from lbagent.reconciler import Reconciler
 from lbagent.render import Paths
-from lbagent.replacement import Haproxy, Replacement, backends_of
-from lbagent.runtime import RuntimeApi, RuntimeApiError
+from lbagent.replacement import Replacement, backends_of
+from lbagent.runtime import RuntimeApiError
 from lbagent.settings import Settings
-from testbed_init.events import EventSink
 
 RETRY_FIRST_S, RETRY_LAST_S = 0.25, 4.0
 """What HAProxy refuses it refuses again, and each attempt starts a program."""
@@ -42,20 +41,15 @@ class Provisioner:
         *,
         settings: Settings,
         paths: Paths,
-        haproxy: Haproxy,
-        runtime: RuntimeApi,
+        replacement: Replacement,
         reconciler: Reconciler,
         addresses: Addresses,
-        events: EventSink,
     ) -> None:
         self._settings = settings
         self._paths = paths
-        self._haproxy = haproxy
+        self._replacement = replacement
         self._reconciler = reconciler
         self._addresses = addresses
-        self._replacement = Replacement(
-            settings=settings, paths=paths, haproxy=haproxy, runtime=runtime, reconciler=reconciler, events=events
-        )
         self._balancers: tuple[LoadBalancer, ...] | None = None
         """None before the first list of services: then nothing is taken away."""
         self._leaving: tuple[str, ...] = ()
@@ -64,7 +58,7 @@ class Provisioner:
         """None before the first lists of what Ingresses depend on."""
         self._checks: Mapping[str, Check] = {}
         self._teller = Teller(settings.public_ip)
-        self._quarantine = Quarantine(check=self._replacement.check, ingress_frontends=self._ingress_frontends)
+        self._quarantine = Quarantine(check=replacement.check, ingress_frontends=self._ingress_frontends)
         self._wanted = asyncio.Event()
         self._is_awaited = False
         """Whether a Service waits for its first server that is up."""
@@ -170,7 +164,7 @@ class Provisioner:
         self._is_awaited = False
         balancers, _ = self._quarantine.admit(self._balancers or (), self._ingresses)
         untold = [balancer for balancer in balancers if not balancer.is_told]
-        if not untold or self._haproxy.pid is None:
+        if not untold or not self._replacement.is_running:
             return
         working = {server.backend for server in await self._reconciler.read_servers() if server.takes_connections}
         for balancer in untold:

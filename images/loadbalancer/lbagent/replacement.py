@@ -65,9 +65,13 @@ class Replacement:
         return self._is_asked
 
     @property
+    def is_running(self) -> bool:
+        return self._haproxy.pid is not None
+
+    @property
     def is_dead(self) -> bool:
         """It stays so until somebody asks for it."""
-        return self._haproxy.pid is None and not self._is_asked
+        return not self.is_running and not self._is_asked
 
     def check(self, frontends: tuple[Frontend, ...]) -> str:
         """What HAProxy says against a configuration of these alone; empty if nothing."""
@@ -75,7 +79,7 @@ class Replacement:
 
     async def is_needed(self, frontends: tuple[Frontend, ...], files: Mapping[Path, str]) -> bool:
         """False when HAProxy serves these, and has taken the certificates that are new."""
-        if self._owes_reload or not self._is_running(frontends):
+        if self._owes_reload or not self._serves(frontends):
             return True
         return not await renew_certificates(self._runtime, changed_files(files))
 
@@ -86,7 +90,7 @@ class Replacement:
             HaproxyError, RuntimeApiError
         """
         asked, self._is_asked = self._is_asked, False
-        is_first = self._haproxy.pid is None
+        is_first = not self.is_running
         renewed = changed_files(files)
         try:
             live = None if is_first else await self._reconciler.read_servers()
@@ -117,7 +121,7 @@ class Replacement:
         self._events.emit(event, version=version, pid=self._haproxy.pid)
         self._reconciler.serve(backends)
 
-    def _is_running(self, frontends: tuple[Frontend, ...]) -> bool:
+    def _serves(self, frontends: tuple[Frontend, ...]) -> bool:
         """Whether HAProxy was started with these, by this agent or the one before it: the file tells."""
         try:
             running = self._paths.config.read_text()

@@ -209,3 +209,33 @@ def test_service_that_publishes_all_addresses_keeps_endpoints_without_node() -> 
     world.delete("nodes", "node-1")
     world.change("services", "web", {"metadata": {"labels": {"looked": "at"}}})
     assert nodes_of_endpoints(world) == {"node-1", "node-2"}
+
+
+TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
+
+
+def triggers(world: World) -> set[str | None]:
+    items = [*slices(world), world.get("endpoints", "web")]
+    return {item["metadata"].get("annotations", {}).get(TRIGGER) for item in items}
+
+
+def test_what_changed_the_endpoints_last_is_told_with_its_instant() -> None:
+    world = make()
+    created = world.get("services", "web")["metadata"]["creationTimestamp"]
+    assert triggers(world) == {created}
+    world.clock.advance(7)
+    world.kubelets.report(world.pods()[0], ready=False)
+    world.settle()
+    turned = world.pods()[0]["status"]["conditions"][-1]["lastTransitionTime"]
+    assert turned > created
+    assert triggers(world) == {turned}
+    world.clock.advance(7)
+    world.change("services", "web", {"metadata": {"labels": {"a": "b"}}})
+    assert triggers(world) == {None}, "nothing of a pod has changed"
+
+
+def test_instant_stays_where_nothing_of_the_endpoints_changes() -> None:
+    world = make()
+    before = triggers(world)
+    world.change("services", "web", {"metadata": {"annotations": {"a": "b"}}})
+    assert triggers(world) == before

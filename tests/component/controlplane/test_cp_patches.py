@@ -282,3 +282,17 @@ def test_apply_twice_changes_nothing() -> None:
     wanted = {"metadata": {"labels": {"a": "1"}}, "spec": {"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP"}]}}
     first = apply(None, wanted)
     assert apply(first, wanted) == first
+
+
+def test_several_conflicts_are_told_by_their_managers() -> None:
+    first = apply(None, {"metadata": {"labels": {"a": "1"}}, "spec": {"ports": [{"port": 80, "protocol": "TCP", "name": "x"}]}})
+    second = apply(first, {"metadata": {"labels": {"b": "1"}}}, "another")
+    wanted = {"metadata": {"labels": {"a": "2", "b": "2"}}, "spec": {"ports": [{"port": 80, "protocol": "TCP", "name": "y"}]}}
+    with pytest.raises(ApplyConflictError) as caught:
+        apply(second, wanted, "two")
+    assert str(caught.value) == (
+        "Apply failed with 3 conflicts: "
+        'conflicts with "another":\n- .metadata.labels.b\n'
+        'conflicts with "one":\n- .metadata.labels.a\n- .spec.ports[port=80,protocol="TCP"].name'
+    )
+    assert [cause["message"] for cause in caught.value.causes].count('conflict with "one"') == 2

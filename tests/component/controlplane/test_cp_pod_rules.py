@@ -109,6 +109,12 @@ def test_container_asks_for_no_more_than_it_may_have(resources: Object, expected
             "Guaranteed",
         ),
         ({"limits": {"cpu": "1"}}, {"cpu": "1"}, "Burstable"),
+        ({"requests": {"cpu": "100m"}}, {"cpu": "100m"}, "Burstable"),
+        (
+            {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}},
+            {"cpu": "500m", "memory": "1Gi"},
+            "Burstable",
+        ),
         ({"requests": {"cpu": "0"}}, {"cpu": "0"}, "BestEffort"),
     ],
 )

@@ -37,6 +37,16 @@ DOWN = "{at: 5s, for: 10s, fault: controlplane-down}"
             "timeline[1].at: needs the API while timeline[0] has it down; found 12s; allowed: before 5s, or from 15s on",
         ),
         (
+            "{at: 5s, for: 10s, fault: controlplane-down}, {at: 7s, every: 4s, times: 3, for: 2s, fault: agent-kill, target: node-1}",
+            "timeline[1].every: strikes while what the strike before has killed waits for the API, which timeline[0] has down; found "
+            "4s; allowed: 7.4s or more, or while the API answers",
+        ),
+        (
+            "{at: 5s, for: 9s, fault: controlplane-down}, {at: 7s, for: 2s, fault: kube-proxy-kill, target: node-1}, "
+            "{at: 12s, for: 2s, fault: link-down, target: node-1}",
+            "timeline[2].at: strikes while what timeline[1] has killed waits for the API, which timeline[0] has down; found 12s; allowed",
+        ),
+        (
             "{at: 5s, for: 5s, together: [{fault: node-drain, target: node-1}, {fault: controlplane-down}]}",
             "timeline[0].together[0].fault: needs the API, which timeline[0] has down from the same instant on; found node-drain",
         ),
@@ -122,6 +132,9 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, entries: str, expected: 
         f"{DOWN}, {{at: 16s, for: 5s, fault: node-drain, target: node-1}}",
         f"{DOWN}, {{at: 8s, for: 5s, fault: node-stop, target: node-1}}",
         "{at: 5s, scale: {pods: 550}}",
+        "{at: 5s, for: 20s, fault: controlplane-down}, {at: 7s, every: 7400ms, times: 2, for: 2s, fault: agent-kill, target: node-1}",
+        "{at: 5s, for: 20s, fault: controlplane-down}, {at: 7s, every: 3s, times: 2, for: 2s, fault: agent-pause, target: node-1}",
+        "{at: 5s, for: 3s, fault: controlplane-down}, {at: 7s, every: 5s, times: 2, for: 4s, fault: agent-kill, target: node-1}",
         "{at: 5s, fault: node-drain, drain_period: 9s, target: node-1}",
         "{at: 5s, fault: node-stop, drain: true, drain_period: 9s, target: node-1}",
         "{after: {event: node-not-ready, delay: 9s}, for: 10s, fault: lb-kill}, {at: 40s, for: 9s, fault: node-kill, target: node-2}",

@@ -17,6 +17,7 @@ from lbagent.process import ConfigRefusedError, HaproxyError
 from lbagent.provisioner import Provisioner
 from lbagent.reconciler import Reconciler
 from lbagent.render import Paths
+from lbagent.replacement import Replacement
 from lbagent.settings import decode_settings
 from testbed_init.events import RecordedEvents
 
@@ -104,14 +105,20 @@ class Bench:
     def take_over(self) -> None:
         """A new agent."""
         self.reconciler = Reconciler(backends=self._settings.backends(), runtime=self.runtime, events=self.events)
-        self.provisioner = Provisioner(
+        replacement = Replacement(
             settings=self._settings,
             paths=self.paths,
             haproxy=self.process,
             runtime=self.runtime,
             reconciler=self.reconciler,
-            addresses=self.link,
             events=self.events,
+        )
+        self.provisioner = Provisioner(
+            settings=self._settings,
+            paths=self.paths,
+            replacement=replacement,
+            reconciler=self.reconciler,
+            addresses=self.link,
         )
 
     async def provision(self, *services: dict) -> list[str]:

@@ -85,6 +85,16 @@ def test_a_dead_node_need_not_tell_that_it_lost_the_address() -> None:
     assert hops(VRRP, holder(-1.0, "node-1"), holder(12.5, "node-2")).left_s == 12.5
 
 
+def test_address_that_two_nodes_took_at_once_is_with_the_one_that_keeps_it() -> None:
+    both = [holder(-2.0, "node-1"), holder(-1.99, "node-2"), holder(-1.98, "node-2", acquired=False)]
+    assert (hops(VRRP, *both).struck, hops(VRRP, *both, holder(12.5, "node-2")).left_s) == (1, 12.5)
+
+
+def test_node_that_dies_and_comes_back_has_the_address_again() -> None:
+    earlier = [holder(-9.0, "node-1"), holder(-6.0, "node-2"), holder(-3.0, "node-1"), holder(-2.9, "node-2", acquired=False)]
+    assert (hops(VRRP, *earlier).struck, hops(VRRP, *earlier, holder(12.5, "node-2")).left_s) == (1, 12.5)
+
+
 def test_a_node_that_is_no_next_hop_costs_nothing_by_its_route() -> None:
     found = hops(VRRP, holder(-1.0, "node-2"))
     assert (found.struck, found.left_s) == (0, 10.0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from nodeagent.proxy.tracer import Fate
+from nodeagent.proxy.fate import Fate
 
 DROPPED, REJECTED, UNTOUCHED = (Fate(targets=(), verdict=verdict) for verdict in ("drop", "reject", "accept"))
 

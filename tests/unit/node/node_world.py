@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from nodeagent.proxy.fate import Fate
 from nodeagent.proxy.iptables.chains import render_tables
 from nodeagent.proxy.iptables.tracer import IptablesTracer
 from nodeagent.proxy.local_pods import LocalPods
-from nodeagent.proxy.ruleset import Network, Ruleset, render_ruleset
+from nodeagent.proxy.network import Network
+from nodeagent.proxy.ruleset import Ruleset, render_ruleset
 from nodeagent.proxy.services import ServicePort, read_service_ports
-from nodeagent.proxy.tracer import Fate, Tracer
+from nodeagent.proxy.tracer import Tracer
 
 NODE, NODE_IP = "node-1", "10.100.0.2"
 NETWORK = Network(

@@ -114,6 +114,12 @@ def test_only_the_first_address_of_an_endpoint_is_used() -> None:
     assert reached([item]) == {AT_HERE}
 
 
+def test_an_endpoint_without_an_address_is_left_out() -> None:
+    item = slice_of(("10.0.1.2", NODE, READY), ("10.0.1.3", NODE, READY))
+    item["endpoints"][0]["addresses"] = []
+    assert reached([item]) == {"10.0.1.3:8080"}
+
+
 def test_endpoints_beyond_a_hundred_come_in_several_slices_and_all_are_used() -> None:
     slices = [
         slice_of(*((f"10.0.{block}.{last}", "node-2", READY) for last in range(1, 101)), suffix=str(block)) for block in (1, 2, 3)

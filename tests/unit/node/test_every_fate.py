@@ -38,7 +38,7 @@ from node_world import (
 from nodeagent.proxy.iptables.chains import render_tables
 from nodeagent.proxy.local_pods import MODES as DETECTIONS
 from nodeagent.proxy.local_pods import detect_local
-from nodeagent.proxy.ruleset import Network
+from nodeagent.proxy.network import Network
 from nodeagent.proxy.services import ServicePort, read_service_ports
 
 BRIDGE = "cbr0"
@@ -47,7 +47,8 @@ HERE, THERE = ("10.0.1.2", "10.0.1.3"), ("10.0.2.2",)
 PUBLISHED = {"ready": True, "serving": False, "terminating": True}
 """As publishNotReadyAddresses has it."""
 NIL: dict[str, bool] = {}
-CONDITIONS = (READY, LEAVING, UNREADY, GONE, PUBLISHED, NIL)
+"""Whoever makes a slice may leave out any of them."""
+CONDITIONS = (READY, LEAVING, UNREADY, GONE, PUBLISHED, NIL, {"ready": False}, {"ready": False, "terminating": True})
 SENDERS = (
     Sender(ip=CLIENT),
     Sender(ip=POD, pod="here", interface=BRIDGE),

@@ -37,11 +37,12 @@ from node_world import (
     slice_of,
 )
 
-from nodeagent.proxy.iptables.chains import SERVICES, Tables, render_tables
+from nodeagent.proxy.fate import Fate
+from nodeagent.proxy.iptables.chains import JUMPS, SERVICES, Tables, render_tables
 from nodeagent.proxy.iptables.tracer import IptablesTracer
 from nodeagent.proxy.ruleset import render_ruleset
 from nodeagent.proxy.services import read_service_ports
-from nodeagent.proxy.tracer import Fate, Tracer
+from nodeagent.proxy.tracer import Tracer
 
 NODE_ADDRESSES = (NODE_IP, "10.0.1.1")
 SENDERS = {
@@ -217,6 +218,66 @@ def test_names_of_chains_are_kube_proxys() -> None:
     last = tables(HERE, THERE).shared["nat"][SERVICES][-1]
     assert last.startswith('-m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain" ')
     assert last.endswith(" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "port", "chain"),
+    [
+        ("default", "kubernetes", {"name": "https", "port": 443}, "KUBE-SVC-NPX46M4PTMTKRN6Y"),
+        ("kube-system", "kube-dns", {"name": "dns", "port": 53, "protocol": "UDP"}, "KUBE-SVC-TCOU7JCQXEZGVUNU"),
+        ("kube-system", "kube-dns", {"name": "dns-tcp", "port": 53}, "KUBE-SVC-ERIFXISQEP7F7OF4"),
+        ("default", "nginx", {"port": 80}, "KUBE-SVC-2CMXP7HKUVJN7L6M"),
+    ],
+)
+def test_chains_are_called_as_in_every_cluster(namespace: str, name: str, port: dict[str, Any], chain: str) -> None:
+    item = service(name=name, ports=[port])
+    part = slice_of(HERE, name=name, ports={port.get("name", ""): 8080}, protocol=port.get("protocol", "TCP"))
+    for thing in (item, part):
+        thing["metadata"]["namespace"] = namespace
+    rendered = render_tables(read_service_ports([item], [part], NODE), IPTABLES_NETWORK)
+    assert chain in rendered.own
+    assert any(f'"{namespace}/{name}{":" if "name" in port else ""}' in rule for rule in rendered.shared["nat"][SERVICES])
+
+
+def test_what_leads_to_all_services_reads_as_kube_proxy_would_write_it() -> None:
+    """The mark is taken off where it has been acted upon, so that nobody behind takes it for a sign of his own."""
+    shared = tables().shared
+    assert shared["nat"]["KUBE-POSTROUTING"] == (
+        "-m mark ! --mark 0x4000/0x4000 -j RETURN",
+        "-j MARK --set-xmark 0x4000/0x0",
+        '-m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully',
+    )
+    assert shared["nat"]["KUBE-MARK-MASQ"] == ("-j MARK --set-xmark 0x4000/0x4000",)
+    assert shared["filter"]["KUBE-FORWARD"] == (
+        "-m conntrack --ctstate INVALID -j DROP",
+        '-m comment --comment "kubernetes forwarding rules" -m mark --mark 0x4000/0x4000 -j ACCEPT',
+        '-m comment --comment "kubernetes forwarding conntrack rule" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+    )
+    assert shared["filter"]["KUBE-FIREWALL"] == (
+        '! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections"'
+        " -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
+    )
+
+
+def test_jumps_from_the_kernels_chains_read_as_kube_proxy_would_write_them() -> None:
+    """In the order in which a packet meets them."""
+    found = [f"{table} {chain} {rule}" for table, jumps in JUMPS.items() for chain, rule in jumps]
+    assert [re.sub(r'-m comment --comment "[^"]*" ', "", line) for line in found] == [
+        "filter INPUT -m conntrack --ctstate NEW -j KUBE-PROXY-FIREWALL",
+        "filter INPUT -j KUBE-NODEPORTS",
+        "filter INPUT -m conntrack --ctstate NEW -j KUBE-EXTERNAL-SERVICES",
+        "filter INPUT -j KUBE-FIREWALL",
+        "filter FORWARD -m conntrack --ctstate NEW -j KUBE-PROXY-FIREWALL",
+        "filter FORWARD -j KUBE-FORWARD",
+        "filter FORWARD -m conntrack --ctstate NEW -j KUBE-SERVICES",
+        "filter FORWARD -m conntrack --ctstate NEW -j KUBE-EXTERNAL-SERVICES",
+        "filter OUTPUT -m conntrack --ctstate NEW -j KUBE-PROXY-FIREWALL",
+        "filter OUTPUT -m conntrack --ctstate NEW -j KUBE-SERVICES",
+        "filter OUTPUT -j KUBE-FIREWALL",
+        "nat PREROUTING -j KUBE-SERVICES",
+        "nat OUTPUT -j KUBE-SERVICES",
+        "nat POSTROUTING -j KUBE-POSTROUTING",
+    ]
 
 
 def test_a_service_reads_as_kube_proxy_would_write_it() -> None:

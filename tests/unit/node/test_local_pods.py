@@ -26,9 +26,9 @@ from node_world import (
     trace,
 )
 
+from nodeagent.proxy.fate import Fate
 from nodeagent.proxy.local_pods import MODES, DetectLocalMode, LocalPods, detect_local
 from nodeagent.proxy.services import read_service_ports
-from nodeagent.proxy.tracer import Fate
 
 BRIDGE = "cbr0"
 SENDERS = {

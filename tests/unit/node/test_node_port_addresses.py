@@ -35,8 +35,9 @@ from nodeagent.proxy.iptables.chains import LAST
 from nodeagent.proxy.iptables.writer import IptablesRules
 from nodeagent.proxy.nftables import NftablesRules
 from nodeagent.proxy.node_ports import NodePortAddresses, read_node_port_networks
-from nodeagent.proxy.ruleset import SETS, TABLE, Ruleset, render_ruleset, render_transaction
+from nodeagent.proxy.ruleset import SETS, TABLE, Ruleset, render_ruleset
 from nodeagent.proxy.services import ServicePort, read_service_ports
+from nodeagent.proxy.transaction import render_transaction
 from nodeagent.settings import Settings, SettingsError, read_settings
 
 LOOPBACK = "127.0.0.1"

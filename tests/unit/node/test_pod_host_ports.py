@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nodeagent.kubelet import pod as pod_module
+from nodeagent.kubelet import pod_sandbox as pod_sandbox_module
 from nodeagent.kubelet.host_ports import MappedPod, map_pod, render_nftables
 from nodeagent.kubelet.host_ports_iptables import chain_name, render_iptables
 from nodeagent.kubelet.pod import Pod
@@ -328,7 +328,7 @@ def make_pod(events: RecordedEvents, mapper: PortMapper, log: Sequence[str] = ()
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pod_module, "RULES_RETRY_S", 0.0)
+    monkeypatch.setattr(pod_sandbox_module, "RULES_RETRY_S", 0.0)
 
 
 @pytest.mark.usefixtures("hurried")
@@ -336,7 +336,7 @@ async def test_pod_tries_again_and_says_so_until_its_host_ports_are_there() -> N
     kernel, events = Kernel(), RecordedEvents()
     kernel.refusals = 2
     mapper, _ = make_mapper(kernel)
-    await make_pod(events, mapper)._map_host_ports()
+    await make_pod(events, mapper).sandbox.map_host_ports()
     assert events.seen == [("host-ports-failed", {"node": "node-1", "pod": "web", "error": "no"})] * 2
     assert len(kernel.taken) == 1
 
@@ -348,7 +348,7 @@ async def test_pod_that_is_to_end_does_not_wait_for_its_host_ports() -> None:
     mapper, _ = make_mapper(kernel)
     pod = make_pod(events, mapper)
     pod.end(0.0)
-    await pod._map_host_ports()
+    await pod.sandbox.map_host_ports()
     assert kernel.taken == []
 
 
@@ -356,7 +356,7 @@ async def test_rules_go_before_the_namespace_that_they_lead_to() -> None:
     log: list[str] = []
     mapper, _ = make_mapper(LoggingKernel(log))
     pod = make_pod(RecordedEvents(), mapper, log)
-    await pod._map_host_ports()
+    await pod.sandbox.map_host_ports()
     await pod._remove()
     assert log == ["rules written", "rules removed", "namespace removed"]
 
@@ -364,8 +364,10 @@ async def test_rules_go_before_the_namespace_that_they_lead_to() -> None:
 async def test_pod_tells_of_flows_that_were_given_up_and_of_those_that_could_not_be() -> None:
     events = RecordedEvents()
     flows = FlowsAsked(flow("10.100.0.2", 8000))
-    await make_pod(events, PortMapper(mappings=NftablesMappings(Kernel()), flows=flows), protocol="UDP")._map_host_ports()
+    await make_pod(events, PortMapper(mappings=NftablesMappings(Kernel()), flows=flows), protocol="UDP").sandbox.map_host_ports()
     refused = FlowsAsked(error=OSError(1, "Operation not permitted"))
-    await make_pod(events, PortMapper(mappings=NftablesMappings(Kernel()), flows=refused), protocol="UDP")._map_host_ports()
+    await make_pod(
+        events, PortMapper(mappings=NftablesMappings(Kernel()), flows=refused), protocol="UDP"
+    ).sandbox.map_host_ports()
     assert [name for name, _ in events.seen] == ["flows-deleted", "flows-failed"]
     assert events.seen[0][1] == {"node": "node-1", "flows": 1}

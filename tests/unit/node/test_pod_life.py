@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from nodeagent.api import ApiError
-from nodeagent.kubelet import pod as pod_module
+from nodeagent.kubelet import pod_program as pod_program_module
+from nodeagent.kubelet import pod_status as pod_status_module
 from nodeagent.kubelet import pods as pods_module
 from nodeagent.kubelet import unplaced as unplaced_module
 from nodeagent.kubelet.addresses import Addresses
@@ -111,7 +112,7 @@ async def test_pod_in_the_nodes_network_has_the_nodes_address() -> None:
 
 
 async def test_status_is_told_until_the_api_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pod_module, "POLL_S", 0.0)
+    monkeypatch.setattr(pod_status_module, "RETRY_S", 0.0)
     api = StatusApi()
     api.failures = [aiohttp.ClientConnectionError(), TimeoutError(), ConnectionResetError(), ApiError(500, "no")]
     await make_pod(api, RecordedEvents())._set_ready(True)
@@ -313,7 +314,7 @@ async def test_start_of_each_container_is_told_when_the_program_serves(tmp_path:
     program.write_text("#!/bin/sh\nexit 0\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(pod_module, "STATE", tmp_path / "pods")
+    monkeypatch.setattr(pod_program_module, "STATE", tmp_path / "pods")
     recorder = ToldRecorder()
     await make_pod(StatusApi(), RecordedEvents(), host_network=True, recorder=recorder)._start()
     assert recorder.told == [

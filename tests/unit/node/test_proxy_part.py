@@ -20,7 +20,7 @@ from nodeagent.proxy.health_servers import HealthCheckServers
 from nodeagent.proxy.nftables import NftablesRules
 from nodeagent.proxy.part import ProxyPart
 from nodeagent.proxy.proxy import Proxy
-from nodeagent.proxy.ruleset import render_transaction
+from nodeagent.proxy.transaction import render_transaction
 from testbed_init.events import RecordedEvents
 
 ADDRESS, PORT = "127.77.0.2", 31999

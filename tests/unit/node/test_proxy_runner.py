@@ -14,7 +14,7 @@ from node_world import AT_HERE, AT_THERE, HERE, NETWORK, NODE, THERE, rules, ser
 
 from nodeagent.proxy.nftables import NftablesError, NftablesRules
 from nodeagent.proxy.proxy import Proxy
-from nodeagent.proxy.ruleset import render_transaction
+from nodeagent.proxy.transaction import render_transaction
 from testbed_init.events import RecordedEvents
 
 MIN_S, SYNC_S = 1.0, 30.0

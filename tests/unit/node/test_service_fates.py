@@ -42,10 +42,11 @@ from node_world import (
     trace,
 )
 
+from nodeagent.proxy.fate import Fate, UnknownRuleError
 from nodeagent.proxy.iptables.chains import render_tables
 from nodeagent.proxy.ruleset import Ruleset, render_ruleset
 from nodeagent.proxy.services import read_service_ports
-from nodeagent.proxy.tracer import Fate, Tracer, UnknownRuleError
+from nodeagent.proxy.tracer import Tracer
 
 DROPPED, REJECTED, UNTOUCHED = (Fate(targets=(), verdict=verdict) for verdict in ("drop", "reject", "accept"))
 BOTH = (AT_HERE, AT_THERE)
@@ -126,6 +127,21 @@ def test_what_nothing_leads_to_has_no_rules_of_its_own(world: World) -> None:
             own = render_tables(ports, NETWORKS["iptables"]).own
             chains = {name[:9] for name in own if not name.startswith("KUBE-SEP-")}
         assert chains == {name for name in expected if name.startswith("KUBE-") is (world.mode == "iptables")}, what
+
+
+@pytest.mark.parametrize(
+    ("address", "spec"),
+    [
+        ("external IP", {"externalIPs": [EXTERNAL_IP]}),
+        ("load balancer IP", {"status": ALL_ADDRESSES["status"]}),
+    ],
+)
+def test_one_way_from_outside_is_enough_for_policy_local(world: World, address: str, spec: dict[str, Any]) -> None:
+    """Without a node port: a Service is externally accessible by any of its addresses."""
+    tracer = world.serving(HERE, THERE, ports=[{"name": "http", "port": PORT}], **LOCAL, **INTERNAL_LOCAL, **spec)
+    assert fate(tracer, "outside", address) == kept(AT_HERE)
+    assert fate(tracer, "a pod elsewhere", address) == kept(*BOTH)
+    assert fate(tracer, "a pod here", "cluster IP") == kept(AT_HERE)
 
 
 def test_external_policy_local_hides_the_pod_that_reaches_itself(world: World) -> None:
@@ -245,6 +261,7 @@ def test_pod_that_reaches_itself_is_masqueraded(world: World, sender: str, targe
         (["192.168.0.0/16", "0.0.0.0/0"], CLIENT, hidden(AT_HERE)),
         (["fd00::/8"], CLIENT, hidden(AT_HERE)),
         (["198.18.0.9/16"], CLIENT, hidden(AT_HERE)),
+        ([" 198.18.0.0/24 "], CLIENT, hidden(AT_HERE)),
         (["192.168.0.0/16"], LOAD_BALANCER_IP, DROPPED),
         (["10.100.0.0/24"], LOAD_BALANCER_IP, hidden(AT_HERE)),
     ],

@@ -29,8 +29,9 @@ from node_world import (
 )
 
 from nodeagent.proxy.nftables import NftablesRules
-from nodeagent.proxy.ruleset import TABLE, Ruleset, render_ruleset, render_transaction
+from nodeagent.proxy.ruleset import TABLE, Ruleset, render_ruleset
 from nodeagent.proxy.services import read_service_ports
+from nodeagent.proxy.transaction import render_transaction
 
 WEB = "SUSTUHLJ-default/web/tcp/http"
 """As kube-proxy names it: the first 8 characters of base32(sha256(...)), then what was hashed."""
@@ -50,6 +51,35 @@ def test_one_service_reads_as_kube_proxy_would_write_it() -> None:
         "cluster-ips": {CLUSTER_IP: ""},
         "nodeport-ips": {"10.100.0.2": ""},
         "hairpin-connections": {"10.0.1.2 . 10.0.1.2 . tcp . 8080": ""},
+    }
+
+
+def test_what_leads_to_all_services_reads_as_kube_proxy_would_write_it() -> None:
+    """The mark is taken off where it has been acted upon, so that nobody behind takes it for a sign of his own."""
+    services, nodeports = "ip daddr . meta l4proto . th dport vmap", "ip daddr @nodeport-ips meta l4proto . th dport vmap"
+    assert render_ruleset([], NETWORK).chains == {
+        "filter-prerouting-pre-dnat": ("ct state new jump firewall-check",),
+        "filter-output-pre-dnat": ("ct state new jump firewall-check",),
+        "filter-input": ("ct state new jump nodeport-endpoints-check", "ct state new jump service-endpoints-check"),
+        "filter-forward": ("ct state new jump service-endpoints-check", "ct state new jump cluster-ips-check"),
+        "filter-output": ("ct state new jump service-endpoints-check", "ct state new jump cluster-ips-check"),
+        "nat-prerouting": ("jump services",),
+        "nat-output": ("jump services",),
+        "nat-postrouting": ("jump masquerading",),
+        "firewall-check": (f"{services} @firewall-ips",),
+        "service-endpoints-check": (f"{services} @no-endpoint-services",),
+        "nodeport-endpoints-check": (f"{nodeports} @no-endpoint-nodeports",),
+        "cluster-ips-check": ("ip daddr @cluster-ips reject", "ip daddr { 10.3.240.0/20 } drop"),
+        "services": (
+            "ip daddr @cluster-ips ip saddr != 10.0.0.0/16 mark set mark or 0x4000",
+            f"{services} @service-ips",
+            f"{nodeports} @service-nodeports",
+        ),
+        "masquerading": (
+            "mark and 0x4000 != 0 mark set mark xor 0x4000 masquerade fully-random",
+            "ct status dnat ip saddr . ip daddr . meta l4proto . th dport @hairpin-connections masquerade fully-random",
+        ),
+        "reject-chain": ("reject",),
     }
 
 

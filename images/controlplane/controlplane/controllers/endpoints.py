@@ -9,6 +9,7 @@ from controlplane.cluster import Cluster
 from controlplane.controllers.endpointslices import has_managed_endpoints, services_of_pod
 from controlplane.controllers.indexes import PodIndex
 from controlplane.controllers.slice_contents import Port, conditions_of, is_endpoint_of, ports_of_pod
+from controlplane.controllers.trigger_times import TriggerTimes, with_trigger
 from controlplane.deletion import DeleteOptions
 from controlplane.kinds.endpoints import ENDPOINTS
 from controlplane.objects import Key, Object, is_terminating, key_of, labels_of, name_of, namespace_of, spec_of, status_of
@@ -23,6 +24,7 @@ class EndpointsController:
     def __init__(self, *, cluster: Cluster, pods: PodIndex) -> None:
         self._cluster = cluster
         self._pods = pods
+        self._triggers = TriggerTimes()
 
     def affected(self, change: Change) -> Iterable[Key]:
         if change.plural in ("services", "endpoints"):
@@ -34,6 +36,7 @@ class EndpointsController:
         service = self._cluster.store.find("services", *key)
         existing = self._cluster.store.find("endpoints", *key)
         if service is None:
+            self._triggers.forget(key)
             if existing is not None and MANAGED_BY in labels_of(existing):
                 self._cluster.delete(ENDPOINTS, key, DeleteOptions())
             return
@@ -41,15 +44,17 @@ class EndpointsController:
             return
         pods = [pod for pod in self._pods.in_namespace(key[0]) if is_endpoint_of(service, pod)]
         labels = {**labels_of(service), MANAGED_BY: "endpoint-controller"}
-        subsets = render_subsets(service, pods)
+        subsets, trigger = render_subsets(service, pods), self._triggers.take(service, pods)
         if existing is None:
             metadata = {"name": name_of(service), "namespace": namespace_of(service), "labels": labels}
             item: Object = {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata}
-            self._cluster.create(ENDPOINTS, {**item, "subsets": subsets} if subsets else item)
+            self._cluster.create(ENDPOINTS, with_trigger({**item, "subsets": subsets} if subsets else item, trigger))
             return
         changed = {**existing, "metadata": {**existing["metadata"], "labels": labels}}
         changed.pop("subsets", None)
-        self._cluster.store.update("endpoints", {**changed, "subsets": subsets} if subsets else changed)
+        changed = {**changed, "subsets": subsets} if subsets else changed
+        if changed != existing:
+            self._cluster.store.update("endpoints", with_trigger(changed, trigger))
 
 
 def render_subsets(service: Object, pods: Iterable[Object]) -> list[Object]:

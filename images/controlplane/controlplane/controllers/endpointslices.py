@@ -15,6 +15,7 @@ from controlplane.controllers.slice_contents import (
     ports_of_slice,
     render_port,
 )
+from controlplane.controllers.trigger_times import TriggerTimes, with_trigger
 from controlplane.deletion import DeleteOptions
 from controlplane.kinds.endpoints import ENDPOINT_SLICES, MANAGED_BY_LABEL, SERVICE_LABEL
 from controlplane.kinds.service_type import is_headless, type_of
@@ -48,6 +49,7 @@ class EndpointSliceController:
     def __init__(self, *, cluster: Cluster, pods: PodIndex) -> None:
         self._cluster = cluster
         self._pods = pods
+        self._triggers = TriggerTimes()
 
     def affected(self, change: Change) -> Iterable[Key]:
         match change.plural:
@@ -71,12 +73,14 @@ class EndpointSliceController:
         if service is None or is_terminating(service) or not has_managed_endpoints(service):
             # Slices of a Service that has lost its selector stay, as the real controller leaves them.
             if service is None:
+                self._triggers.forget(key)
                 self._remove(existing)
             return
-        wanted = self._wanted(service)
+        pods = [pod for pod in self._pods.in_namespace(namespace_of(service)) if is_endpoint_of(service, pod)]
+        trigger, wanted = self._triggers.take(service, pods), self._wanted(service, pods)
         for ports, endpoints in wanted.items():
             mine = [item for item in existing if ports_of_slice(item) == ports]
-            self._fit(service, ports, mine, endpoints)
+            self._fit(service, ports, mine, endpoints, trigger)
         stale = [item for item in existing if ports_of_slice(item) not in wanted]
         self._remove(stale)
 
@@ -89,11 +93,11 @@ class EndpointSliceController:
         ]
         return sorted(mine, key=key_of)
 
-    def _wanted(self, service: Object) -> dict[tuple[Port, ...], dict[str, Object]]:
+    def _wanted(self, service: Object, pods: Iterable[Object]) -> dict[tuple[Port, ...], dict[str, Object]]:
         """Endpoints by their ports, then by address; a Service without any still has one empty slice."""
         groups: dict[tuple[Port, ...], dict[str, Object]] = defaultdict(dict)
-        for pod in self._pods.in_namespace(namespace_of(service)):
-            if is_endpoint_of(service, pod) and not self._is_lost(service, pod):
+        for pod in pods:
+            if not self._is_lost(service, pod):
                 groups[ports_of_pod(service, pod)][str(status_of(pod)["podIP"])] = self._endpoint(service, pod)
         return dict(groups) or {(): {}}
 
@@ -127,7 +131,14 @@ class EndpointSliceController:
                 endpoint["zone"] = zone
         return endpoint
 
-    def _fit(self, service: Object, ports: tuple[Port, ...], existing: Sequence[Object], wanted: dict[str, Object]) -> None:
+    def _fit(
+        self,
+        service: Object,
+        ports: tuple[Port, ...],
+        existing: Sequence[Object],
+        wanted: dict[str, Object],
+        trigger: str,
+    ) -> None:
         """Keep each endpoint in the slice that has it, fill the gaps, and add or drop whole slices only when needed."""
         left = dict(wanted)
         contents = []
@@ -138,39 +149,38 @@ class EndpointSliceController:
             while left and len(kept) < SLICE_LIMIT:
                 kept.append(left.pop(next(iter(left))))
             if kept or (not wanted and item is contents[0][0]):
-                self._write(service, item, kept)
+                self._write(service, item, kept, trigger)
             else:
                 self._remove([item])
         rest = list(left.values())
         for start in range(0, max(len(rest), 0 if existing else 1), SLICE_LIMIT):
-            self._create(service, ports, rest[start : start + SLICE_LIMIT])
+            self._create(service, ports, rest[start : start + SLICE_LIMIT], trigger)
 
-    def _write(self, service: Object, item: Object, endpoints: list[Object]) -> None:
+    def _write(self, service: Object, item: Object, endpoints: list[Object], trigger: str) -> None:
         changed = {**item, "endpoints": endpoints}
         if endpoints != item.get("endpoints"):
             changed = with_metadata(changed, generation=item["metadata"].get("generation", 1) + 1)
         labels = _labels(service)
         if labels != labels_of(item):
             changed = with_metadata(changed, labels=labels)
-        self._cluster.store.update("endpointslices", changed)
+        if changed != item:
+            self._cluster.store.update("endpointslices", with_trigger(changed, trigger))
 
-    def _create(self, service: Object, ports: tuple[Port, ...], endpoints: list[Object]) -> None:
-        self._cluster.create(
-            ENDPOINT_SLICES,
-            {
-                "apiVersion": "discovery.k8s.io/v1",
-                "kind": "EndpointSlice",
-                "metadata": {
-                    "generateName": f"{name_of(service)}-",
-                    "namespace": namespace_of(service),
-                    "labels": _labels(service),
-                    "ownerReferences": [owner_reference(service)],
-                },
-                "addressType": "IPv4",
-                "endpoints": endpoints,
-                "ports": [render_port(port) for port in ports],
+    def _create(self, service: Object, ports: tuple[Port, ...], endpoints: list[Object], trigger: str) -> None:
+        item = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "generateName": f"{name_of(service)}-",
+                "namespace": namespace_of(service),
+                "labels": _labels(service),
+                "ownerReferences": [owner_reference(service)],
             },
-        )
+            "addressType": "IPv4",
+            "endpoints": endpoints,
+            "ports": [render_port(port) for port in ports],
+        }
+        self._cluster.create(ENDPOINT_SLICES, with_trigger(item, trigger))
 
     def _remove(self, items: Iterable[Object]) -> None:
         for item in items:

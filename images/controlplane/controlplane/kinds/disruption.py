@@ -8,9 +8,8 @@ from typing import Any
 
 from controlplane.errors import FieldError, as_go, invalid_value
 from controlplane.kinds.columns import AGE, NAME
-from controlplane.kinds.names import check_choice, check_selector
+from controlplane.kinds.names import check_choice, check_selector, check_share, is_more_than_everything
 from controlplane.kinds.resource import Column, Resource
-from controlplane.kinds.workload_rules import check_at_most_all, check_share
 from controlplane.objects import Object, spec_of, status_of
 from controlplane.schema.meta import CONDITIONS, LABEL_SELECTOR, kind
 from controlplane.schema.types import INT32, INT64, INT_OR_STRING, STRING, TIME, MapOf, struct
@@ -55,7 +54,8 @@ def check_budget(budget: Object, before: Object | None) -> Iterable[FieldError]:
     for name in BOUNDS:
         if spec.get(name) is not None:
             yield from check_share(spec[name], f"spec.{name}")
-            yield from check_at_most_all(spec[name], f"spec.{name}")
+            if is_more_than_everything(spec[name]):
+                yield invalid_value(f"spec.{name}", spec[name], "must not be greater than 100%")
     if spec.get("selector") is not None:
         yield from check_selector(spec["selector"], "spec.selector")
     if spec.get("unhealthyPodEvictionPolicy") is not None:

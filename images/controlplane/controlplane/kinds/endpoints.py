@@ -47,8 +47,8 @@ ENDPOINT_SLICE = kind(
 SERVICE_LABEL = "kubernetes.io/service-name"
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 ENDPOINTS_LIMIT = 1000
-PORTS_LIMIT = 20_000
 ADDRESSES_LIMIT = 100
+PORTS_LIMIT = 20_000
 TOPOLOGY_LIMIT = 16
 HINTS_LIMIT = 8
 CheckText = Callable[[str, str], Iterable[FieldError]]
@@ -68,15 +68,15 @@ def check_slice(item: Object, before: Object | None) -> Iterable[FieldError]:
         yield required("addressType")
     elif address_type not in ("FQDN", "IPv4", "IPv6"):
         yield unsupported("addressType", address_type, ("FQDN", "IPv4", "IPv6"))
-    if len(item["ports"]) > PORTS_LIMIT:
-        yield _too_many("ports", len(item["ports"]), PORTS_LIMIT)
-    else:
-        yield from _check_slice_ports(item["ports"])
     if len(item["endpoints"]) > ENDPOINTS_LIMIT:
         yield _too_many("endpoints", len(item["endpoints"]), ENDPOINTS_LIMIT)
     else:
         for index, endpoint in enumerate(item["endpoints"]):
             yield from _check_endpoint(endpoint, str(address_type), f"endpoints[{index}]")
+    if len(item["ports"]) > PORTS_LIMIT:
+        yield _too_many("ports", len(item["ports"]), PORTS_LIMIT)
+    else:
+        yield from _check_slice_ports(item["ports"])
     if before is not None and before.get("addressType") != address_type:
         yield invalid_value("addressType", address_type or "", "field is immutable")
 
@@ -266,7 +266,8 @@ def _show_endpoints(item: Object, _: datetime) -> str:
     for subset in item.get("subsets") or ():
         ports = [f":{port['port']}" for port in subset.get("ports") or () if port.get("port")] or [""]
         texts += [f"{entry.get('ip')}{port}" for port in ports for entry in subset.get("addresses") or ()]
-    return _shorten(texts, NONE)
+    # Subsets of addresses that are not ready show as nothing, no subset as none (printers, formatEndpoints).
+    return _shorten(texts, "" if item.get("subsets") else NONE)
 
 
 ENDPOINTS = Resource(

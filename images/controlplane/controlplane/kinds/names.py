@@ -58,6 +58,10 @@ _WILDCARD_TEXT = _described(
     "'*.example.com'",
     _WILDCARD,
 )
+_PERCENT_TEXT = (
+    "a valid percent string must be a numeric string followed by an ending '%' "
+    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+)
 _HTTP_PATH = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+"
 _RULES = {
     "wildcard": (re.compile(_WILDCARD), SUBDOMAIN_LIMIT, _WILDCARD_TEXT),
@@ -162,6 +166,20 @@ def check_port_name(name: str, field: str) -> Iterator[FieldError]:
         yield invalid_value(field, name, "must not contain consecutive hyphens")
     if name.startswith("-") or name.endswith("-"):
         yield invalid_value(field, name, "must not begin or end with a hyphen")
+
+
+def check_share(value: Any, field: str) -> Iterator[FieldError]:
+    """A number that is not negative, or a percentage (apps/validation, ValidatePositiveIntOrPercent)."""
+    if isinstance(value, str):
+        if not re.fullmatch("[0-9]+%", value):
+            yield invalid_value(field, value, _PERCENT_TEXT)
+    elif value < 0:
+        yield invalid_value(field, value, "must be greater than or equal to 0")
+
+
+def is_more_than_everything(value: Any) -> bool:
+    """Whether it is a percentage above 100."""
+    return isinstance(value, str) and bool(re.fullmatch("[0-9]+%", value)) and int(value[:-1]) > 100
 
 
 def check_choice(value: Any, allowed: Iterable[str], field: str, *, is_required: bool = True) -> Iterator[FieldError]:

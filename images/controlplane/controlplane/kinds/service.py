@@ -20,7 +20,7 @@ def _show_external(service: Object, _: datetime) -> str:
         case "ExternalName":
             return str(spec.get("externalName", ""))
         case "LoadBalancer":
-            assigned = [entry.get("ip") or entry.get("hostname") or "" for entry in ingress_of(service)]
+            assigned = sorted({entry.get("ip") or entry.get("hostname") or "" for entry in ingress_of(service)} - {""})
             return join_or_none([*assigned, *addresses]) if assigned or addresses else "<pending>"
     return join_or_none(addresses)
 

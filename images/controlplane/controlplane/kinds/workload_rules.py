@@ -1,4 +1,4 @@
-"""Rules of Deployments and ReplicaSets, and of numbers that may be percentages (kubernetes, pkg/apis/apps/validation)."""
+"""Rules of Deployments and ReplicaSets (kubernetes, pkg/apis/apps/validation)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from controlplane.errors import NIL, FieldError, as_go, forbidden_field, invalid_value, required, unsupported
-from controlplane.kinds.names import check_annotations, check_labels, check_selector
+from controlplane.kinds.names import check_annotations, check_labels, check_selector, check_share, is_more_than_everything
 from controlplane.kinds.pod_spec import check_pod_spec
 from controlplane.objects import Object, spec_of, status_of
 from controlplane.selectors import matches_selector
 
-PERCENT = re.compile("[0-9]+%")
-NO_PERCENT = (
-    "a valid percent string must be a numeric string followed by an ending '%' "
-    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
-)
 STRATEGIES = ("Recreate", "RollingUpdate")
 DEPLOYMENT_COUNTS = (
     *("observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"),
@@ -125,7 +120,8 @@ def _check_rolling(rolling: Object) -> Iterator[FieldError]:
     most = rolling.get("maxUnavailable", 0)
     if _share_number(most) == 0 and _share_number(rolling.get("maxSurge", 0)) == 0:
         yield invalid_value(f"{place}.maxUnavailable", most, "may not be 0 when `maxSurge` is 0")
-    yield from check_at_most_all(most, f"{place}.maxUnavailable")
+    if is_more_than_everything(most):
+        yield invalid_value(f"{place}.maxUnavailable", most, "must not be greater than 100%")
 
 
 def _check_status(status: Object, before: Object, counts: Sequence[str]) -> Iterator[FieldError]:
@@ -144,20 +140,6 @@ def _check_status(status: Object, before: Object, counts: Sequence[str]) -> Iter
         yield invalid_value("status.collisionCount", collisions, "cannot be decremented")
 
 
-def check_share(value: Any, field: str) -> Iterator[FieldError]:
-    """A number or a percentage, none below zero (apps/validation, ValidatePositiveIntOrPercent)."""
-    if isinstance(value, str):
-        if not PERCENT.fullmatch(value):
-            yield invalid_value(field, value, NO_PERCENT)
-    elif value < 0:
-        yield invalid_value(field, value, "must be greater than or equal to 0")
-
-
-def check_at_most_all(value: Any, field: str) -> Iterator[FieldError]:
-    if isinstance(value, str) and PERCENT.fullmatch(value) and int(value[:-1]) > 100:
-        yield invalid_value(field, value, "must not be greater than 100%")
-
-
 def _share_number(value: Any) -> int:
     """The number, or that of the percentage; 0 of what is neither."""
-    return value if isinstance(value, int) else int(value[:-1]) if PERCENT.fullmatch(value) else 0
+    return value if isinstance(value, int) else int(value[:-1]) if re.fullmatch("[0-9]+%", value) else 0

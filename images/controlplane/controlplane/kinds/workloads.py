@@ -57,10 +57,6 @@ SCALE = kind(
 
 
 STRATEGIES = ("Recreate", "RollingUpdate")
-NO_PERCENT = (
-    "a valid percent string must be a numeric string followed by an ending '%' "
-    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
-)
 
 
 def default_deployment(deployment: Object) -> None:
@@ -104,8 +100,8 @@ def _shape_columns() -> tuple[Column, ...]:
     )
 
 
-def _of_status(title: str, field: str) -> Column:
-    return Column(name=title, cell=lambda item, _: status_of(item).get(field) or 0, type="integer")
+def _of_status(title: str, field: str, *, type_: str = "integer") -> Column:
+    return Column(name=title, cell=lambda item, _: status_of(item).get(field) or 0, type=type_)
 
 
 SCALES = Resource(
@@ -137,8 +133,9 @@ DEPLOYMENTS = Resource(
         Column(
             name="Ready", cell=lambda item, _: f"{status_of(item).get('readyReplicas') or 0}/{spec_of(item).get('replicas', 1)}"
         ),
-        _of_status("Up-to-date", "updatedReplicas"),
-        _of_status("Available", "availableReplicas"),
+        # Numbers in columns of texts, there too (printers/internalversion).
+        _of_status("Up-to-date", "updatedReplicas", type_="string"),
+        _of_status("Available", "availableReplicas", type_="string"),
         AGE,
         *_shape_columns(),
     ),

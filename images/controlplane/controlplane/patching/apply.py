@@ -6,21 +6,22 @@ ownership of plain updates, which here belong to nobody, and conversion between 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import Any
 
+from controlplane.patching.fields import (
+    Path,
+    find_leaves,
+    follow,
+    is_ignored,
+    key_of_item,
+    read_fields,
+    show_path,
+    value_at,
+    write_fields,
+)
 from controlplane.schema.types import ListOf, MapOf, Opaque, Scalar, Struct, Type
 
-Path = tuple[str, ...]
-"""Steps in the notation of FieldsV1: `f:name`, `k:{"name":"web"}`, `v:"value"`."""
-
 Object = dict[str, Any]
-IGNORED = frozenset({"f:apiVersion", "f:kind"})
-IGNORED_METADATA = frozenset(
-    f"f:{name}"
-    for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
-)
 
 
 class DuplicateEntryError(Exception):
@@ -35,24 +36,19 @@ class ApplyConflictError(Exception):
             {"reason": "FieldManagerConflict", "message": f'conflict with "{manager}"', "field": show_path(path)}
             for manager, path in conflicts
         ]
-        plural = "s" if len(conflicts) > 1 else ""
-        texts = ", ".join(f'conflict with "{manager}": {show_path(path)}' for manager, path in conflicts)
-        super().__init__(f"Apply failed with {len(conflicts)} conflict{plural}: {texts}")
+        super().__init__(_describe(conflicts))
 
 
-def show_path(path: Path) -> str:
-    """As kubectl prints it: `.spec.ports[port=80].name`."""
-    shown = ""
-    for step in path:
-        kind, _, rest = step.partition(":")
-        if kind == "f":
-            shown += f".{rest}"
-        elif kind == "k":
-            pairs = ",".join(f"{key}={json.dumps(value)}" for key, value in json.loads(rest).items())
-            shown += f"[{pairs}]"
-        else:
-            shown += f"[={rest}]"
-    return shown
+def _describe(conflicts: list[tuple[str, Path]]) -> str:
+    """One in one line, several by their managers (apimachinery, util/managedfields, getConflictMessage)."""
+    if len(conflicts) == 1:
+        manager, path = conflicts[0]
+        return f'Apply failed with 1 conflict: conflict with "{manager}": {show_path(path)}'
+    lines: list[str] = []
+    for manager in sorted({manager for manager, _ in conflicts}):
+        lines.append(f'conflicts with "{manager}":')
+        lines += [f"- {show_path(path)}" for other, path in conflicts if other == manager]
+    return f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(lines)
 
 
 def apply_configuration(
@@ -72,7 +68,7 @@ def apply_configuration(
         ApplyConflictError, DuplicateEntryError.
     """
     entries = list((before or {}).get("metadata", {}).get("managedFields") or ())
-    owned = {_identity(entry): set(_read_fields(entry.get("fieldsV1") or {})) for entry in entries}
+    owned = {_identity(entry): set(read_fields(entry.get("fieldsV1") or {})) for entry in entries}
     own = (manager, subresource)
     leaves = _owned_paths(schema, wanted)
     if before is not None:
@@ -81,7 +77,7 @@ def apply_configuration(
             for other, paths in owned.items()
             if other != own
             for path in sorted(paths & leaves)
-            if _value_at(schema, before, path) != _value_at(schema, wanted, path)
+            if value_at(schema, before, path) != value_at(schema, wanted, path)
         ]
         if conflicts and not is_forced:
             raise ApplyConflictError(conflicts)
@@ -102,11 +98,11 @@ def apply_configuration(
 
 def _owned_paths(schema: Struct, wanted: Object) -> set[Path]:
     owned: set[Path] = set()
-    for path in _leaves(schema, wanted, ()):
+    for path in find_leaves(schema, wanted, ()):
         if path in owned:
             raise DuplicateEntryError(f"failed to create typed patch object: {show_path(path)}: duplicate entries")
         owned.add(path)
-    return {path for path in owned if path and not _is_ignored(path)}
+    return {path for path in owned if path and not is_ignored(path)}
 
 
 def _with_parents(paths: set[Path]) -> set[Path]:
@@ -125,7 +121,7 @@ def _render_entries(
     for entry in entries:
         identity = _identity(entry)
         seen.add(identity)
-        fields = _write_fields(owned[identity])
+        fields = write_fields(owned[identity])
         if not owned[identity]:
             continue
         is_same = fields == entry.get("fieldsV1")
@@ -134,68 +130,11 @@ def _render_entries(
         )
     if own not in seen and owned[own]:
         entry = {"manager": own[0], "operation": "Apply", "apiVersion": api_version, "time": now, "fieldsType": "FieldsV1"}
-        entry["fieldsV1"] = _write_fields(owned[own])
+        entry["fieldsV1"] = write_fields(owned[own])
         if own[1]:
             entry["subresource"] = own[1]
         rendered.append(entry)
     return rendered
-
-
-def _is_ignored(path: Path) -> bool:
-    return path[0] in IGNORED or (path[0] == "f:metadata" and len(path) > 1 and path[1] in IGNORED_METADATA)
-
-
-def _leaves(schema: Type, value: Any, path: Path) -> Iterator[Path]:
-    """Every field that an applied value sets: scalars, atomic parts, and the items of keyed lists themselves."""
-    match schema:
-        case Struct() if isinstance(value, dict) and value:
-            for key, item in value.items():
-                yield from _leaves(schema.fields.get(key, Opaque()), item, (*path, f"f:{key}"))
-        case MapOf() if isinstance(value, dict) and value:
-            for key, item in value.items():
-                yield from _leaves(schema.value, item, (*path, f"f:{key}"))
-        case ListOf() if isinstance(value, list) and value and schema.is_set:
-            for item in value:
-                yield (*path, f"v:{json.dumps(item)}")
-        case ListOf() if isinstance(value, list) and value and schema.apply_keys:
-            for item in value:
-                step = (*path, f"k:{_key(schema, item)}")
-                yield step
-                yield from _leaves(schema.item, item, step)
-        case _:
-            yield path
-
-
-def _key(schema: ListOf, item: Any) -> str:
-    if not isinstance(item, dict):
-        return json.dumps({"value": item})
-    values = {key: item.get(key, "TCP" if key == "protocol" else None) for key in sorted(schema.apply_keys)}
-    return json.dumps(values, separators=(",", ":"), sort_keys=True)
-
-
-def _step(schema: Type, value: Any, step: str) -> tuple[Type, Any]:
-    kind, _, rest = step.partition(":")
-    if kind == "f" and isinstance(value, dict):
-        inner = (
-            schema.fields.get(rest, Opaque())
-            if isinstance(schema, Struct)
-            else schema.value
-            if isinstance(schema, MapOf)
-            else Opaque()
-        )
-        return inner, value.get(rest)
-    if kind == "k" and isinstance(schema, ListOf) and isinstance(value, list):
-        return schema.item, next((item for item in value if _key(schema, item) == rest), None)
-    if kind == "v" and isinstance(schema, ListOf) and isinstance(value, list):
-        return schema.item, next((item for item in value if json.dumps(item) == rest), None)
-    return Opaque(), None
-
-
-def _value_at(schema: Type, value: Any, path: Path) -> Any:
-    for step in path:
-        schema, value = _step(schema, value, step)
-    # That an item is there is owned apart from what is in it.
-    return value is not None if path[-1].startswith("k:") else value
 
 
 def _merge(schema: Type, old: Any, new: Any) -> Any:
@@ -209,9 +148,9 @@ def _merge(schema: Type, old: Any, new: Any) -> Any:
         case ListOf() if isinstance(old, list) and isinstance(new, list) and schema.is_set:
             return [*old, *(item for item in new if item not in old)]
         case ListOf() if isinstance(old, list) and isinstance(new, list) and schema.apply_keys:
-            by_key = {_key(schema, item): item for item in old}
+            by_key = {key_of_item(schema, item): item for item in old}
             for item in new:
-                key = _key(schema, item)
+                key = key_of_item(schema, item)
                 by_key[key] = _merge(schema.item, by_key.get(key), item)
             return list(by_key.values())
         case Scalar() | _:
@@ -222,7 +161,7 @@ def _remove(schema: Type, root: Object, path: Path) -> None:
     """Take out what the manager gave up; the containers on the way are copied, as the tree may be shared."""
     parent: Any = root
     for step in path[:-1]:
-        inner, value = _step(schema, parent, step)
+        inner, value = follow(schema, parent, step)
         if not isinstance(value, dict | list):
             return
         copied = dict(value) if isinstance(value, dict) else list(value)
@@ -231,33 +170,8 @@ def _remove(schema: Type, root: Object, path: Path) -> None:
         else:
             parent[parent.index(value)] = copied
         schema, parent = inner, copied
-    _, value = _step(schema, parent, path[-1])
+    _, value = follow(schema, parent, path[-1])
     if isinstance(parent, dict):
         parent.pop(path[-1].partition(":")[2], None)
     elif isinstance(parent, list) and value is not None:
         parent.remove(value)
-
-
-def _read_fields(fields: Any, path: Path = ()) -> Iterator[Path]:
-    if not isinstance(fields, dict):
-        return
-    if path and (not fields or "." in fields):
-        yield path
-    for step, inner in fields.items():
-        if step != ".":
-            yield from _read_fields(inner, (*path, step))
-
-
-def _write_fields(paths: set[Path]) -> Object:
-    root: Object = {}
-    for path in sorted(paths):
-        place = root
-        for step in path:
-            place = place.setdefault(step, {})
-    for path in paths:
-        place = root
-        for step in path:
-            place = place[step]
-        if place:
-            place["."] = {}
-    return root

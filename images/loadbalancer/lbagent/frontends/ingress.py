@@ -13,9 +13,10 @@ from pathlib import Path
 from lbagent.connection_log import LOG_FORMAT_HTTP
 from lbagent.decoding import SettingsError, decode_flat, expect_object
 from lbagent.frontends.backend import make_backend, render_backend
+from lbagent.frontends.naming import NAME
 from lbagent.frontends.options import TcpOptions
 from lbagent.frontends.seam import Backend, Check
-from lbagent.frontends.tcp import NAME, parse_socket_address
+from lbagent.frontends.tcp import parse_socket_address
 from lbagent.ingress.maps import UNAVAILABLE, MapPaths, render_lookups, render_map
 from lbagent.ingress.reading import Certificate, IngressView
 from lbagent.ingress.routing import Target, Unrouted

@@ -11,8 +11,8 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from lbagent.decoding import SettingsError, expect_object
+from lbagent.frontends.naming import decode_named_port
 from lbagent.frontends.options import TcpOptions, decode_tcp_options
-from lbagent.frontends.tcp import NAME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +40,8 @@ def decode(raw: object, where: str) -> ServiceFrontend:
         SettingsError: unknown or missing keys, a name HAProxy would refuse, an address that is none.
     """
     given = expect_object(raw, where, {"name", "service", "port", "mode", "address", "haproxy"})
-    name, service, port, address = (given.get(key) for key in ("name", "service", "port", "address"))
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise SettingsError(f"{where}.name: must consist of letters, digits and _.:-, got {name!r}")
-    if not isinstance(service, str) or service.count("/") != 1:
-        raise SettingsError(f"{where}.service: must be namespace/name, got {service!r}")
-    if port is not None and (isinstance(port, bool) or not isinstance(port, str | int)):
-        raise SettingsError(f"{where}.port: must be the name or number of a service port or null, got {port!r}")
+    name, service, port = decode_named_port(given, where)
+    address = given.get("address")
     options = decode_tcp_options(given.get("haproxy", {}), f"{where}.haproxy")
     try:
         own = None if address is None else IPv4Address(str(address))

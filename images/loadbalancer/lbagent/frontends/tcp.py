@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lbagent.connection_log import LOG_FORMAT_TCP
 from lbagent.decoding import SettingsError, expect_object
 from lbagent.frontends.backend import make_backend, render_backend
+from lbagent.frontends.naming import decode_named_port
 from lbagent.frontends.options import TcpOptions, decode_tcp_options
 from lbagent.frontends.seam import Backend, Check, Frontend
 from lbagent.servers import Server
-
-NAME = re.compile(r"[A-Za-z0-9_.:-]+")
-"""What HAProxy allows in a proxy's name (configuration manual, section 4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +64,10 @@ def decode(raw: object, where: str) -> Frontend:
         SettingsError: unknown or missing keys, a name HAProxy would refuse, an address that is none.
     """
     given = expect_object(raw, where, {"name", "bind", "service", "port", "mode", "haproxy"})
-    name, bind, service, port = (given.get(key) for key in ("name", "bind", "service", "port"))
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise SettingsError(f"{where}.name: must consist of letters, digits and _.:-, got {name!r}")
-    if not isinstance(service, str) or service.count("/") != 1:
-        raise SettingsError(f"{where}.service: must be namespace/name, got {service!r}")
-    if port is not None and (isinstance(port, bool) or not isinstance(port, str | int)):
-        raise SettingsError(f"{where}.port: must be the name or number of a service port or null, got {port!r}")
+    name, service, port = decode_named_port(given, where)
     return TcpFrontend(
         name=name,
-        bind=parse_socket_address(bind, f"{where}.bind"),
+        bind=parse_socket_address(given.get("bind"), f"{where}.bind"),
         service=service,
         port=port,
         options=decode_tcp_options(given.get("haproxy", {}), f"{where}.haproxy"),

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from nodeagent.kubelet.addresses import Addresses, AddressesSpentError
-from nodeagent.kubelet.pod import Pod, running_address
+from nodeagent.kubelet.pod import Pod
+from nodeagent.kubelet.pod_program import running_address
 from nodeagent.kubelet.pod_spec import PodSpec, read_pod
 from nodeagent.kubelet.unplaced import UnplacedPod
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from nodeagent.api import Api
 from nodeagent.kubelet.addresses import Addresses, AddressesSpentError
-from nodeagent.kubelet.pod import delete_object
 from nodeagent.kubelet.pod_spec import PodSpec
+from nodeagent.kubelet.pod_status import delete_object
 from nodeagent.kubelet.recorder import Recorder, refer_to_pod
 from testbed_kube.recording import WARNING
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
+from nodeagent.proxy.network import Network
 from nodeagent.proxy.rules import RulesError
-from nodeagent.proxy.ruleset import Network, Ruleset, render_ruleset, render_transaction
+from nodeagent.proxy.ruleset import Ruleset, render_ruleset
 from nodeagent.proxy.services import ServicePort
+from nodeagent.proxy.transaction import render_transaction
 
 
 class NftablesError(RulesError):

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
+from nodeagent.proxy.fate import Ending, Fate, Packet, UnknownRuleError, Verdict, read_fate
 from nodeagent.proxy.ruleset import BASE_CHAINS, Ruleset
-
-Verdict = Literal["dnat", "accept", "reject", "drop"]
-_Ending = Literal["continue", "return", "accept", "reject", "drop"]
 
 _KEY = r"(?:ip saddr|ip daddr|meta l4proto|th dport)"
 _VERDICT = r"(?:(?:jump|goto) [^\s,]+|accept|drop|reject|return)"
@@ -40,43 +38,7 @@ _FORMS = {
 _STATEMENT = {name: re.compile(form + r"(?= |$)") for name, form in _FORMS.items()}
 
 
-class UnknownRuleError(Exception):
-    """A rule has a form that this module does not know."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """`targets`: every `ip:port` that the packet may be sent to; empty unless it is translated. Towards some of them, at most,
-    the sender's address is replaced by the node's."""
-
-    targets: tuple[str, ...]
-    verdict: Verdict
-    masqueraded_targets: tuple[str, ...] = ()
-
-    @property
-    def masqueraded(self) -> bool:
-        """Towards every target."""
-        return bool(self.targets) and self.masqueraded_targets == self.targets
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Packet:
-    src: str
-    dst: str
-    protocol: str
-    dport: int
-    from_node_itself: bool
-    came_in_by: str
-    mark: int = 0
-    dnated: bool = False
-    masqueraded: bool = False
-
-    def key(self, keys: str) -> str:
-        values = {"ip saddr": self.src, "ip daddr": self.dst, "meta l4proto": self.protocol, "th dport": str(self.dport)}
-        return " . ".join(values[name] for name in keys.split(" . "))
-
-
-_Outcomes = Iterator[tuple[_Packet, _Ending]]
+_Outcomes = Iterator[tuple[Packet, Ending]]
 
 
 class Tracer:
@@ -101,20 +63,10 @@ class Tracer:
     ) -> Fate:
         """The fate of a new connection's first packet. `came_in_by`: name of the interface, unless the node itself sends."""
         by = "" if from_node_itself else came_in_by
-        first = _Packet(src=src, dst=dst, protocol=protocol, dport=dport, from_node_itself=from_node_itself, came_in_by=by)
-        ends = list(self._route(first))
-        verdicts: set[Verdict] = {verdict for _, verdict in ends}
-        if len(verdicts) > 1:
-            raise UnknownRuleError(f"targets of one service with different fates: {sorted(verdicts)}")
-        (verdict,) = verdicts
-        if verdict != "dnat":
-            return Fate(targets=(), verdict=verdict)
-        masqueraded = {f"{end.dst}:{end.dport}": end.masqueraded for end, _ in ends}
-        targets = tuple(sorted(masqueraded))
-        chosen = tuple(target for target in targets if masqueraded[target])
-        return Fate(targets=targets, verdict="dnat", masqueraded_targets=chosen)
+        first = Packet(src=src, dst=dst, protocol=protocol, dport=dport, from_node_itself=from_node_itself, came_in_by=by)
+        return read_fate(self._route(first))
 
-    def _route(self, packet: _Packet) -> Iterator[tuple[_Packet, Verdict]]:
+    def _route(self, packet: Packet) -> Iterator[tuple[Packet, Verdict]]:
         """Through the hooks in the order of netfilter; where to after the first is a matter of the translated destination."""
         for entered, first_end in self._hook("output" if packet.from_node_itself else "prerouting", packet):
             if first_end is not None:
@@ -128,7 +80,7 @@ class Tracer:
                 path = ["input"]
             yield from self._follow(path, entered)
 
-    def _follow(self, path: list[str], packet: _Packet) -> Iterator[tuple[_Packet, Verdict]]:
+    def _follow(self, path: list[str], packet: Packet) -> Iterator[tuple[Packet, Verdict]]:
         if not path:
             yield packet, "dnat" if packet.dnated else "accept"
             return
@@ -138,12 +90,12 @@ class Tracer:
             else:
                 yield passed, end
 
-    def _hook(self, hook: str, packet: _Packet) -> Iterator[tuple[_Packet, Literal["reject", "drop"] | None]]:
+    def _hook(self, hook: str, packet: Packet) -> Iterator[tuple[Packet, Literal["reject", "drop"] | None]]:
         """The hook's chains by priority; None: the packet passes."""
         found = [(int(text.split()[-1]), name) for name, text in BASE_CHAINS.items() if f" hook {hook} " in text]
         yield from self._chains([name for _, name in sorted(found)], packet)
 
-    def _chains(self, names: list[str], packet: _Packet) -> Iterator[tuple[_Packet, Literal["reject", "drop"] | None]]:
+    def _chains(self, names: list[str], packet: Packet) -> Iterator[tuple[Packet, Literal["reject", "drop"] | None]]:
         if not names:
             yield packet, None
             return
@@ -153,11 +105,11 @@ class Tracer:
             else:
                 yield from self._chains(names[1:], after)
 
-    def _chain(self, name: str, packet: _Packet) -> _Outcomes:
+    def _chain(self, name: str, packet: Packet) -> _Outcomes:
         """Ends with `return` when the packet goes on behind the jump that led here."""
         yield from self._rules(self._ruleset.chains[name], packet)
 
-    def _rules(self, rules: tuple[str, ...], packet: _Packet) -> _Outcomes:
+    def _rules(self, rules: tuple[str, ...], packet: Packet) -> _Outcomes:
         if not rules:
             yield packet, "return"
             return
@@ -167,7 +119,7 @@ class Tracer:
             else:
                 yield after, ending
 
-    def _rule(self, rule: str, rest: str, packet: _Packet) -> _Outcomes:
+    def _rule(self, rule: str, rest: str, packet: Packet) -> _Outcomes:
         """`continue`: on to the next rule, whether this one matched or not."""
         if not rest:
             yield packet, "continue"
@@ -197,7 +149,7 @@ class Tracer:
             case "verdict":
                 verdicts = [found["verdict"]]
             case "look-up":
-                verdict = self._ruleset.elements[found["name"]].get(packet.key(found["keys"]))
+                verdict = self._ruleset.elements[found["name"]].get(_key(packet, found["keys"]))
                 verdicts = [] if verdict is None else [verdict]
                 if verdict is None:
                     yield packet, "continue"
@@ -211,7 +163,7 @@ class Tracer:
         for verdict in verdicts:
             yield from self._carry_out(rule, verdict, packet)
 
-    def _carry_out(self, rule: str, verdict: str, packet: _Packet) -> _Outcomes:
+    def _carry_out(self, rule: str, verdict: str, packet: Packet) -> _Outcomes:
         kind, _, target = verdict.partition(" ")
         match kind:
             case "goto":
@@ -224,7 +176,7 @@ class Tracer:
             case _:
                 raise UnknownRuleError(f"verdict {verdict!r} in rule: {rule}")
 
-    def _matches(self, name: str, found: re.Match[str], packet: _Packet) -> bool:
+    def _matches(self, name: str, found: re.Match[str], packet: Packet) -> bool:
         match name:
             case "first":
                 return True
@@ -238,12 +190,23 @@ class Tracer:
                 return fnmatchcase(packet.came_in_by, found["interface"]) != bool(found["negated"])
             case "marked":
                 return bool(packet.mark & int(found["bits"], 16))
-        value = packet.key(found["keys"])
+        value = _key(packet, found["keys"])
         if found["name"] is not None:
             held = value in (self._ruleset.elements.get(found["name"]) or self._remembered.get(found["name"], ()))
         else:
             held = any(_is_in(value, item) for item in (found["list"] or found["one"]).split(", "))
         return held != bool(found["negated"])
+
+
+def _key(packet: Packet, keys: str) -> str:
+    """What a map or a set is asked for."""
+    values = {
+        "ip saddr": packet.src,
+        "ip daddr": packet.dst,
+        "meta l4proto": packet.protocol,
+        "th dport": str(packet.dport),
+    }
+    return " . ".join(values[name] for name in keys.split(" . "))
 
 
 def _next_statement(rule: str, rest: str) -> tuple[str, re.Match[str]]:
@@ -253,7 +216,7 @@ def _next_statement(rule: str, rest: str) -> tuple[str, re.Match[str]]:
     raise UnknownRuleError(f"{rest!r} in rule: {rule}")
 
 
-def _translated(packet: _Packet, ip: str, port: str) -> _Packet:
+def _translated(packet: Packet, ip: str, port: str) -> Packet:
     return replace(packet, dst=ip, dport=int(port), dnated=True)
 
 

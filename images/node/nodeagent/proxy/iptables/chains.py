@@ -23,7 +23,7 @@ from nodeagent.proxy.iptables.port_rules import (
     render_comment,
     render_port,
 )
-from nodeagent.proxy.ruleset import Network
+from nodeagent.proxy.network import Network
 from nodeagent.proxy.services import PortName, ServicePort
 
 CANARY = "KUBE-PROXY-CANARY"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from nodeagent.proxy.endpoints import Endpoint
-from nodeagent.proxy.ruleset import Network
+from nodeagent.proxy.network import Network
 from nodeagent.proxy.services import ServicePort
 
 MARK = "0x4000/0x4000"

@@ -8,35 +8,20 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
-from typing import Literal
 
+from nodeagent.proxy.fate import Ending, Fate, Packet, UnknownRuleError, Verdict, read_fate
 from nodeagent.proxy.iptables.chains import JUMPS, Tables
-from nodeagent.proxy.tracer import Fate, UnknownRuleError, Verdict
 
-_Ending = Literal["continue", "return", "accept", "reject", "drop"]
 LOOPBACK = IPv4Network("127.0.0.0/8")
 
 
 @lru_cache(maxsize=4096)
 def _words(rule: str) -> tuple[str, ...]:
     return tuple(shlex.split(rule))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Packet:
-    src: str
-    dst: str
-    protocol: str
-    dport: int
-    from_node_itself: bool
-    came_in_by: str
-    mark: int = 0
-    dnated: bool = False
-    masqueraded: bool = False
 
 
 class IptablesTracer:
@@ -54,19 +39,10 @@ class IptablesTracer:
     ) -> Fate:
         """The fate of a new connection's first packet. `came_in_by`: name of the interface, unless the node itself sends."""
         by = "" if from_node_itself else came_in_by
-        first = _Packet(src=src, dst=dst, protocol=protocol, dport=dport, from_node_itself=from_node_itself, came_in_by=by)
-        ends = list(self._route(first))
-        verdicts: set[Verdict] = {verdict for _, verdict in ends}
-        if len(verdicts) > 1:
-            raise UnknownRuleError(f"targets of one service with different fates: {sorted(verdicts)}")
-        (verdict,) = verdicts
-        if verdict != "dnat":
-            return Fate(targets=(), verdict=verdict)
-        masqueraded = {f"{end.dst}:{end.dport}": end.masqueraded for end, _ in ends}
-        targets = tuple(sorted(masqueraded))
-        return Fate(targets=targets, verdict="dnat", masqueraded_targets=tuple(item for item in targets if masqueraded[item]))
+        first = Packet(src=src, dst=dst, protocol=protocol, dport=dport, from_node_itself=from_node_itself, came_in_by=by)
+        return read_fate(self._route(first))
 
-    def _route(self, packet: _Packet) -> Iterator[tuple[_Packet, Verdict]]:
+    def _route(self, packet: Packet) -> Iterator[tuple[Packet, Verdict]]:
         if packet.from_node_itself:
             # To itself it comes in again, by the loopback interface.
             path = [("nat", "OUTPUT"), ("filter", "OUTPUT"), ("nat", "POSTROUTING"), ("filter", "again")]
@@ -74,7 +50,7 @@ class IptablesTracer:
             path = [("nat", "PREROUTING"), ("filter", ""), ("nat", "")]
         yield from self._follow(path, packet)
 
-    def _follow(self, path: list[tuple[str, str]], packet: _Packet) -> Iterator[tuple[_Packet, Verdict]]:
+    def _follow(self, path: list[tuple[str, str]], packet: Packet) -> Iterator[tuple[Packet, Verdict]]:
         if not path:
             yield packet, "dnat" if packet.dnated else "accept"
             return
@@ -96,10 +72,10 @@ class IptablesTracer:
             else:
                 yield from self._follow(rest, passed)
 
-    def _hook(self, table: str, hook: str, packet: _Packet) -> Iterator[tuple[_Packet, _Ending]]:
+    def _hook(self, table: str, hook: str, packet: Packet) -> Iterator[tuple[Packet, Ending]]:
         yield from self._rules(table, tuple(rule for chain, rule in JUMPS[table] if chain == hook), packet)
 
-    def _rules(self, table: str, rules: tuple[str, ...], packet: _Packet) -> Iterator[tuple[_Packet, _Ending]]:
+    def _rules(self, table: str, rules: tuple[str, ...], packet: Packet) -> Iterator[tuple[Packet, Ending]]:
         if not rules:
             yield packet, "return"
             return
@@ -109,7 +85,7 @@ class IptablesTracer:
             else:
                 yield after, ending
 
-    def _rule(self, table: str, rule: str, packet: _Packet) -> Iterator[tuple[_Packet, _Ending]]:
+    def _rule(self, table: str, rule: str, packet: Packet) -> Iterator[tuple[Packet, Ending]]:
         """`continue`: on to the next rule, whether this one matched or not."""
         words = _words(rule)
         if "-j" not in words:  # matches, and does nothing
@@ -122,10 +98,10 @@ class IptablesTracer:
         if matches:
             yield from self._carry_out(table, rule, words[target + 1 :], packet)
 
-    def _carry_out(self, table: str, rule: str, target: Sequence[str], packet: _Packet) -> Iterator[tuple[_Packet, _Ending]]:
+    def _carry_out(self, table: str, rule: str, target: Sequence[str], packet: Packet) -> Iterator[tuple[Packet, Ending]]:
         match target:
             case ["ACCEPT" | "DROP" | "REJECT" | "RETURN" as verdict]:
-                endings: dict[str, _Ending] = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "reject", "RETURN": "return"}
+                endings: dict[str, Ending] = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "reject", "RETURN": "return"}
                 yield packet, endings[verdict]
             case ["MARK", "--set-xmark", text]:
                 value, mask = (int(part, 16) for part in text.split("/"))
@@ -142,7 +118,7 @@ class IptablesTracer:
             case _:
                 raise UnknownRuleError(f"target {target} in rule: {rule}")
 
-    def _matches(self, rule: str, words: Sequence[str], packet: _Packet) -> tuple[bool, bool]:
+    def _matches(self, rule: str, words: Sequence[str], packet: Packet) -> tuple[bool, bool]:
         """Whether it may match, and whether chance decides."""
         by_chance, negated, rest = False, False, list(words)
         recent: dict[str, str] = {}

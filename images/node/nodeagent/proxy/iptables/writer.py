@@ -8,7 +8,7 @@ from pathlib import Path
 from nodeagent.proxy.iptables.chains import Tables, TablesRenderer
 from nodeagent.proxy.iptables.restore import canaries_missing, render_full, render_partial
 from nodeagent.proxy.iptables.tools import Tools
-from nodeagent.proxy.ruleset import Network
+from nodeagent.proxy.network import Network
 from nodeagent.proxy.services import ServicePort
 
 BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
