@@ -60,7 +60,7 @@ _SPEC = struct(
     **strings("podCIDR providerID externalID"),
     podCIDRs=STRING_SET,
     unschedulable=BOOL,
-    taints=ListOf(item=TAINT, patch_key="key", apply_keys=()),
+    taints=ListOf(item=TAINT),
     configSource=OPAQUE,
 )
 NODE = kind("Node", spec=_SPEC, status=_STATUS)
