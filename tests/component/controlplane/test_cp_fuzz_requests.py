@@ -169,6 +169,8 @@ UNCLASSIFIED = (
     "unknown patch type",
     "merging lists cannot yet",
     "expected objects in a list",
+    "expected a []interface {}",
+    "doesn't match $setElementOrder list",
     "target.name: Required value",
     "target.kind: Unsupported value",
 )

@@ -73,20 +73,35 @@ def test_json_patch_follows_rfc_6902_appendix_a(document: object, operations: li
         [{"op": "add", "path": "/a/b/c", "value": 1}],
         [{"op": "remove", "path": "/missing"}],
         [{"op": "replace", "path": "/missing", "value": 1}],
-        [{"op": "add", "path": "/list/01", "value": 1}],
+        [{"op": "remove", "path": "/list/-3"}],
         [{"op": "add", "path": "/list/9", "value": 1}],
         [{"op": "add", "path": "/list/²", "value": 1}],
         [{"op": "test", "path": "/one", "value": True}],
         [{"op": "move", "from": "/map", "path": "/map/inside"}],
         [{"op": "dance", "path": "/one"}],
         [{"op": "add", "path": "one", "value": 1}],
-        [{"op": "add", "path": "/one"}],
+        [{"op": "test", "path": "/missing", "value": 1}],
         [{}],
     ],
 )
 def test_json_patch_that_cannot_be_applied_is_refused(operations: list) -> None:
     with pytest.raises(PatchError):
         apply_json_patch({"list": [1, 2], "one": 1, "map": {}}, operations)
+
+
+@pytest.mark.parametrize(
+    ("operation", "items"),
+    [
+        ({"op": "remove", "path": "/list/-1"}, [1]),
+        ({"op": "add", "path": "/list/-1", "value": 3}, [1, 2, 3]),
+        ({"op": "add", "path": "/list/-3", "value": 3}, [3, 1, 2]),
+        ({"op": "replace", "path": "/list/01", "value": 3}, [1, 3]),
+        ({"op": "test", "path": "/missing", "value": None}, [1, 2]),
+        ({"op": "replace", "path": "/list/0"}, [None, 2]),
+    ],
+)
+def test_json_patch_takes_what_the_api_server_takes_beyond_the_rfc(operation: dict, items: list) -> None:
+    assert apply_json_patch({"list": [1, 2]}, [operation])["list"] == items
 
 
 def pod(*containers: dict, **spec: object) -> dict:
@@ -210,6 +225,17 @@ def test_strategic_merge_patch_puts_new_items_first_unless_told(old: str, patch:
         ({"spec": {"containers": [{"$patch": "foo", "name": "a"}]}}, "unknown patch type: foo in map: map[$patch:foo name:a]"),
         ({"spec": {"containers": [{"$patch": "delete"}]}}, "map: map[$patch:delete] does not contain declared merge key: name"),
         ({"spec": {"containers": [{"$patch": "merge", "name": "a"}]}}, "merging lists cannot yet be specified in the patch"),
+        (
+            {"spec": {"containers": names("c"), "$setElementOrder/containers": names("b")}},
+            "The order in patch list:\n[map[name:c]]\n doesn't match $setElementOrder list:\n[map[name:b]]\n",
+        ),
+        (
+            {"spec": {"containers": names("a", "b"), "$setElementOrder/containers": names("b", "a")}},
+            "The order in patch list:\n[map[name:a] map[name:b]]\n doesn't match $setElementOrder list:\n[map[name:b] map[name:a]]\n",
+        ),
+        ({"spec": {"$setElementOrder/containers": "x"}}, "expected a []interface {}, but received a string"),
+        ({"spec": {"$retainKeys": ["a"], "hostNetwork": True}}, "invalid patch format of retainKeys"),
+        ({"spec": {"$retainKeys": "a"}}, "invalid patch format of retainKeys"),
         (
             {"spec": {"$patch": "merge", "hostNetwork": True}},
             "unknown patch type: merge in map: map[$patch:merge hostNetwork:true]",

@@ -44,7 +44,7 @@ from controlplane.kinds.resource import Resource
 from controlplane.objects import Object, key_of
 from controlplane.patching.apply import ApplyConflictError, DuplicateEntryError, apply_configuration
 from controlplane.patching.merge import apply_merge_patch
-from controlplane.patching.strategic import StrategicPatchError, apply_strategic_patch, show_go
+from controlplane.patching.strategic import MalformedDirectiveError, StrategicPatchError, apply_strategic_patch, show_go
 from controlplane.schema.decoding import name_type
 
 MERGE = "application/merge-patch+json"
@@ -167,6 +167,8 @@ def _patched(resource: Resource, media_type: str, before: Object, body: Any, *, 
         return apply_merge_patch(before, body)
     try:
         patched = apply_strategic_patch(resource.schema, before, body)
+    except MalformedDirectiveError as error:
+        raise bad_request(str(error)) from error
     except StrategicPatchError as error:
         raise unclassified(str(error)) from error
     # The object is made from the tree without a look at what kind the tree says it is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from controlplane.schema.decoding import name_type
 from controlplane.schema.types import ListOf, MapOf, Opaque, Struct, Type
 
 DIRECTIVE = "$patch"
@@ -15,6 +16,10 @@ ORDER = "$setElementOrder/"
 
 class StrategicPatchError(Exception):
     """The patch cannot be applied; the message is the API server's."""
+
+
+class MalformedDirectiveError(StrategicPatchError):
+    """A directive that is no directive: the client's mistake, in the API server's view."""
 
 
 def apply_strategic_patch(schema: Type, target: Any, patch: Any) -> Any:
@@ -39,9 +44,11 @@ def _merge_object(schema: Type, target: dict[str, Any], patch: dict[str, Any]) -
         case other:
             raise StrategicPatchError(f"unknown patch type: {show_go(other)} in map: {show_go(patch)}")
     merged = dict(target)
-    if isinstance(keep := patch.get(RETAIN), list):
-        merged = {key: value for key, value in merged.items() if key in keep}
+    if RETAIN in patch:
+        merged = _retain(merged, patch)
     for key, value in patch.items():
+        if key.startswith(ORDER):
+            _check_order(_field(schema, key.removeprefix(ORDER)), patch.get(key.removeprefix(ORDER)), value)
         if key.startswith(DELETE_PRIMITIVES):
             name = key.removeprefix(DELETE_PRIMITIVES)
             gone = value if isinstance(value, list) else []
@@ -56,6 +63,28 @@ def _merge_object(schema: Type, target: dict[str, Any], patch: dict[str, Any]) -
                 old = target.get(name)
                 merged[name] = _ordered(_field(schema, name), merged[name], value, old if isinstance(old, list) else [])
     return merged
+
+
+def _retain(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """What a union keeps besides what the patch sets, all of which must be named."""
+    keep = patch[RETAIN]
+    set_now = [key for key, value in patch.items() if not key.startswith("$") and value is not None]
+    if not isinstance(keep, list) or not all(key in keep for key in set_now):
+        raise MalformedDirectiveError("invalid patch format of retainKeys")
+    return {key: value for key, value in target.items() if key in keep}
+
+
+def _check_order(schema: Type, patch: Any, order: Any) -> None:
+    """The items of the patch must stand in the order that it gives, all of them."""
+    if not isinstance(order, list):
+        raise StrategicPatchError(f"expected a []interface {{}}, but received a {name_type(order)}")
+    key = schema.patch_key if isinstance(schema, ListOf) else None
+    wanted = [item.get(key) if isinstance(item, dict) else item for item in order]
+    items = [item for item in patch if not (isinstance(item, dict) and DIRECTIVE in item)] if isinstance(patch, list) else []
+    places = iter(wanted)
+    if not all((item.get(key) if isinstance(item, dict) else item) in places for item in items):
+        shown = f"The order in patch list:\n{show_go(items)}\n doesn't match {ORDER[:-1]} list:\n{show_go(order)}\n"
+        raise StrategicPatchError(shown)
 
 
 def _merge_field(schema: Type, merged: dict[str, Any], key: str, value: Any) -> None:
