@@ -34,6 +34,7 @@ HOLDING = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
 PROTECTED_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 COMPLETION_ATTEMPTS = 8
 UINT64_DIGITS = 19
+STATUS_METADATA = ("labels", "annotations", "managedFields")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,7 @@ class Cluster:
         item = self._merge_status(resource, item, before, subresource)
         resource.default(item)
         resource.prepare_update(item, before)
-        if resource.has_generation and _desired(item) != _desired(before):
+        if resource.has_generation and _desired(resource, item) != _desired(resource, before):
             item["metadata"]["generation"] = before["metadata"].get("generation", 1) + 1
         self._validate(resource, item, before)
         if admit := self._admissions.get(resource.stored):
@@ -151,11 +152,22 @@ class Cluster:
         version = _version_of(metadata)
         if version is None:
             raise unclassified(f'strconv.ParseUint: parsing "{metadata["resourceVersion"]}": invalid syntax')
+        if version == 0 and resource.needs_version:
+            error = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+            # With the resource where the kind belongs, as in registry/generic/registry/store.go.
+            raise invalid(resource.plural, resource.group, name, [error])
         if version not in (0, int(old["resourceVersion"])):
             raise conflict(resource.group, resource.plural, name)
         if metadata.get("name") not in (None, "", name):
             error = invalid_value("metadata.name", metadata["name"], "field is immutable")
             raise invalid(resource.kind, resource.group, name, [error])
+        errors = [
+            invalid_value(f"metadata.{field}", metadata[field], "field is immutable")
+            for field in ("deletionTimestamp", "deletionGracePeriodSeconds")
+            if metadata.get(field) is not None and metadata[field] != old.get(field)
+        ]
+        if errors:
+            raise invalid(resource.kind, resource.group, name, errors)
         for field in ("name", "namespace", "uid", "creationTimestamp", "generation", "deletionTimestamp"):
             _copy_field(metadata, old, field)
         _copy_field(metadata, old, "deletionGracePeriodSeconds")
@@ -172,7 +184,8 @@ class Cluster:
             return item
         # Of a status write only the status counts, and what nodes annotate with it.
         metadata = dict(before["metadata"])
-        for field in ("labels", "annotations", "managedFields"):
+        # Those of a Deployment keep its labels (registry/apps/deployment/strategy.go, deploymentStatusStrategy).
+        for field in ("annotations", "managedFields") if resource.stored == "deployments" else STATUS_METADATA:
             _copy_field(metadata, item["metadata"], field)
         merged = {**before, "metadata": metadata, "spec": _fresh(spec_of(before))}
         if "spec" not in before:
@@ -202,7 +215,7 @@ class Cluster:
             finalizers.append(holding)
         grace_s = self._grace_s(resource, item, options)
         if not finalizers and grace_s == 0 and resource.stored != "namespaces":
-            return self.store.delete(resource.stored, key), True
+            return self._show_deleted(resource, self.store.delete(resource.stored, key)), True
         old_grace_s = metadata.get("deletionGracePeriodSeconds")
         if (
             is_terminating(item)
@@ -210,7 +223,9 @@ class Cluster:
             and finalizers == metadata.get("finalizers", [])
         ):
             return item, False
-        marked = {**metadata, "deletionGracePeriodSeconds": grace_s}
+        # The storage of namespaces counts no grace period.
+        marked = metadata if resource.stored == "namespaces" else {**metadata, "deletionGracePeriodSeconds": grace_s}
+        marked = dict(marked)
         if old_grace_s is None or grace_s < old_grace_s:
             marked["deletionTimestamp"] = render_time(self.clock.now() + timedelta(seconds=grace_s))
         if finalizers:
@@ -233,6 +248,13 @@ class Cluster:
                 why = f"the {title} in the precondition ({wanted}) does not match the {title} in record ({actual})"
                 # With the kind where the resource belongs, as in registry/rest/delete.go.
                 raise conflict(resource.group, resource.kind, metadata["name"], f"{why}. The object might have been {hint}")
+
+    def _show_deleted(self, resource: Resource, item: Object) -> Object:
+        """A pod that goes at once is answered as one that has had its grace."""
+        if resource.stored != "pods" or is_terminating(item):
+            return item
+        marks = {"deletionTimestamp": self.now(), "deletionGracePeriodSeconds": 0}
+        return {**item, "metadata": {**item["metadata"], **marks}}
 
     @staticmethod
     def _grace_s(resource: Resource, item: Object, options: DeleteOptions) -> int:
@@ -268,8 +290,12 @@ def _copy_field(target: Object, source: Object, field: str) -> None:
         target.pop(field, None)
 
 
-def _desired(item: Object) -> Object:
-    return {key: value for key, value in item.items() if key not in ("metadata", "status", "apiVersion", "kind")}
+def _desired(resource: Resource, item: Object) -> Object:
+    """What a generation counts the changes of: of a Deployment its annotations too (registry/apps/deployment/strategy.go)."""
+    desired = {key: value for key, value in item.items() if key not in ("metadata", "status", "apiVersion", "kind")}
+    if resource.stored == "deployments":
+        desired["annotations"] = item["metadata"].get("annotations") or {}
+    return desired
 
 
 def _fresh(tree: Object) -> Object:

@@ -286,8 +286,9 @@ async def test_lease_is_made_by_its_first_replacement() -> None:
         "spec": {"holderIdentity": "x"},
     }
     async with serve(World()) as api:
-        assert (await api.ask("PUT", path, lease))[0] == 201
-        assert (await api.ask("PUT", path, lease))[0] == 200
+        status, made = await api.ask("PUT", path, lease)
+        assert status == 201
+        assert (await api.ask("PUT", path, made))[0] == 200
 
 
 async def test_openapi_names_the_kind_of_every_resource_that_is_written_in_both_versions() -> None:

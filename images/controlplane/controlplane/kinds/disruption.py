@@ -82,6 +82,7 @@ POD_DISRUPTION_BUDGETS = Resource(
     schema=BUDGET,
     has_status=True,
     has_generation=True,
+    needs_version=True,
     default=default_budget,
     validate=check_budget,
     columns=(

@@ -188,5 +188,6 @@ LEASES = Resource(
     schema=LEASE,
     validate=check_lease,
     creates_on_update=True,
+    needs_version=True,
     columns=(NAME, Column(name="Holder", cell=lambda lease, _: spec_of(lease).get("holderIdentity") or ""), AGE),
 )

@@ -67,6 +67,8 @@ class Resource:
     keeps_status_on_create: bool = False
     has_generation: bool = False
     creates_on_update: bool = False
+    needs_version: bool = False
+    """Whether a PUT must say which version it changes."""
     selectable: Mapping[str, str] = field(default_factory=dict)
     """Field selectors beyond metadata.name and metadata.namespace, with their default value."""
     default: Callable[[Object], None] = no_defaults

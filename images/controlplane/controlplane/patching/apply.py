@@ -35,9 +35,19 @@ class ApplyConflictError(Exception):
             {"reason": "FieldManagerConflict", "message": f'conflict with "{manager}"', "field": show_path(path)}
             for manager, path in conflicts
         ]
-        plural = "s" if len(conflicts) > 1 else ""
-        texts = ", ".join(f'conflict with "{manager}": {show_path(path)}' for manager, path in conflicts)
-        super().__init__(f"Apply failed with {len(conflicts)} conflict{plural}: {texts}")
+        super().__init__(f"Apply failed with {_tell_conflicts(conflicts)}")
+
+
+def _tell_conflicts(conflicts: list[tuple[str, Path]]) -> str:
+    """One in a line, several as a list for each manager (apimachinery, util/managedfields/internal/conflict.go)."""
+    if len(conflicts) == 1:
+        manager, path = conflicts[0]
+        return f'1 conflict: conflict with "{manager}": {show_path(path)}'
+    lines = []
+    for manager in sorted({manager for manager, _ in conflicts}):
+        lines.append(f'conflicts with "{manager}":')
+        lines += [f"- {show_path(path)}" for other, path in conflicts if other == manager]
+    return f"{len(conflicts)} conflicts: " + "\n".join(lines)
 
 
 def show_path(path: Path) -> str:
@@ -104,7 +114,8 @@ def _owned_paths(schema: Struct, wanted: Object) -> set[Path]:
     owned: set[Path] = set()
     for path in _leaves(schema, wanted, ()):
         if path in owned:
-            raise DuplicateEntryError(f"failed to create typed patch object: {show_path(path)}: duplicate entries")
+            *place, item = path
+            raise DuplicateEntryError(f"{show_path(tuple(place))}: duplicate entries for key {show_path((item,))}")
         owned.add(path)
     return {path for path in owned if path and not _is_ignored(path)}
 
