@@ -111,7 +111,7 @@ class Cluster:
         item = merge_status(resource, item, before, subresource)
         resource.default(item)
         resource.prepare_update(item, before)
-        if resource.has_generation and desired_part(item) != desired_part(before):
+        if resource.has_generation and desired_part(resource, item) != desired_part(resource, before):
             item["metadata"]["generation"] = before["metadata"].get("generation", 1) + 1
         self._validate(resource, item, before)
         if admit := self._admissions.get(resource.stored):
@@ -158,9 +158,12 @@ class Cluster:
             and finalizers == metadata.get("finalizers", [])
         ):
             return item, False
-        marked = {**metadata, "deletionGracePeriodSeconds": grace_s}
+        marked = dict(metadata)
         if old_grace_s is None or grace_s < old_grace_s:
             marked |= deadline_of(metadata, grace_s, self.clock.now())
+        if resource.stored == "namespaces":
+            # Their storage counts no grace period.
+            marked.pop("deletionGracePeriodSeconds", None)
         if finalizers:
             marked["finalizers"] = finalizers
         if resource.has_generation:

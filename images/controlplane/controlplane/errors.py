@@ -208,6 +208,10 @@ def unroutable_media_type() -> StatusError:
     return StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 
 
+def unroutable_answer() -> StatusError:
+    return StatusError(406, "NotAcceptable", "406: Not Acceptable", {})
+
+
 def not_acceptable(accepted: Iterable[str]) -> StatusError:
     return StatusError(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(accepted)}")
 

@@ -239,18 +239,6 @@ def test_deadline_of_a_pod_may_come_nearer_and_its_image_change() -> None:
     assert world.change("pods", "p", {"spec": {"containers": containers}})["spec"]["containers"][0]["image"] == "other"
 
 
-async def test_pod_is_bound_once() -> None:
-    world = World()
-    world.add_node("node-1")
-    world.create(pod("p"))
-    async with serve(world) as api:
-        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": "node-2"}}
-        found = await refused(api, "POST", f"{PODS}/p/binding", binding)
-        why = 'pod p is already assigned to node "node-1"'
-        assert found == (409, f'Operation cannot be fulfilled on pods/binding "p": {why}')
-    assert world.exists("pods", "p")
-
-
 @pytest.mark.parametrize(("plural", "kept"), [("services", "services/specs/default"), ("configmaps", "configmaps/default")])
 async def test_object_of_another_uid_is_not_replaced(plural: str, kept: str) -> None:
     world = World()

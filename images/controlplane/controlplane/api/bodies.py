@@ -172,9 +172,10 @@ def place_object(item: Object, target: Target) -> None:
     """Check the object's name and namespace against the URL's, and fill them in. Raises StatusError 400."""
     metadata = item.setdefault("metadata", {})
     if target.name:
-        if metadata.get("name") not in (None, "", target.name):
+        if not metadata.get("name"):
+            raise bad_request(f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided")
+        if metadata["name"] != target.name:
             raise bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})")
-        metadata["name"] = target.name
     if target.resource.is_namespaced:
         namespace = target.namespace or ""
         if metadata.get("namespace") not in (None, "", namespace):

@@ -59,7 +59,8 @@ def render_scale(item: Object) -> Object:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": kept,
-        "spec": {"replicas": spec_of(item).get("replicas", 1)},
+        # Without zero, which Go's field omits.
+        "spec": {"replicas": replicas} if (replicas := spec_of(item).get("replicas", 1)) else {},
         "status": {
             "replicas": status_of(item).get("replicas", 0),
             "selector": show_selector(spec_of(item).get("selector")),
@@ -135,7 +136,7 @@ async def bind(cluster: Cluster, target: Target, request: web.BaseRequest) -> we
     if errors:
         texts = [f"{error.field}: {error.message}" for error in errors]
         raise unclassified(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
-    bind_pod(cluster, target.key, wanted["name"], is_dry_run=options.is_dry_run)
+    bind_pod(cluster, target.key, wanted["name"], metadata=binding["metadata"], is_dry_run=options.is_dry_run)
     return answer_json(SUCCESS, 201)
 
 

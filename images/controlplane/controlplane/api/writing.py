@@ -25,12 +25,13 @@ from controlplane.api.json_patches import apply_json
 from controlplane.api.options import WriteOptions, decode_delete_options, read_write_options
 from controlplane.api.paths import Target
 from controlplane.api.queries import read_flag, read_number, read_predicate
-from controlplane.api.reading import answer_json, answer_object, present
+from controlplane.api.reading import answer_json, answer_object, present, without_kind
 from controlplane.cluster import Cluster
 from controlplane.deletion import DeleteOptions
 from controlplane.errors import (
     StatusError,
     bad_request,
+    conflict,
     invalid,
     invalid_value,
     not_found,
@@ -185,6 +186,11 @@ def _check_uid(resource: Resource, item: Object, before: Object) -> None:
 
 def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any, options: WriteOptions) -> web.Response:
     resource = target.resource
+    version = body.get("apiVersion", "") if isinstance(body, dict) else resource.group_version
+    if version != resource.group_version:
+        raise bad_request(
+            f"Incorrect version specified in apply patch. Specified patch version: {version}, expected: {resource.group_version}"
+        )
     if isinstance(body, dict) and isinstance(body.get("metadata"), dict) and body["metadata"].get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
     if resource.to_stored is not None:
@@ -207,7 +213,7 @@ def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any
                 subresource=target.subresource,
             )
         except DuplicateEntryError as error:
-            raise bad_request(str(error)) from error
+            raise unclassified(f"failed to create typed patch object ({_name_for_apply(target)}): {error}") from error
         except ApplyConflictError as error:
             raise StatusError(409, "Conflict", str(error), {"causes": error.causes}) from error
         # The merge may share parts with the committed object.
@@ -216,11 +222,18 @@ def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any
     if before is None:
         if target.subresource:
             raise not_found(resource.group, resource.plural, target.name)
-        return _answer(
-            cluster, target, request, cluster.create(resource, change(None), is_dry_run=options.is_dry_run), 201, decoded
-        )
+        if uid := decoded.item["metadata"].get("uid"):
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise conflict(resource.group, resource.plural, target.name, why)
+        created = cluster.create(resource, change(None), is_dry_run=options.is_dry_run)
+        return _answer(cluster, target, request, created, 201, decoded)
     updated = cluster.update(resource, target.key, change, subresource=target.subresource, is_dry_run=options.is_dry_run)
     return _answer(cluster, target, request, updated, 200, decoded)
+
+
+def _name_for_apply(target: Target) -> str:
+    resource = target.resource
+    return f"{target.namespace or ''}/{target.name}; {resource.group}/{resource.version}, Kind={resource.kind}"
 
 
 SHOWN_WHEN_GONE = ("pods", "services")
@@ -250,7 +263,7 @@ async def delete_collection(cluster: Cluster, target: Target, request: web.BaseR
     items = [item for item in cluster.store.items(resource.stored, target.namespace) if predicate(item)]
     if target.resource.is_namespaced and target.namespace is None:
         raise StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
-    gone = [present(target.resource, cluster.delete(resource, key_of(item), options)[0]) for item in items]
+    gone = [without_kind(present(target.resource, cluster.delete(resource, key_of(item), options)[0])) for item in items]
     head = {"kind": f"{target.resource.kind}List", "apiVersion": target.resource.group_version}
     return answer_json({**head, "metadata": {"resourceVersion": str(cluster.store.version)}, "items": gone})
 

@@ -116,6 +116,7 @@ CORE_EVENTS = Resource(
     plural="events",
     short_names=("ev",),
     schema=CORE_EVENT,
+    creates_on_update=True,
     selectable=_SELECTABLE,
     default=default_event,
     validate=check_event,
