@@ -87,3 +87,33 @@ def test_ingress_always_says_where_it_is_served() -> None:
 def test_ports_of_a_container_have_no_host_port_of_zero() -> None:
     made = World().create(pod("a", containers=[container(ports=[{"containerPort": 80, "hostPort": 0}])]))
     assert made["spec"]["containers"][0]["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z"),
+        ("2020-01-01T00:00:00.5Z", "2020-01-01T00:00:00Z"),
+        ("2020-01-01T02:00:00+02:00", "2020-01-01T00:00:00Z"),
+    ],
+)
+def test_instants_are_stored_in_seconds_of_utc(sent: str, stored: str) -> None:
+    raw = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "firstTimestamp": sent}
+    assert decoded(raw)["firstTimestamp"] == stored
+
+
+def test_lease_keeps_microseconds_and_the_holder_that_let_go() -> None:
+    head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l"}}
+    spec = {"holderIdentity": "", "renewTime": "2020-01-01T02:00:00.123456+02:00"}
+    assert World().create({**head, "spec": spec})["spec"] == {"holderIdentity": "", "renewTime": "2020-01-01T00:00:00.123456Z"}
+    assert World().create(head)["spec"] == {}
+
+
+def test_counts_that_are_always_told_are_told_from_the_start() -> None:
+    template = deployment()["spec"]
+    world = World()
+    head = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "a"}}
+    assert world.create({**head, "spec": template | {"replicas": 0}}, settles=False)["status"] == {"replicas": 0}
+    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"}, "spec": {"minAvailable": 1}}
+    names = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
+    assert world.create(budget, settles=False)["status"] == dict.fromkeys(names, 0)

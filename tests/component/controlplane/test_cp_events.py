@@ -168,7 +168,7 @@ async def test_of_an_event_of_the_newer_group_only_its_series_may_change() -> No
         status, answer = await api.ask("PATCH", f"{NEW}/e", {"note": "other"}, headers=headers)
         assert (status, answer["message"]) == (
             422,
-            'Event.events.k8s.io "e" is invalid: message: Invalid value: "other": field is immutable',
+            'Event "e" is invalid: message: Invalid value: "other": field is immutable',
         )
         series = {"count": 2, "lastObservedTime": "2026-01-01T00:01:00.000000Z"}
         status, answer = await api.ask("PATCH", f"{NEW}/e", {"series": series}, headers=headers)

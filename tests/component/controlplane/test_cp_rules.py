@@ -224,6 +224,17 @@ def ingress_class(**spec: Any) -> Object:
             ['spec.controller: Invalid value: "foo": must be a domain-prefixed path (such as "acme.io/foo")'],
         ),
         (ingress_class(controller="example.com/a b"), ['spec.controller: Invalid value: "a b": Invalid path (regex']),
+        (ingress_class(controller="a.b/" + "c" * 247), ["spec.controller: Too long: may not be more than 250 bytes"]),
+        (ingress_class(controller="a.b/c", parameters={"kind": "K", "name": "n"}), []),
+        (ingress_class(controller="a.b/c", parameters={"kind": "K"}), ["spec.parameters.name: Required value: name is required"]),
+        (
+            ingress_class(controller="a.b/c", parameters={"kind": "a/b", "name": "n"}),
+            ["spec.parameters.kind: Invalid value: \"a/b\": may not contain '/'"],
+        ),
+        (
+            ingress_class(controller="a.b/c", parameters={"kind": "K", "name": "n", "scope": "Namespace"}),
+            ["spec.parameters.namespace: Required value: `parameters.scope` is set to 'Namespace'"],
+        ),
     ],
 )
 def test_ingress_class_names_its_controller(raw: Object, expected: list[str]) -> None:

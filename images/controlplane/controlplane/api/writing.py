@@ -92,7 +92,9 @@ def to_stored(resource: Resource, item: Object, before: Object | None = None) ->
         return resource, item
     stored = resource.to_stored(item)
     if errors := list(resource.validate(stored, before)):
-        raise invalid(resource.kind, resource.group, item["metadata"].get("name", ""), errors)
+        # It is called what it is stored as, whoever wrote it.
+        home = by_stored(resource.stored)
+        raise invalid(home.kind, home.group, item["metadata"].get("name", ""), errors)
     return by_stored(resource.stored), stored
 
 

@@ -38,6 +38,7 @@ POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 
 def default_budget(budget: Object) -> None:
     budget.setdefault("spec", {})
+    budget["status"] = dict.fromkeys(COUNTS, 0) | status_of(budget)
 
 
 def check_budget(budget: Object, before: Object | None) -> Iterable[FieldError]:

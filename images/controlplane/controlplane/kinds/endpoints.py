@@ -57,6 +57,8 @@ CheckText = Callable[[str, str], Iterable[FieldError]]
 def default_slice(item: Object) -> None:
     item.setdefault("endpoints", [])
     item.setdefault("ports", [])
+    for endpoint in item["endpoints"]:
+        endpoint.setdefault("conditions", {})
     for port in item["ports"]:
         port.setdefault("name", "")
         port.setdefault("protocol", "TCP")

@@ -21,6 +21,7 @@ from controlplane.schema.types import (
     OPAQUES,
     QUANTITIES,
     STRING,
+    STRING_POINTER,
     STRING_SET,
     STRINGS,
     SWITCH,
@@ -200,13 +201,18 @@ LEASE = kind(
     "Lease",
     spec=struct(
         "LeaseSpec",
-        **strings("holderIdentity strategy preferredHolder"),
+        holderIdentity=STRING_POINTER,
+        **strings("strategy preferredHolder"),
         leaseDurationSeconds=INT32,
         acquireTime=MICRO_TIME,
         renewTime=MICRO_TIME,
         leaseTransitions=INT32,
     ),
 )
+
+
+def default_lease(lease: Object) -> None:
+    lease.setdefault("spec", {})
 
 
 def check_lease(lease: Object, before: Object | None) -> Iterable[FieldError]:
@@ -230,6 +236,7 @@ LEASES = Resource(
     kind="Lease",
     plural="leases",
     schema=LEASE,
+    default=default_lease,
     validate=check_lease,
     creates_on_update=True,
     needs_version=True,

@@ -73,6 +73,7 @@ def default_deployment(deployment: Object) -> None:
 
 
 def default_replicaset(replicaset: Object) -> None:
+    replicaset["status"] = {"replicas": 0} | status_of(replicaset)
     spec = replicaset.setdefault("spec", {})
     spec.setdefault("replicas", 1)
     _default_template(spec)

@@ -80,7 +80,7 @@ def _is_omitted(field: Type, value: Any) -> bool:
         case MapOf():
             return not value
         case Scalar():
-            return value == "" or (field.omits_zero and value == field.zero)
+            return (value == "" and not field.stays_empty) or (field.omits_zero and value == field.zero)
         case _:
             return False
 
@@ -94,7 +94,7 @@ def _decode_scalar(schema: Scalar, value: Any, path: str, owner: Struct | None) 
         raise _mismatch(schema, value, path, owner)
     if schema.why_not is not None and (why := schema.why_not(value)) is not None:
         raise MalformedError(why)
-    return value
+    return value if schema.render is None else schema.render(value)
 
 
 def _copy(value: Any, depth: int) -> Any:

@@ -6,7 +6,7 @@ Source: encoding/base64; apimachinery, pkg/api/resource, quantity.go; time.Parse
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 _BASE64 = re.compile("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
@@ -48,6 +48,21 @@ def why_no_time(text: str) -> str | None:
     except ValueError:
         return f'parsing time "{text}": out of range'
     return None
+
+
+def render_seconds(text: str) -> str:
+    """An instant as it is stored: in UTC and whole seconds."""
+    if len(text) == len("2006-01-02T15:04:05Z"):
+        return text
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def render_microseconds(text: str) -> str:
+    """An instant to the microsecond as it is stored: in UTC."""
+    if text.endswith("Z"):
+        return text
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def why_no_micro_time(text: str) -> str | None:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.schema.texts import why_no_base64, why_no_micro_time, why_no_quantity, why_no_time
+from controlplane.schema.texts import (
+    render_microseconds,
+    render_seconds,
+    why_no_base64,
+    why_no_micro_time,
+    why_no_quantity,
+    why_no_time,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +27,10 @@ class Scalar:
     """Why a typed client could not decode the value; None where it can."""
     zero: Any = ""
     """Go's zero value in JSON."""
+    render: Callable[[Any], Any] | None = None
+    """How a right value is stored, where that is not as it was sent."""
+    stays_empty: bool = False
+    """A pointer to a text: an empty one is stored."""
     omits_zero: bool = False
     """A field that is no pointer and has `omitempty`: its zero is not stored."""
 
@@ -76,6 +87,7 @@ class Struct:
 Type = Scalar | Opaque | MapOf | ListOf | Struct
 
 STRING = Scalar(go="string", accepts=(str,))
+STRING_POINTER = Scalar(go="string", accepts=(str,), stays_empty=True)
 BOOL = Scalar(go="bool", accepts=(bool,), zero=False)
 INT32 = Scalar(go="int32", accepts=(int,), limits=(-(2**31), 2**31 - 1), zero=0)
 SWITCH = Scalar(go="bool", accepts=(bool,), zero=False, omits_zero=True)
@@ -85,8 +97,8 @@ COUNT = Scalar(go="int32", accepts=(int,), limits=(-(2**31), 2**31 - 1), zero=0,
 INT64 = Scalar(go="int64", accepts=(int,), limits=(-(2**63), 2**63 - 1), zero=0)
 INT_OR_STRING = Scalar(go="intstr.IntOrString", accepts=(int, str), limits=(-(2**31), 2**31 - 1), zero=0)
 QUANTITY = Scalar(go="resource.Quantity", accepts=(str, int, float), why_not=why_no_quantity, zero="0")
-TIME = Scalar(go="v1.Time", accepts=(str,), why_not=why_no_time, zero=None)
-MICRO_TIME = Scalar(go="v1.MicroTime", accepts=(str,), why_not=why_no_micro_time, zero=None)
+TIME = Scalar(go="v1.Time", accepts=(str,), why_not=why_no_time, render=render_seconds, zero=None)
+MICRO_TIME = Scalar(go="v1.MicroTime", accepts=(str,), why_not=why_no_micro_time, render=render_microseconds, zero=None)
 OPAQUE = Opaque()
 OPAQUES = ListOf(item=OPAQUE)
 BYTES = Scalar(go="[]uint8", accepts=(str,), why_not=why_no_base64)
