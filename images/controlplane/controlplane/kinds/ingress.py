@@ -165,6 +165,14 @@ def check_ingress_class(item: Object, before: Object | None) -> Iterable[FieldEr
         yield invalid_value("spec.controller", controller, "field is immutable")
 
 
+def _show_parameters(item: Object, _: datetime) -> str:
+    parameters = spec_of(item).get("parameters")
+    if not parameters:
+        return NONE
+    group = f".{parameters['apiGroup']}" if parameters.get("apiGroup") else ""
+    return f"{parameters.get('kind', '')}{group}/{parameters.get('name', '')}"
+
+
 INGRESS_CLASSES = Resource(
     group="networking.k8s.io",
     kind="IngressClass",
@@ -176,7 +184,7 @@ INGRESS_CLASSES = Resource(
     columns=(
         NAME,
         Column(name="Controller", cell=lambda item, _: spec_of(item).get("controller", "")),
-        Column(name="Parameters", cell=lambda item, _: NONE),
+        Column(name="Parameters", cell=_show_parameters),
         AGE,
     ),
 )
