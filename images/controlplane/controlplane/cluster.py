@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from controlplane.admission import Admit
+from controlplane.admission import Admit, keep_admitted
 from controlplane.clock import Clock, render_time
 from controlplane.deletion import HOLDING, DeleteOptions, check_preconditions, deadline_of, grace_of, may_vanish
 from controlplane.errors import (
@@ -113,8 +113,13 @@ class Cluster:
         resource.prepare_update(item, before)
         if resource.has_generation and desired_part(resource, item) != desired_part(resource, before):
             item["metadata"]["generation"] = before["metadata"].get("generation", 1) + 1
+        admit = self._admissions.get(resource.stored, keep_admitted)
+        # Who replaces a pod need not know the tolerations that every pod gets, and whose loss is refused.
+        is_early = resource.stored == "pods"
+        if is_early and not subresource:
+            admit(item, before)
         self._validate(resource, item, before)
-        if admit := self._admissions.get(resource.stored):
+        if not is_early:
             admit(item, before)
         if is_dry_run:
             return item

@@ -170,6 +170,7 @@ UNCLASSIFIED = (
     "merging lists cannot yet",
     "expected objects in a list",
     "expected a []interface {}",
+    "failed to create typed patch object",
     "doesn't match $setElementOrder list",
     "target.name: Required value",
     "target.kind: Unsupported value",

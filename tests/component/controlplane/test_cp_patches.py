@@ -72,7 +72,8 @@ def test_json_patch_follows_rfc_6902_appendix_a(document: object, operations: li
     [
         [{"op": "add", "path": "/a/b/c", "value": 1}],
         [{"op": "remove", "path": "/missing"}],
-        [{"op": "replace", "path": "/missing", "value": 1}],
+        [{"op": "replace", "path": "/list/2", "value": 1}],
+        [{"op": "replace", "path": "/missing/member", "value": 1}],
         [{"op": "remove", "path": "/list/-3"}],
         [{"op": "add", "path": "/list/9", "value": 1}],
         [{"op": "add", "path": "/list/²", "value": 1}],
@@ -98,6 +99,7 @@ def test_json_patch_that_cannot_be_applied_is_refused(operations: list) -> None:
         ({"op": "replace", "path": "/list/01", "value": 3}, [1, 3]),
         ({"op": "test", "path": "/missing", "value": None}, [1, 2]),
         ({"op": "replace", "path": "/list/0"}, [None, 2]),
+        ({"op": "replace", "path": "/missing", "value": 1}, [1, 2]),
     ],
 )
 def test_json_patch_takes_what_the_api_server_takes_beyond_the_rfc(operation: dict, items: list) -> None:

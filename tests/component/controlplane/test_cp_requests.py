@@ -224,7 +224,7 @@ DEADLINE = "spec.activeDeadlineSeconds: Invalid value: "
 )
 async def test_change_of_a_pod_is_refused(spec: dict, complaint: str) -> None:
     world = World()
-    world.create(pod("p", activeDeadlineSeconds=100))
+    world.create(pod("p", activeDeadlineSeconds=100, tolerations=[{"key": "a", "operator": "Exists"}]))
     async with serve(world) as api:
         found = await refused(api, "PATCH", f"{PODS}/p", {"spec": spec}, **MERGE)
         assert found[0] == 422

@@ -132,6 +132,8 @@ async def test_binding_leaves_its_annotations_and_is_made_once() -> None:
     [
         ({"apiVersion": "apps/v1"}, 400, "Incorrect version specified in apply patch. Specified patch version: apps/v1, expected: v1"),
         ({"metadata": {"name": "web", "uid": "5"}}, 409, 'on services "web": uid mismatch: the provided object specified uid 5, and no existing object was found'),
+        ({"spec": {"foo": 1}}, 500, "failed to create typed patch object (default/web; /v1, Kind=Service): .spec.foo: field not declared in schema"),
+        ({"spec": {"foo": 1, "bar": 2}}, 500, "errors:\n  .spec.foo: field not declared in schema\n  .spec.bar: field not declared in schema"),
         ({"spec": {"ports": [{"port": 80, "protocol": "TCP"}] * 2}}, 500, 'failed to create typed patch object (default/web; /v1, Kind=Service): .spec.ports: duplicate entries for key [port=80,protocol="TCP"]'),
     ],
 )  # fmt: skip
@@ -153,3 +155,43 @@ async def test_form_that_nobody_produces_is_not_acceptable() -> None:
         status, answer = await api.ask("GET", f"{SERVICES}?includeObject=Foo", headers=TABLE)
         why = "Unable to convert to Table as requested: includeObject: Invalid value: \"Foo\": must be 'Metadata', 'Object', 'None', or empty"
         assert (status, answer["message"]) == (400, why)
+
+
+async def test_applied_configuration_may_not_change_the_uid() -> None:
+    async with serve(World()) as api:
+        await apply(api, service("web"))
+        body = service("web")
+        body["metadata"]["uid"] = "abc"
+        status, answer = await apply(api, body)
+        assert (status, answer["message"]) == (
+            422,
+            'Service "web" is invalid: metadata.uid: Invalid value: "abc": field is immutable',
+        )
+
+
+async def test_pod_is_replaced_without_a_word_of_the_tolerations_that_it_got() -> None:
+    async with serve(World()) as api:
+        body = pod("p")
+        _, made = await api.ask("POST", PODS, body)
+        body["metadata"]["labels"] = {"a": "b"}
+        status, changed = await api.ask("PUT", f"{PODS}/p", body)
+        assert (status, changed["spec"]["tolerations"]) == (200, made["spec"]["tolerations"])
+        assert len(changed["spec"]["tolerations"]) == 2
+
+
+async def test_parameters_of_a_class_are_shown() -> None:
+    path = "/apis/networking.k8s.io/v1/ingressclasses"
+    async with serve(World()) as api:
+        for name, parameters, shown in (
+            ("a", None, "<none>"),
+            ("b", {"kind": "K", "name": "n"}, "K/n"),
+            ("c", {"kind": "K", "name": "n", "apiGroup": "g.h"}, "K.g.h/n"),
+        ):
+            spec = {"controller": "a/b", "parameters": parameters}
+            await api.ask(
+                "POST",
+                path,
+                {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": name}, "spec": spec},
+            )
+            _, table = await api.ask("GET", f"{path}/{name}", headers=TABLE)
+            assert table["rows"][0]["cells"][2] == shown

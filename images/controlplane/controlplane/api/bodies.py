@@ -126,6 +126,7 @@ def decode_object(resource: Resource, raw: Any, *, validation: str) -> Decoded:
         UndecodableError
         StatusError: 400 for the same objects in another version than the URL's.
     """
+    raw = {} if raw is None else raw
     if not isinstance(raw, dict):
         why = f"json: cannot unmarshal {name_type(raw)} into Go value of type {HEADER}"
         raise UndecodableError(f"couldn't get version/kind; json parse error: {why}")

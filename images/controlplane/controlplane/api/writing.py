@@ -53,6 +53,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
 PATCHES = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
+QUOTE = '"'
 WARNINGS_LIMIT = 4 * 1024
 WARNING_LIMIT = 256
 """Characters of all warnings together, and of each where they are more."""
@@ -131,7 +132,7 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
     options = read_write_options(request.query, "PatchOptions", is_apply=media_type == APPLY)
     if media_type == APPLY:
         return _apply(cluster, target, request, read_value(raw, _complain_of_yaml), options)
-    body = read_value(raw, _complain_of_patch)
+    body = read_value(raw, bad_request if media_type == STRATEGIC else _complain_of_patch)
     is_dry_run, validation = options.is_dry_run, options.validation or "Warn"
     decoded: list[Decoded] = []
 
@@ -163,6 +164,9 @@ def _complain_of_yaml(why: str) -> StatusError:
 def _patched(resource: Resource, media_type: str, before: Object, body: Any, *, validation: str = "Warn") -> Any:
     if media_type == JSON_PATCH:
         return apply_json(before, body, validation=validation)
+    if body is None and media_type == MERGE:
+        raise bad_request("Invalid JSON Patch")
+    body = {} if body is None else body
     if not isinstance(body, dict):
         why = f"json: cannot unmarshal {name_type(body)} into Go value of type map[string]interface {{}}"
         raise bad_request(f"error decoding patch: {why}" if media_type == MERGE else why)
@@ -197,12 +201,15 @@ def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any
         raise bad_request("metadata.managedFields must be nil")
     if resource.to_stored is not None:
         raise unsupported_media_type((JSON_PATCH, MERGE, STRATEGIC))
-    decoded = decode_as(resource, body, validation=options.validation or "Strict")
+    decoded = decode_as(resource, body, validation="Warn")
+    _check_declared(target, decoded)
     place_object(decoded.item, target)
     is_forced = read_flag(request.query, "force")
     before = cluster.store.find(resource.stored, *target.key)
 
     def change(old: Object | None) -> Object:
+        if old is not None:
+            _check_uid(resource, decoded.item, old)
         try:
             merged = apply_configuration(
                 resource.schema,
@@ -231,6 +238,14 @@ def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any
         return _answer(cluster, target, request, created, 201, decoded)
     updated = cluster.update(resource, target.key, change, subresource=target.subresource, is_dry_run=options.is_dry_run)
     return _answer(cluster, target, request, updated, 200, decoded)
+
+
+def _check_declared(target: Target, decoded: Decoded) -> None:
+    """An applied configuration is of the schema, whatever fieldValidation says. Raises StatusError 500."""
+    texts = [f".{text.split(QUOTE)[1]}: field not declared in schema" for text in decoded.warnings]
+    if texts:
+        told = texts[0] if len(texts) == 1 else "errors:" + "".join(f"\n  {text}" for text in texts)
+        raise unclassified(f"failed to create typed patch object ({_name_for_apply(target)}): {told}")
 
 
 def _name_for_apply(target: Target) -> str:

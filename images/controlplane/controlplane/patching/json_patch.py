@@ -83,8 +83,11 @@ def _apply(document: Any, operation: dict[str, Any], index: int) -> Any:
                 if not _same(_find(document, path, index), value):
                     raise PatchError(f"testing value {operation['path']} failed")
                 return document
-            _get(document, path, index)
-            return value if not path else _add(_remove(document, path, index), path, value, index)
+            if not path:
+                return value
+            # The library sets a member that is not there; an item of a list must be.
+            is_new = _find(document, path, index) is None
+            return _add(document if is_new else _remove(document, path, index), path, value, index)
         case "remove":
             return _remove(document, path, index)
         case "move" | "copy":

@@ -123,7 +123,7 @@ _JSON_NAMES: tuple[tuple[type, str], ...] = ((bool, "bool"), (str, "string"), (l
 
 def name_type(value: Any) -> str:
     """A decoded value's type as encoding/json calls it."""
-    return next((name for kind, name in _JSON_NAMES if isinstance(value, kind)), "number")
+    return "null" if value is None else next((name for kind, name in _JSON_NAMES if isinstance(value, kind)), "number")
 
 
 def _mismatch(schema: Type, value: Any, path: str, owner: Struct | None) -> MalformedError:
