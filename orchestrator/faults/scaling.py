@@ -95,16 +95,25 @@ def lacking_service(view: ClusterView, nodes: Iterable[str], wanted: Mapping[str
 
 
 def await_served(rescale: Rescale, world: World, nodes: tuple[str, ...]) -> None:
-    """Until these nodes are Ready, serve the wanted endpoints, are up behind every frontend and in every kept route."""
-    wanted = rescale.wanted(world)
+    """Until these nodes are Ready, serve the wanted endpoints, are up behind every frontend and in every kept route.
+
+    One that fails meanwhile is not waited for: nobody brings it back before its fault ends.
+    """
+    wanted, were_ready = rescale.wanted(world), set[str]()
+
+    def lacking(view: ClusterView) -> list[str]:
+        were_ready.update(node for node in nodes if view.nodes.get(node))
+        left = [node for node in nodes if node not in were_ready or view.nodes.get(node)]
+        return [
+            *view.lacking_nodes(left),
+            *lacking_service(view, left, wanted),
+            *view.lacking_servers(left, rescale.backends),
+            *view.lacking_routes(left, world.plan.paths),
+        ]
+
     await_state(
         world,
-        lambda view: [
-            *view.lacking_nodes(nodes),
-            *lacking_service(view, nodes, wanted),
-            *view.lacking_servers(nodes, rescale.backends),
-            *view.lacking_routes(nodes, world.plan.paths),
-        ],
+        lacking,
         deadline_s=READY_DEADLINE_S,
         what=f"{rescale.step.step}: every endpoint ready and served",
     )

@@ -49,6 +49,8 @@ class ClusterView:
         self._endpoints: defaultdict[str, dict[str, tuple[EndpointState, str]]] = defaultdict(dict)
         self._node_of: dict[str, str] = {}
         self._rules: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+        self._committed_ns: dict[str, int] = {}
+        """Node -> when it last committed rules."""
         self.routing = RoutingView()
 
     def add(self, event: Event) -> bool:
@@ -64,7 +66,9 @@ class ClusterView:
             self.nodes[text["node"]] = event.event == "node-ready"
         elif event.event == "node-deleted":
             self.nodes.pop(text["node"], None)
-            self._rules.pop(text["node"], None)
+            # Logs that are read again come one container after the other: a node of the same name may have told more since.
+            if self._committed_ns.get(text["node"], 0) <= event.t_mono_ns:
+                self._rules.pop(text["node"], None)
         elif event.event in _SERVER:
             self.servers[text["backend"]][text["server"]] = _SERVER[event.event]
         elif event.event in _DRAINING:
@@ -73,6 +77,7 @@ class ClusterView:
             self.servers[text["backend"]].pop(text["server"], None)
             self._draining.discard((text["backend"], text["server"]))
         elif event.event == "rules-committed":
+            self._committed_ns[text["node"]] = event.t_mono_ns
             self._commit(text["node"], event.fields.get("endpoints"))
         elif event.event == "booted":
             # A container that starts anew has lost its rules.

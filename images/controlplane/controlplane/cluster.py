@@ -15,6 +15,7 @@ from controlplane.errors import (
     already_exists,
     forbidden,
     invalid,
+    namespace_terminating,
     not_found,
     unclassified,
 )
@@ -53,7 +54,7 @@ class Cluster:
         metadata = item.setdefault("metadata", {})
         if version_of(metadata):
             raise unclassified("resourceVersion should not be set on objects to be created")
-        self._check_namespace(resource, metadata.get("namespace", ""))
+        self._check_namespace(resource, metadata)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = self._complete(resource, metadata)
         for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"):
@@ -85,15 +86,17 @@ class Cluster:
                 return name
         raise already_exists(resource.group, resource.plural, metadata["generateName"])
 
-    def _check_namespace(self, resource: Resource, namespace: str) -> None:
+    def _check_namespace(self, resource: Resource, metadata: Object) -> None:
+        """The admission plugin NamespaceLifecycle, which comes before a name is made up. Raises StatusError 403 or 404."""
         if not resource.is_namespaced:
             return
+        namespace = metadata.get("namespace", "")
         found = self.store.find("namespaces", "", namespace)
         if found is None:
             raise not_found("", "namespaces", namespace)
         if is_terminating(found):
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            raise forbidden(resource.group, resource.plural, "", why)
+            name = metadata.get("name") or metadata.get("generateName") or "Unknown"
+            raise namespace_terminating(resource.group, resource.plural, name, namespace)
 
     def update(
         self,

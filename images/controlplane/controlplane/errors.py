@@ -118,7 +118,8 @@ def invalid(kind: str, group: str, name: str, errors: Sequence[FieldError]) -> S
     details: Object = {"name": name} if name else {}
     if group:
         details["group"] = group
-    details["kind"] = kind
+    if kind:
+        details["kind"] = kind
     details["causes"] = [{"reason": error.reason, "message": error.message, "field": error.field} for error in errors]
     return StatusError(422, "Invalid", f'{title} "{name}" is invalid: {text}', details)
 
@@ -157,6 +158,17 @@ def forbidden(group: str, plural: str, name: str, why: str) -> StatusError:
     return StatusError(403, "Forbidden", message, _details(group, plural, name))
 
 
+def namespace_terminating(group: str, plural: str, name: str, namespace: str) -> StatusError:
+    """403, with the cause by which controllers tell it from other refusals."""
+    error = forbidden(
+        group, plural, name, f"unable to create new content in namespace {namespace} because it is being terminated"
+    )
+    message = f"namespace {namespace} is being terminated"
+    causes = [{"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}]
+    error.details = {**_details(group, plural, name), "causes": causes}
+    return error
+
+
 def bad_request(message: str) -> StatusError:
     return StatusError(400, "BadRequest", message)
 
@@ -169,9 +181,7 @@ def unusable_patch(why: str) -> StatusError:
 
 def undecodable_patch(shown: str, why: str) -> StatusError:
     """422: what a patch makes of the object is none (apiserver, endpoints/handlers/patch.go)."""
-    error = invalid_value("patch", shown, why)
-    details: Object = {"causes": [{"reason": error.reason, "message": error.message, "field": error.field}]}
-    return StatusError(422, "Invalid", f' "" is invalid: {error.field}: {error.message}', details)
+    return invalid("", "", "", [invalid_value("patch", shown, why)])
 
 
 def unauthorized() -> StatusError:

@@ -252,3 +252,49 @@ async def test_object_of_another_uid_is_not_replaced(plural: str, kept: str) -> 
         f'Operation cannot be fulfilled on {plural} "a": StorageError: invalid object, Code: 4, Key: /registry/{kept}/a, '
         f"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: other, UID in object meta: {uid}",
     )
+
+
+@pytest.mark.parametrize(("metadata", "name"), [({"name": "c"}, "c"), ({"generateName": "c-"}, "c-")])
+async def test_nothing_new_comes_into_a_namespace_that_is_being_terminated(metadata: dict, name: str) -> None:
+    world = World()
+    world.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "old"}})
+    held = {"name": "held", "finalizers": ["example.com/held"]}
+    world.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": held}, namespace="old")
+    world.delete("namespaces", "old")
+    async with serve(world) as api:
+        raw = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+        status, answer = await api.ask("POST", "/api/v1/namespaces/old/configmaps", raw)
+    assert (status, answer["reason"]) == (403, "Forbidden")
+    assert answer["message"] == (
+        f'configmaps "{name}" is forbidden: unable to create new content in namespace old because it is being terminated'
+    )
+    assert answer["details"]["causes"] == [
+        {"reason": "NamespaceTerminating", "message": "namespace old is being terminated", "field": "metadata.namespace"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "patch", "shown", "why"),
+    [
+        (
+            "strategic-merge-patch",
+            {"spec": {"foo": [1, None, True]}},
+            "map[spec:map[foo:[1 <nil> true]]]",
+            'unknown field "spec.foo"',
+        ),
+        ("merge-patch", {"spec": {"foo": 1}}, '{\\"apiVersion\\":\\"v1\\"', 'unknown field "spec.foo"'),
+        ("json-patch", [{"op": "add", "path": "/foo", "value": 1}], '{\\"apiVersion\\":\\"v1\\"', 'unknown field "foo"'),
+    ],
+)
+async def test_patch_that_sets_what_there_is_not_is_invalid_where_the_client_is_strict(
+    media_type: str, patch: Any, shown: str, why: str
+) -> None:
+    world = World()
+    world.create(service())
+    headers = {"Content-Type": f"application/{media_type}+json"}
+    async with serve(world) as api:
+        path = f"{SERVICES}/web?fieldValidation=Strict"
+        status, answer = await api.ask("PATCH", path, patch, headers=headers)
+        assert (status, answer["details"].keys()) == (422, {"causes"})
+        assert answer["message"].startswith(f' "" is invalid: patch: Invalid value: "{shown}')
+        assert answer["message"].endswith(f'": strict decoding error: {why}')

@@ -248,6 +248,16 @@ def test_a_rescale_whose_rules_are_not_programmed_says_where() -> None:
         cluster.scale({"pods": 10})
 
 
+def test_a_node_that_fails_while_others_are_scaled_is_not_waited_for() -> None:
+    cluster = Cluster(*THREE, pods=6)
+    cluster.deaf.add("node-2")
+    later_ns = cluster.world.clock.now_mono_ns() + 5_000_000_000
+    cluster.world.clock.at(later_ns, lambda: cluster.world.told("controlplane/api", "node-not-ready", node="node-2") and None)
+    cluster.scale({"pods": 10})
+    assert cluster.world.clock.now_mono_ns() == later_ns
+    assert cluster.world.history().first("step-effective") is not None
+
+
 def test_pods_alone_can_be_scaled_up_and_down() -> None:
     cluster = Cluster(*THREE, pods=6)
     cluster.scale({"pods": 9})

@@ -88,6 +88,13 @@ def test_node_ports_are_at_the_nodes_addresses_that_are_named(mode: str, setting
     assert served(setting, mode, HERE, THERE) == {address: "dnat" if address in at else "accept" for address in ADDRESSES}
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_everywhere_is_at_every_address_of_this_node_and_not_on_the_way_to_another(mode: str) -> None:
+    tracer = trace(mode, ports(HERE), network=dataclasses.replace(NETWORKS[mode], node_port_ips=None))
+    assert tracer.packet(CLIENT, BRIDGE_IP, "tcp", NODE_PORT).verdict == "dnat"
+    assert tracer.packet(CLIENT, "10.100.0.3", "tcp", NODE_PORT).verdict == "accept"
+
+
 @pytest.mark.parametrize(("mode", "default"), [("nftables", "primary"), ("iptables", "all")])
 def test_each_mode_has_its_own_default(mode: str, default: str) -> None:
     assert read_node_port_networks(None, mode) == read_node_port_networks(default, mode)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from typing import Any
 
 import pytest
 from node_iptables_model import Kernel
-from node_world import IPTABLES_NETWORK, NODE, service, slice_of
+from node_world import IPTABLES_NETWORK, NETWORK, NODE, service, slice_of
 
 from nodeagent.proxy.iptables.chains import TablesRenderer
 from nodeagent.proxy.iptables.writer import IptablesRules
+from nodeagent.proxy.ruleset import RulesetRenderer, render_ruleset
 from nodeagent.proxy.services import ServicePortReader, read_service_ports
 
 NAMES = ("api", "db", "web")
@@ -48,7 +50,7 @@ class Cluster:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_after_every_event_the_ports_and_the_kernel_are_as_after_a_fresh_start(seed: int) -> None:
-    cluster, reader, changed = Cluster(seed), ServicePortReader(NODE), Kernel()
+    cluster, reader, changed, renderer = Cluster(seed), ServicePortReader(NODE), Kernel(), RulesetRenderer()
     writer = IptablesRules(IPTABLES_NETWORK, changed)
     for _ in range(40):
         cluster.step()
@@ -60,6 +62,7 @@ def test_after_every_event_the_ports_and_the_kernel_are_as_after_a_fresh_start(s
         fresh = Kernel()
         IptablesRules(IPTABLES_NETWORK, fresh).sync(ports)
         assert changed.ours() == fresh.ours()
+        assert renderer.render(ports, NETWORK) == render_ruleset(ports, NETWORK)
 
 
 def test_services_that_come_and_go_are_noticed_in_a_list_that_is_changed_in_place() -> None:
@@ -83,6 +86,14 @@ def test_an_endpoints_change_leaves_everything_else_the_very_same() -> None:
     changed = renderer.render(after, None)
     assert changed.shared is tables.shared
     assert [changed.ports[name] is rules for name, rules in tables.ports.items()] == [True, False, True]
+
+
+def test_another_network_is_rendered_anew_in_nftables_mode() -> None:
+    renderer = RulesetRenderer()
+    ports = read_service_ports([service(externalTrafficPolicy="Local")], [slice_of(("10.0.1.2", NODE, {"ready": True}))], NODE)
+    renderer.render(ports, NETWORK)
+    other = dataclasses.replace(NETWORK, local_pods=None, node_port_ips=None)
+    assert renderer.render(ports, other) == render_ruleset(ports, other)
 
 
 def test_a_port_that_adds_something_else_changes_the_shared_chains() -> None:

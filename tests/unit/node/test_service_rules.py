@@ -94,6 +94,13 @@ def test_policy_local_reads_as_kube_proxy_would_write_it() -> None:
     assert rules(THERE, **LOCAL).chains[f"external-{WEB}"] == short_circuit
 
 
+def test_source_ranges_read_as_kube_proxy_would_write_them() -> None:
+    spec = {"loadBalancerSourceRanges": ["10.100.0.0/24"], "status": {"loadBalancer": {"ingress": [{"ip": LOAD_BALANCER_IP}]}}}
+    ruleset = rules(HERE, **spec)
+    assert ruleset.elements["firewall-ips"] == {f"{LOAD_BALANCER_IP} . tcp . 80": f"goto firewall-{WEB}"}
+    assert ruleset.chains[f"firewall-{WEB}"] == (f"ip saddr != {{ 10.100.0.0/24, {LOAD_BALANCER_IP} }} drop",)
+
+
 def test_affinity_goes_first_where_the_client_has_been_and_refreshes_that() -> None:
     ruleset = rules(HERE, **AFFINITY)
     own = "default/web/tcp/http__10.0.1.2/8080"

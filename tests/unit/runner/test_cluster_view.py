@@ -102,6 +102,20 @@ def test_a_deleted_node_is_not_ready() -> None:
     assert view.lacking_nodes(["a", "b", "c"]) == ["a is not Ready", "c is not Ready"]
 
 
+def test_the_end_of_an_earlier_node_of_that_name_that_is_told_late_takes_no_rules_away() -> None:
+    """Logs of a testbed that is met again are read one container after the other."""
+    view = ClusterView()
+    for t_mono_ns, (name, fields) in (
+        (7, rules("a", "x")),
+        (5, ("node-deleted", {"node": "a"})),
+        (6, ("node-ready", {"node": "a"})),
+    ):
+        view.add(Event(t_mono_ns=t_mono_ns, source="x/y", event=name, fields=fields))
+    assert view.programmed("a", S) == {"x"}
+    view.add(Event(t_mono_ns=9, source="x/y", event="node-deleted", fields={"node": "a"}))
+    assert view.programmed("a", S) == frozenset()
+
+
 def test_events_that_say_nothing_of_the_cluster_are_told_apart() -> None:
     view = ClusterView()
     assert not view.add(Event(t_mono_ns=0, source="node-1/init", event="resources", fields={}))

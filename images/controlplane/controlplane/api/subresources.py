@@ -116,7 +116,8 @@ def _patched(media_type: str, scale_: Object, body: Any) -> Object:
     try:
         return decode_object(SCALES, patched, validation="Ignore").item
     except UndecodableError as error:
-        raise undecodable_patch(json.dumps(patched, separators=(",", ":")), str(error)) from error
+        shown = json.dumps(patched, separators=(",", ":"), ensure_ascii=False)
+        raise undecodable_patch(shown, str(error)) from error
 
 
 async def bind(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:

@@ -45,8 +45,9 @@ from controlplane.kinds.resource import Resource
 from controlplane.objects import Object, key_of
 from controlplane.patching.apply import ApplyConflictError, DuplicateEntryError, apply_configuration
 from controlplane.patching.merge import apply_merge_patch
-from controlplane.patching.strategic import MalformedDirectiveError, StrategicPatchError, apply_strategic_patch, show_go
+from controlplane.patching.strategic import MalformedDirectiveError, StrategicPatchError, apply_strategic_patch
 from controlplane.schema.decoding import name_type
+from controlplane.schema.texts import show_go
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -142,7 +143,7 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
         try:
             decoded.append(decode_object(target.resource, patched, validation=validation))
         except UndecodableError as error:
-            shown = show_go(body) if media_type == STRATEGIC else json.dumps(patched, separators=(",", ":"))
+            shown = show_go(body) if media_type == STRATEGIC else json.dumps(patched, separators=(",", ":"), ensure_ascii=False)
             raise undecodable_patch(shown, str(error)) from error
         _check_uid(target.resource, decoded[-1].item, before)
         place_object(decoded[-1].item, target)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controlplane.schema.decoding import name_type
+from controlplane.schema.texts import show_go
 from controlplane.schema.types import ListOf, MapOf, Opaque, Struct, Type
 
 DIRECTIVE = "$patch"
@@ -178,20 +179,6 @@ def _interleave(items: list[Any], order: list[Any], old: list[Any], identity: Ca
         stood_before = left in places and right in places and places.index(left) < places.index(right)
         merged.append((others if stood_before else named).pop(0))
     return [*merged, *named, *others]
-
-
-def show_go(value: Any) -> str:
-    """A decoded value as Go's `%v` prints it, which the messages about patches hold."""
-    match value:
-        case dict():
-            return f"map[{' '.join(f'{key}:{show_go(value[key])}' for key in sorted(value))}]"
-        case list():
-            return f"[{' '.join(map(show_go, value))}]"
-        case None:
-            return "<nil>"
-        case bool():
-            return str(value).lower()
-    return str(value)
 
 
 def _without_directives(value: Any) -> Any:

@@ -73,3 +73,14 @@ def why_no_micro_time(text: str) -> str | None:
     if _MICROSECONDS.match(rest):
         return None
     return f'parsing time "{text}" as "{_MICRO_TIME_FORMAT}": cannot parse "{rest}" as ".000000"'
+
+
+def show_go(value: object) -> str:
+    """JSON as Go prints it where it thinks of maps and slices (package fmt, verb %v)."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{show_go(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(show_go, value))}]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)

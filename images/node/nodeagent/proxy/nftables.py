@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from nodeagent.proxy.network import Network
 from nodeagent.proxy.rules import RulesError
-from nodeagent.proxy.ruleset import Ruleset, render_ruleset
+from nodeagent.proxy.ruleset import Ruleset, RulesetRenderer
 from nodeagent.proxy.services import ServicePort
 from nodeagent.proxy.transaction import render_transaction
 
@@ -42,12 +42,13 @@ class NftablesRules:
         self._network = network
         self._transactions = transactions
         self._node_port_ips = node_port_ips
+        self._renderer = RulesetRenderer()
         self._applied: Ruleset | None = None
 
     def sync(self, ports: tuple[ServicePort, ...]) -> None:
         if self._applied is None and self._node_port_ips is not None:
             self._network = replace(self._network, node_port_ips=self._node_port_ips())
-        desired = render_ruleset(ports, self._network)
+        desired = self._renderer.render(ports, self._network)
         transaction = render_transaction(self._applied, desired)
         if transaction:
             self._applied = None

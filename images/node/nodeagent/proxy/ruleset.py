@@ -5,6 +5,7 @@ Names of chains, maps and sets are kube-proxy's (pkg/proxy/nftables), so that wh
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
@@ -53,23 +54,50 @@ class Ruleset:
 
 def render_ruleset(ports: Iterable[ServicePort], network: Network) -> Ruleset:
     """The whole desired table."""
+    return RulesetRenderer().render(ports, network)
+
+
+class RulesetRenderer:
+    """The whole desired table. A service port that is the very object of the last time is not rendered again."""
+
+    def __init__(self) -> None:
+        self._network: Network | None = None
+        self._known: dict[int, tuple[ServicePort, Ruleset]] = {}
+        """By identity, which is a port's own as long as it is kept here."""
+
+    def render(self, ports: Iterable[ServicePort], network: Network) -> Ruleset:
+        known = self._known if network == self._network else {}
+        self._network = network
+        self._known = {id(port): known.get(id(port)) or (port, _render_port(port, network)) for port in ports}
+        chains = _fixed_chains(network)
+        elements: dict[str, dict[str, str]] = {name: {} for name in (*VERDICT_MAPS, *SETS)}
+        if network.node_port_ips is None:
+            del elements["nodeport-ips"]
+        else:
+            # There are no node ports at a loopback address in this mode, whatever networks were named.
+            elements["nodeport-ips"].update({item: "" for item in network.node_port_ips if not _is_loopback(item)})
+        affinity: set[str] = set()
+        for _, part in self._known.values():
+            chains.update(part.chains)
+            affinity |= part.affinity_sets
+            for name, items in part.elements.items():
+                elements[name].update(items)
+        return Ruleset(chains=chains, affinity_sets=frozenset(affinity), elements=elements)
+
+
+def _render_port(port: ServicePort, network: Network) -> Ruleset:
+    """What one service port adds."""
     builder = _Builder(network)
-    for port in ports:
-        builder.add(port)
+    builder.add(port)
     return builder.ruleset()
 
 
 class _Builder:
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._chains: dict[str, tuple[str, ...]] = _fixed_chains(network)
+        self._chains: dict[str, tuple[str, ...]] = {}
         self._affinity: set[str] = set()
-        self._elements: dict[str, dict[str, str]] = {name: {} for name in (*VERDICT_MAPS, *SETS)}
-        if network.node_port_ips is None:
-            del self._elements["nodeport-ips"]
-        else:
-            # There are no node ports at a loopback address in this mode, whatever networks were named.
-            self._elements["nodeport-ips"].update({item: "" for item in network.node_port_ips if not _is_loopback(item)})
+        self._elements: defaultdict[str, dict[str, str]] = defaultdict(dict)
 
     def ruleset(self) -> Ruleset:
         return Ruleset(chains=self._chains, affinity_sets=frozenset(self._affinity), elements=self._elements)

@@ -87,29 +87,28 @@ class TablesRenderer:
         """`drops_invalid`: what connection tracking calls INVALID is not forwarded."""
         self._network = network
         self._drops_invalid = drops_invalid
-        self._ports: tuple[ServicePort, ...] = ()
-        self._known: dict[int, tuple[PortName, PortRules]] = {}
-        """By identity of the ports, which are kept above: an object's identity is free again when the object is."""
+        self._known: dict[int, tuple[ServicePort, PortName, PortRules]] = {}
+        """By identity, which is a port's own as long as it is kept here."""
         self._is_large = False
         self._added: object = None
         self._shared: Mapping[str, Chains] = {}
 
     def render(self, ports: Iterable[ServicePort], node_port_ips: tuple[str, ...] | None) -> Tables:
         """`node_port_ips`: addresses of the node where node ports are; None: at every one."""
-        self._ports, previous = tuple(ports), self._ports  # noqa: F841  kept until the new ones are known
-        is_large = sum(len(port.usable.every) for port in self._ports) > LARGE_CLUSTER_ENDPOINTS
+        ports = tuple(ports)
+        is_large = sum(len(port.usable.every) for port in ports) > LARGE_CLUSTER_ENDPOINTS
         known = self._known if is_large == self._is_large else {}
         self._is_large = is_large
-        self._known = {id(port): known.get(id(port)) or self._render_port(port) for port in self._ports}
-        rules = dict(self._known.values())
+        self._known = {id(port): known.get(id(port)) or self._render_port(port) for port in ports}
+        rules = {name: rules for _, name, rules in self._known.values()}
         added = (node_port_ips, [port.nat for port in rules.values()], [port.filter for port in rules.values()])
         if added != self._added:
             self._added = added
             self._shared = _assemble(rules.values(), node_port_ips, drops_invalid=self._drops_invalid)
         return Tables(shared=self._shared, ports=rules, is_large=is_large)
 
-    def _render_port(self, port: ServicePort) -> tuple[PortName, PortRules]:
-        return (port.key, port.protocol), render_port(port, self._network, comments=not self._is_large)
+    def _render_port(self, port: ServicePort) -> tuple[ServicePort, PortName, PortRules]:
+        return port, (port.key, port.protocol), render_port(port, self._network, comments=not self._is_large)
 
 
 def render_tables(ports: Iterable[ServicePort], network: Network) -> Tables:
