@@ -256,10 +256,10 @@ class Cluster:
 
     def _show_deleted(self, resource: Resource, item: Object) -> Object:
         """A pod that goes at once is answered as one that has had its grace."""
-        if resource.stored != "pods" or is_terminating(item):
+        if resource.stored != "pods":
             return item
-        marks = {"deletionTimestamp": self.now(), "deletionGracePeriodSeconds": 0}
-        return {**item, "metadata": {**item["metadata"], **marks}}
+        marks = {"deletionTimestamp": self.now(), **item["metadata"], "deletionGracePeriodSeconds": 0}
+        return {**item, "metadata": marks}
 
     @staticmethod
     def _grace_s(resource: Resource, item: Object, options: DeleteOptions) -> int:
@@ -271,7 +271,8 @@ class Cluster:
             return 0
         if options.grace_period_s is None:
             return int(spec.get("terminationGracePeriodSeconds", 30))
-        return max(0, options.grace_period_s)
+        # A negative one is a second (registry/rest/delete.go, BeforeDelete).
+        return options.grace_period_s if options.grace_period_s >= 0 else 1
 
     @staticmethod
     def _may_vanish(resource: Resource, item: Object) -> bool:

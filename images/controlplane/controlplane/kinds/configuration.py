@@ -75,7 +75,7 @@ SECRETS = Resource(
     columns=(
         NAME,
         Column(name="Type", cell=lambda item, _: item.get("type", "")),
-        Column(name="Data", cell=lambda item, _: len(item.get("data") or {}), type="integer"),
+        Column(name="Data", cell=lambda item, _: len(item.get("data") or {})),
         AGE,
     ),
 )
@@ -87,7 +87,7 @@ CONFIG_MAPS = Resource(
     validate=check_config_map,
     columns=(
         NAME,
-        Column(name="Data", cell=lambda item, _: len(item.get("data") or {}) + len(item.get("binaryData") or {}), type="integer"),
+        Column(name="Data", cell=lambda item, _: len(item.get("data") or {}) + len(item.get("binaryData") or {})),
         AGE,
     ),
 )

@@ -104,7 +104,7 @@ _COLUMNS = (
     Column(name="Source", cell=_show_source, priority=1),
     Column(name="Message", cell=lambda event, _: str(event.get("message", "")).strip()),
     Column(name="First Seen", cell=_first_seen, priority=1),
-    Column(name="Count", cell=_count, type="integer", priority=1),
+    Column(name="Count", cell=_count, priority=1),
     Column(name=NAME.name, cell=NAME.cell, format=NAME.format, priority=1),
 )
 _SELECTABLE = {

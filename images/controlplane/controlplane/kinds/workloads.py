@@ -166,8 +166,8 @@ def _shape_columns() -> tuple[Column, ...]:
     )
 
 
-def _of_status(title: str, field: str) -> Column:
-    return Column(name=title, cell=lambda item, _: status_of(item).get(field) or 0, type="integer")
+def _of_status(title: str, field: str, type_: str = "integer") -> Column:
+    return Column(name=title, cell=lambda item, _: status_of(item).get(field) or 0, type=type_)
 
 
 SCALES = Resource(
@@ -199,8 +199,8 @@ DEPLOYMENTS = Resource(
         Column(
             name="Ready", cell=lambda item, _: f"{status_of(item).get('readyReplicas') or 0}/{spec_of(item).get('replicas', 1)}"
         ),
-        _of_status("Up-to-date", "updatedReplicas"),
-        _of_status("Available", "availableReplicas"),
+        _of_status("Up-to-date", "updatedReplicas", "string"),
+        _of_status("Available", "availableReplicas", "string"),
         AGE,
         *_shape_columns(),
     ),
