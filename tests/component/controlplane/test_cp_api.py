@@ -34,7 +34,6 @@ async def test_health_needs_no_token() -> None:
         ("GET", "/apis/apps/v1/namespaces/default/deployments/x", 404, "NotFound", 'deployments.apps "x" not found'),
         ("GET", "/api/v1/foos", 404, "NotFound", "the server could not find the requested resource"),
         ("GET", "/apis/foo/v1", 404, "NotFound", "the server could not find the requested resource"),
-        ("GET", "/nothing", 404, "NotFound", "the server could not find the requested resource"),
         ("GET", f"{PODS}/a/b", 404, "NotFound", "the server could not find the requested resource"),
         ("GET", "/api/v1/namespaces/default/nodes", 404, "NotFound", "the server could not find the requested resource"),
         ("POST", "/api/v1/pods", 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"),

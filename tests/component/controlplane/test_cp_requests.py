@@ -170,15 +170,6 @@ async def test_deletion_is_refused(options: dict, status: int, message: str) -> 
     assert world.exists("deployments", "web")
 
 
-def test_negative_grace_period_is_a_second() -> None:
-    world = World()
-    world.add_node("a")
-    world.kubelets.ends_pods = False
-    world.create(pod("p"))
-    world.delete("pods", "p", grace_period_s=-5)
-    assert world.get("pods", "p")["metadata"]["deletionGracePeriodSeconds"] == 1
-
-
 async def test_budget_is_replaced_in_a_version_that_is_named() -> None:
     world = World()
     spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}

@@ -6,6 +6,9 @@ import pytest
 from cp_http import Api, serve
 from cp_world import World, deployment, pod, service
 
+from controlplane.deletion import DeleteOptions
+from controlplane.kinds.registry import by_stored
+
 PODS = "/api/v1/namespaces/default/pods"
 SERVICES = "/api/v1/namespaces/default/services"
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -195,3 +198,40 @@ async def test_parameters_of_a_class_are_shown() -> None:
             )
             _, table = await api.ask("GET", f"{path}/{name}", headers=TABLE)
             assert table["rows"][0]["cells"][2] == shown
+
+
+@pytest.mark.parametrize(("grace_s", "found"), [(-1, [1]), (60, [60]), (None, [30])])
+def test_running_pod_ends_after_its_grace_and_at_once_when_told_again(grace_s: int | None, found: list[int]) -> None:
+    world = World()
+    world.create(pod("p", nodeName="n1"))
+    shown = [
+        world.cluster.delete(by_stored("pods"), ("default", "p"), DeleteOptions(grace_period_s=wanted))[0]["metadata"]
+        for wanted in (grace_s, 0)
+    ]
+    assert [metadata["deletionGracePeriodSeconds"] for metadata in shown] == [*found, 0]
+
+
+@pytest.mark.parametrize("path", ["/foo", "/healthz/nope"])
+async def test_path_that_is_not_there_is_answered_with_those_that_are(path: str) -> None:
+    async with serve(World()) as api:
+        status, answer = await api.ask("GET", path)
+        assert status == 404
+        assert {"/api/v1", "/healthz", "/healthz/ping"} <= set(answer["paths"])
+        assert await api.ask("GET", "/healthz/ping") == (200, "ok")
+
+
+@pytest.mark.parametrize(
+    ("path", "types"),
+    [
+        (DEPLOYMENTS, {"Up-to-date": "string", "Available": "string"}),
+        ("/apis/apps/v1/namespaces/default/replicasets", {"Desired": "integer", "Current": "integer", "Ready": "integer"}),
+        (MAPS, {"Data": "string"}),
+        ("/api/v1/namespaces/default/secrets", {"Data": "string"}),
+        ("/api/v1/namespaces/default/events", {"Count": "string"}),
+    ],
+)
+async def test_columns_have_the_types_that_the_api_server_gives_them(path: str, types: dict[str, str]) -> None:
+    async with serve(World()) as api:
+        _, table = await api.ask("GET", path, headers=TABLE)
+        found = {column["name"]: column["type"] for column in table["columnDefinitions"]}
+        assert {name: found[name] for name in types} == types

@@ -15,7 +15,7 @@ from controlplane.api.queries import read_flag, read_version
 from controlplane.api.reading import answer_json, answer_list, answer_object, check_reachable
 from controlplane.api.watching import answer_watch
 from controlplane.cluster import Cluster
-from controlplane.errors import StatusError, internal, method_not_allowed, unauthorized, unknown_resource
+from controlplane.errors import StatusError, internal, method_not_allowed, unauthorized
 from controlplane.kinds.registry import by_stored
 
 VERBS = {
@@ -94,7 +94,8 @@ class ApiServer:
                 return answer_json(openapi.render_document("/".join(place)))
             case ["api" | "apis", *_]:
                 return None
-        raise unknown_resource()
+        # Who asks for what is not there is told what is.
+        return answer_json(discovery.render_paths(), 404)
 
     async def _answer_resource(self, target: Target, request: web.BaseRequest) -> web.StreamResponse:
         cluster, query = self._cluster, request.query
