@@ -14,6 +14,11 @@ from controlplane.store.store import Store
 Admit = Callable[[Object, Object | None], None]
 """Completes an object in place; the second argument is its state before, None at creation. Raises StatusError."""
 
+
+def keep_admitted(item: Object, before: Object | None) -> None:
+    """Nothing is completed."""
+
+
 NOT_READY = "node.kubernetes.io/not-ready"
 UNREACHABLE = "node.kubernetes.io/unreachable"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
@@ -42,8 +47,7 @@ def make_admissions(
             raise forbidden("", "nodes", name_of(node), str(error)) from None
 
     def admit_pod(pod: Object, before: Object | None) -> None:
-        if before is None:
-            add_default_tolerations(pod["spec"], toleration_s)
+        add_default_tolerations(pod["spec"], toleration_s)
 
     def admit_ingress(ingress: Object, before: Object | None) -> None:
         if before is not None or spec_of(ingress).get("ingressClassName") or INGRESS_CLASS in annotations_of(ingress):

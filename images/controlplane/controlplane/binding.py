@@ -8,8 +8,10 @@ from controlplane.kinds.pod import PODS
 from controlplane.objects import Key, Object, spec_of, status_of, with_condition, with_spec
 
 
-def bind_pod(cluster: Cluster, key: Key, node: str) -> Object:
-    """Set the pod's node and its condition PodScheduled, once (registry/core/pod/storage, BindingREST).
+def bind_pod(cluster: Cluster, key: Key, node: str, *, metadata: Object | None = None, is_dry_run: bool = False) -> Object:
+    """Set the pod's node and its condition PodScheduled, once, and the annotations and labels that the binding has.
+
+    Source: registry/core/pod/storage, BindingREST.
 
     Raises:
         StatusError: 404 or 409.
@@ -20,4 +22,10 @@ def bind_pod(cluster: Cluster, key: Key, node: str) -> Object:
     entry = {"type": "PodScheduled", "status": "True"}
     others = [old for old in status_of(pod).get("conditions") or () if old.get("type") != "PodScheduled"]
     status = {**status_of(pod), "conditions": with_condition(others, entry, cluster.now())}
-    return cluster.store.update(PODS.stored, {**with_spec(pod, nodeName=node), "status": status})
+    marks = {
+        name: {**(pod["metadata"].get(name) or {}), **added}
+        for name in ("annotations", "labels")
+        if (added := (metadata or {}).get(name))
+    }
+    bound = {**with_spec(pod, nodeName=node), "metadata": {**pod["metadata"], **marks}, "status": status}
+    return bound if is_dry_run else cluster.store.update(PODS.stored, bound)

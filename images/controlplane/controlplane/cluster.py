@@ -6,26 +6,25 @@ The HTTP API and the controllers go through here; only status writes of controll
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 
-from controlplane.admission import Admit
+from controlplane.admission import Admit, keep_admitted
 from controlplane.clock import Clock, render_time
-from controlplane.deletion import HOLDING, DeleteOptions, check_preconditions, grace_of, may_vanish
+from controlplane.deletion import HOLDING, DeleteOptions, check_preconditions, deadline_of, grace_of, may_vanish
 from controlplane.errors import (
     FieldError,
     already_exists,
-    bad_request,
     forbidden,
     invalid,
     namespace_terminating,
     not_found,
+    unclassified,
 )
 from controlplane.identity import Identities
 from controlplane.kinds.metadata import check_metadata
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Key, Object, is_terminating, key_of
 from controlplane.store.store import ExistsError, Store
-from controlplane.updating import desired_part, keep_identity, merge_status
+from controlplane.updating import desired_part, keep_identity, merge_status, version_of
 
 PROTECTED_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 COMPLETION_ATTEMPTS = 8
@@ -53,8 +52,8 @@ class Cluster:
     def create(self, resource: Resource, item: Object, *, is_dry_run: bool = False) -> Object:
         """Create from a tree that this call may change. Raises StatusError."""
         metadata = item.setdefault("metadata", {})
-        if metadata.get("resourceVersion"):
-            raise bad_request("resourceVersion should not be set on objects to be created")
+        if version_of(metadata):
+            raise unclassified("resourceVersion should not be set on objects to be created")
         self._check_namespace(resource, metadata)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = self._complete(resource, metadata)
@@ -115,10 +114,15 @@ class Cluster:
         item = merge_status(resource, item, before, subresource)
         resource.default(item)
         resource.prepare_update(item, before)
-        if resource.has_generation and desired_part(item) != desired_part(before):
+        if resource.has_generation and desired_part(resource, item) != desired_part(resource, before):
             item["metadata"]["generation"] = before["metadata"].get("generation", 1) + 1
+        admit = self._admissions.get(resource.stored, keep_admitted)
+        # Who replaces a pod need not know the tolerations that every pod gets, and whose loss is refused.
+        is_early = resource.stored == "pods"
+        if is_early and not subresource:
+            admit(item, before)
         self._validate(resource, item, before)
-        if admit := self._admissions.get(resource.stored):
+        if not is_early:
             admit(item, before)
         if is_dry_run:
             return item
@@ -150,6 +154,10 @@ class Cluster:
             finalizers.append(holding)
         grace_s = grace_of(resource, item, options)
         if not finalizers and grace_s == 0 and resource.stored != "namespaces":
+            if resource.stored == "pods":
+                # Whoever sees it go sees when and how (registry/rest/delete.go, BeforeDelete).
+                marked = metadata | deadline_of(metadata, 0, self.clock.now())
+                self.store.update(resource.stored, {**item, "metadata": marked})
             return self.store.delete(resource.stored, key), True
         old_grace_s = metadata.get("deletionGracePeriodSeconds")
         if (
@@ -158,9 +166,12 @@ class Cluster:
             and finalizers == metadata.get("finalizers", [])
         ):
             return item, False
-        marked = {**metadata, "deletionGracePeriodSeconds": grace_s}
+        marked = dict(metadata)
         if old_grace_s is None or grace_s < old_grace_s:
-            marked["deletionTimestamp"] = render_time(self.clock.now() + timedelta(seconds=grace_s))
+            marked |= deadline_of(metadata, grace_s, self.clock.now())
+        if resource.stored == "namespaces":
+            # Their storage counts no grace period.
+            marked.pop("deletionGracePeriodSeconds", None)
         if finalizers:
             marked["finalizers"] = finalizers
         if resource.has_generation:

@@ -6,7 +6,9 @@ Source: kubernetes, apiserver, registry/rest/delete.go (BeforeDelete).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from controlplane.clock import parse_time, render_time
 from controlplane.errors import conflict
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object, is_pod_finished, spec_of
@@ -35,7 +37,7 @@ def check_preconditions(resource: Resource, item: Object, options: DeleteOptions
         ("UID", options.uid, metadata["uid"], "deleted and then recreated"),
         ("ResourceVersion", options.resource_version, metadata["resourceVersion"], "modified"),
     ):
-        if wanted not in (None, "", actual):
+        if wanted not in (None, actual):
             why = f"the {title} in the precondition ({wanted}) does not match the {title} in record ({actual})."
             # By its kind, not its resource (apiserver, registry/rest, BeforeDelete).
             raise conflict(resource.group, resource.kind, metadata["name"], f"{why} The object might have been {meanwhile}")
@@ -48,10 +50,20 @@ def grace_of(resource: Resource, item: Object, options: DeleteOptions) -> int:
     spec = spec_of(item)
     if not spec.get("nodeName") or is_pod_finished(item):
         return 0
-    if options.grace_period_s is None:
-        return int(spec.get("terminationGracePeriodSeconds", 30))
+    grace_s = options.grace_period_s
+    if grace_s is None:
+        # Asked for again without a time, it keeps the one that it has.
+        grace_s = item["metadata"].get("deletionGracePeriodSeconds", spec.get("terminationGracePeriodSeconds", 30))
     # A negative one is a second (apiserver, registry/rest, BeforeDelete).
-    return options.grace_period_s if options.grace_period_s >= 0 else 1
+    return int(grace_s) if grace_s >= 0 else 1
+
+
+def deadline_of(metadata: Object, grace_s: int, now: datetime) -> Object:
+    """When the object is to be gone: a shorter time counts from when it was first deleted."""
+    began = now
+    if metadata.get("deletionTimestamp"):
+        began = parse_time(metadata["deletionTimestamp"]) - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+    return {"deletionTimestamp": render_time(began + timedelta(seconds=grace_s)), "deletionGracePeriodSeconds": grace_s}
 
 
 def may_vanish(resource: Resource, item: Object) -> bool:

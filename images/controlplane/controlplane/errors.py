@@ -7,7 +7,7 @@ FieldError         one cause of an Invalid answer: data, not an exception
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,9 @@ class StatusError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
         }
+        if self.reason:
+            status["reason"] = self.reason
         if self.details is not None:
             status["details"] = self.details
         status["code"] = self.code
@@ -50,13 +51,6 @@ class FieldError:
     reason: str
     field: str
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class GoStruct:
-    """A value of one of the API server's own types: shown with its own names, in its own order."""
-
-    fields: Mapping[str, Any]
 
 
 def invalid_value(field: str, value: Any, detail: str) -> FieldError:
@@ -92,12 +86,27 @@ def too_long(field: str, limit: int) -> FieldError:
     return FieldError(reason="FieldValueTooLong", field=field, message=f"Too long: may not be more than {limit} bytes")
 
 
+class Rendered(str):
+    """What stands for a value in a message, as it is to be shown."""
+
+    __slots__ = ()
+
+
+NIL = Rendered("null")
+"""A list or a map that is not there."""
+
+
+def as_go(**fields: Any) -> Rendered:
+    """A value of an internal type of Kubernetes: those have no names of their own in JSON, and leave nothing out."""
+    return Rendered(json.dumps(fields, separators=(",", ":"), ensure_ascii=False))
+
+
 def _quote(value: Any) -> str:
+    if isinstance(value, Rendered):
+        return str(value)
     # Go's API server shows scalars as Go literals and everything else as JSON; a pointer to nothing is the text "null".
     if value is None:
         return '"null"'
-    if isinstance(value, GoStruct):
-        return json.dumps(value.fields, separators=(",", ":"), ensure_ascii=False)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
 
 
@@ -170,6 +179,11 @@ def unusable_patch(why: str) -> StatusError:
     return StatusError(422, "Invalid", f"the server rejected our request due to an error in our request: {why}", {})
 
 
+def undecodable_patch(shown: str, why: str) -> StatusError:
+    """422: what a patch makes of the object is none (apiserver, endpoints/handlers/patch.go)."""
+    return invalid("", "", "", [invalid_value("patch", shown, why)])
+
+
 def unauthorized() -> StatusError:
     # RFC 6750 section 3: a 401 names the scheme.
     return StatusError(401, "Unauthorized", "Unauthorized", headers=(("WWW-Authenticate", "Bearer"),))
@@ -199,6 +213,15 @@ def unsupported_media_type(accepted: Iterable[str], why: str = "") -> StatusErro
     return StatusError(415, "UnsupportedMediaType", message)
 
 
+def unroutable_media_type() -> StatusError:
+    """415 of a patch: the router of the API server refuses its type before any handler sees it."""
+    return StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
+def unroutable_answer() -> StatusError:
+    return StatusError(406, "NotAcceptable", "406: Not Acceptable", {})
+
+
 def not_acceptable(accepted: Iterable[str]) -> StatusError:
     return StatusError(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(accepted)}")
 
@@ -219,6 +242,11 @@ def too_large_version(version: int, current: int) -> StatusError:
     message = f"Timeout: Too large resource version: {version}, current: {current}"
     causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
     return StatusError(504, "Timeout", message, {"causes": causes, "retryAfterSeconds": 1})
+
+
+def unclassified(message: str) -> StatusError:
+    """500 without a reason: what the API server answers where an error of its own is not made for the API."""
+    return StatusError(500, "", message)
 
 
 def internal(message: str) -> StatusError:

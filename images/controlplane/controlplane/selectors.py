@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from controlplane.errors import FieldError
 from controlplane.kinds.names import check_label_value, check_qualified_key
 from controlplane.objects import Object
 
@@ -54,102 +55,106 @@ class Requirement:
         return int(value) > limit if self.operator is Operator.GREATER else int(value) < limit
 
 
-_TOKEN = re.compile(r"\s*(==|!=|=|!|<|>|\(|\)|,|[^\s=!<>(),]+)")
+_TOKEN = re.compile(r"[ \t\r\n]*(==|!=|[=!<>(),]|[^ \t\r\n=!<>(),]+)")
+_SYMBOLS = frozenset({"==", "!=", "=", "!", "<", ">", "(", ")", ","})
+_OPERATORS = ("in", "notin", "=", "==", "!=", "gt", "lt")
+_END = ""
 
 
 def parse_label_selector(text: str) -> tuple[Requirement, ...]:
-    """Raises SelectorError."""
-    tokens = _tokens(text)
+    """Raises SelectorError, with the API server's message."""
+    tokens = _Tokens(text)
     found: list[Requirement] = []
-    while tokens:
+    while tokens.next != _END:
+        if tokens.next in _SYMBOLS and tokens.next != "!":
+            raise SelectorError(f"found '{tokens.next}', expected: !, identifier, or 'end of string'")
         try:
             found.append(_requirement(tokens))
         except SelectorError as error:
             raise SelectorError(f"unable to parse requirement: {error}") from None
-        if tokens and (token := tokens.pop(0)) != ",":
-            raise SelectorError(f"found '{token}', expected: ',' or 'end of string'")
-        if not tokens and text.rstrip().endswith(","):
-            raise SelectorError("found '', expected: identifier after ','")
+        separator = tokens.take()
+        if separator == _END:
+            break
+        if separator != ",":
+            raise SelectorError(f"found '{separator}', expected: ',' or 'end of string'")
+        if tokens.next == _END or (tokens.next in _SYMBOLS and tokens.next != "!"):
+            raise SelectorError(f"found '{tokens.next}', expected: identifier after ','")
     return tuple(found)
 
 
-def _tokens(text: str) -> list[str]:
-    tokens, position = [], 0
-    text = text.rstrip()
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise SelectorError(f"unable to parse requirement: unexpected {text[position:]!r}")
-        tokens.append(match.group(1))
-        position = match.end()
-    return tokens
+class _Tokens:
+    """The words and symbols of a selector, one after the other; past the last one the end."""
+
+    def __init__(self, text: str) -> None:
+        self._left = _TOKEN.findall(text)[::-1]
+
+    @property
+    def next(self) -> str:
+        return str(self._left[-1]) if self._left else _END
+
+    def take(self) -> str:
+        return str(self._left.pop()) if self._left else _END
+
+    def take_identifier(self) -> str:
+        token = self.take()
+        if token == _END or token in _SYMBOLS:
+            raise SelectorError(f"found '{token}', expected: identifier")
+        return token
 
 
-_PUNCTUATION = frozenset({"==", "!=", "=", "!", "<", ">", "(", ")", ","})
-
-
-def _requirement(tokens: list[str]) -> Requirement:
-    first = tokens.pop(0)
-    if first == "!":
-        return Requirement(key=_key(tokens), operator=Operator.ABSENT)
-    tokens.insert(0, first)
-    key = _key(tokens)
-    if not tokens or tokens[0] == ",":
-        return Requirement(key=key, operator=Operator.EXISTS)
-    operator = tokens.pop(0)
-    if operator in ("=", "==", "!="):
-        value = tokens.pop(0) if tokens and tokens[0] not in _PUNCTUATION else ""
-        _check_value(key, value)
-        return Requirement(key=key, operator=Operator.NOT_IN if operator == "!=" else Operator.IN, values=frozenset({value}))
+def _requirement(tokens: _Tokens) -> Requirement:
+    is_absent = tokens.next == "!"
+    if is_absent:
+        tokens.take()
+    key = tokens.take_identifier()
+    _refuse(check_qualified_key(key, "<nil>"))
+    if is_absent or tokens.next in (_END, ","):
+        return Requirement(key=key, operator=Operator.ABSENT if is_absent else Operator.EXISTS)
+    operator = tokens.take()
     if operator in ("in", "notin"):
-        return Requirement(key=key, operator=Operator(operator), values=_value_list(tokens, key))
+        values = _value_list(tokens)
+        for index, value in enumerate(sorted(values)):
+            _refuse(check_label_value(value, f"values[{index}][{key}]"))
+        return Requirement(key=key, operator=Operator(operator), values=frozenset(values))
+    if operator not in ("=", "==", "!=", "<", ">"):
+        raise SelectorError(f"found '{operator}', expected: {', '.join(_OPERATORS)}")
+    value = "" if tokens.next in (_END, ",") else tokens.take_identifier()
     if operator in ("<", ">"):
-        value = tokens.pop(0) if tokens else ""
-        if not re.fullmatch("[+-]?[0-9]{1,18}", value):
-            raise SelectorError(
-                f"values[0][{key}]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer"
-            )
+        if not _INTEGER.fullmatch(value):
+            raise SelectorError(f"values[0]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer")
         return Requirement(key=key, operator=Operator.GREATER if operator == ">" else Operator.LESS, values=frozenset({value}))
-    raise SelectorError(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
+    _refuse(check_label_value(value, f"values[0][{key}]"))
+    return Requirement(key=key, operator=Operator.NOT_IN if operator == "!=" else Operator.IN, values=frozenset({value}))
 
 
-def _key(tokens: list[str]) -> str:
-    key = tokens.pop(0) if tokens else ""
-    if not key or key in _PUNCTUATION:
-        raise SelectorError(f"found '{key}', expected: identifier")
-    # Its place has no name where a selector is a text: Go shows a path that is nil.
-    for error in check_qualified_key(key, "<nil>"):
-        raise SelectorError(f"{error.field}: {error.message}")
-    return key
-
-
-def _check_value(key: str, value: str) -> None:
-    for error in check_label_value(value, f"values[0][{key}]"):
+def _refuse(errors: Iterable[FieldError]) -> None:
+    for error in errors:
         raise SelectorError(f"{error.field}: {error.message}")
 
 
-def _value_list(tokens: list[str], key: str) -> frozenset[str]:
-    if (first := tokens.pop(0) if tokens else "") != "(":
-        raise SelectorError(f"found '{first}' expected: '('")
+def _value_list(tokens: _Tokens) -> set[str]:
+    opened = tokens.take()
+    if opened != "(":
+        raise SelectorError(f"found '{opened}' expected: '('")
+    if tokens.next == _END or (tokens.next in _SYMBOLS and tokens.next not in (",", ")")):
+        raise SelectorError(f"found '{tokens.next}', expected: ',', ')' or identifier")
     values: set[str] = set()
-    expects_value = True
-    while tokens:
-        token = tokens.pop(0)
-        if token == ")":
-            if expects_value:
+    is_empty = True
+    while True:
+        token = tokens.take()
+        if token in (",", ")"):
+            if is_empty:
                 values.add("")
-            return frozenset(values)
-        if token == ",":
-            if expects_value:
-                values.add("")
-            expects_value = True
-        elif token in _PUNCTUATION or not expects_value:
-            raise SelectorError(f"found '{token}', expected: ',' or ')'")
+            if token == ")":
+                return values
+            is_empty = True
+        elif token == _END or token in _SYMBOLS:
+            raise SelectorError(f"found '{token}', expected: ',', or identifier")
         else:
-            _check_value(key, token)
+            if tokens.next not in (",", ")"):
+                raise SelectorError(f"found '{tokens.next}', expected: ',' or ')'")
             values.add(token)
-            expects_value = False
-    raise SelectorError("found '', expected: ',' or ')'")
+            is_empty = False
 
 
 def matches_selector(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:

@@ -5,10 +5,14 @@ Source: kubernetes, apiserver, registry/rest (BeforeUpdate) and registry/generic
 
 from __future__ import annotations
 
-from controlplane.errors import conflict, invalid, invalid_value
+from collections.abc import Iterator
+
+from controlplane.errors import FieldError, conflict, invalid, invalid_value, unclassified
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object, spec_of
 
+UINT64_DIGITS = 19
+STATUS_METADATA = ("labels", "annotations", "managedFields")
 KEPT_AS = {"services": "services/specs", "endpoints": "services/endpoints", "nodes": "minions", "ingresses": "ingress"}
 """Where etcd would have them, if not by their plural."""
 
@@ -19,18 +23,37 @@ def keep_identity(resource: Resource, item: Object, before: Object) -> None:
     name = old["name"]
     if metadata.get("uid") not in (None, "", old["uid"]):
         raise conflict(resource.group, resource.plural, name, _another_uid(resource, metadata["uid"], old))
-    if resource.needs_version and not metadata.get("resourceVersion"):
+    version = version_of(metadata)
+    if version is None:
+        raise unclassified(f'strconv.ParseUint: parsing "{metadata["resourceVersion"]}": invalid syntax')
+    if resource.needs_version and version == 0:
         error = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
         raise invalid(resource.plural, resource.group, name, [error])
-    if metadata.get("resourceVersion") not in (None, "", old["resourceVersion"]):
+    if version not in (0, int(old["resourceVersion"])):
         raise conflict(resource.group, resource.plural, name)
     if metadata.get("name") not in (None, "", name):
         error = invalid_value("metadata.name", metadata["name"], "field is immutable")
         raise invalid(resource.kind, resource.group, name, [error])
+    if errors := list(_wrong_with_deletion(metadata, old)):
+        raise invalid(resource.kind, resource.group, name, errors)
     for field in ("name", "namespace", "uid", "creationTimestamp", "generation", "deletionTimestamp"):
         _copy_field(metadata, old, field)
     _copy_field(metadata, old, "deletionGracePeriodSeconds")
     metadata["resourceVersion"] = old["resourceVersion"]
+
+
+def _wrong_with_deletion(metadata: Object, old: Object) -> Iterator[FieldError]:
+    """Only a deletion sets when an object goes; of one that goes the instant stays, whatever an update says."""
+    for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+        wanted, has = metadata.get(field), old.get(field)
+        if wanted not in (None, has) and not (has and field == "deletionTimestamp"):
+            yield invalid_value(f"metadata.{field}", wanted, "field is immutable")
+
+
+def version_of(metadata: Object) -> int | None:
+    """0 for any version (registry/generic/registry/store.go, Update), None for a text that is none."""
+    text = metadata.get("resourceVersion") or "0"
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= UINT64_DIGITS else None
 
 
 def _another_uid(resource: Resource, uid: str, old: Object) -> str:
@@ -52,7 +75,8 @@ def merge_status(resource: Resource, item: Object, before: Object, subresource: 
         return item
     # Of a status write only the status counts, and what nodes annotate with it.
     metadata = dict(before["metadata"])
-    for field in ("labels", "annotations", "managedFields"):
+    # Those of a Deployment keep its labels (registry/apps/deployment/strategy.go, deploymentStatusStrategy).
+    for field in ("annotations", "managedFields") if resource.stored == "deployments" else STATUS_METADATA:
         _copy_field(metadata, item["metadata"], field)
     merged = {**before, "metadata": metadata, "spec": _fresh(spec_of(before))}
     if "spec" not in before:
@@ -61,9 +85,12 @@ def merge_status(resource: Resource, item: Object, before: Object, subresource: 
     return merged
 
 
-def desired_part(item: Object) -> Object:
-    """What a generation counts the changes of."""
-    return {key: value for key, value in item.items() if key not in ("metadata", "status", "apiVersion", "kind")}
+def desired_part(resource: Resource, item: Object) -> Object:
+    """What a generation counts the changes of: of a Deployment its annotations too (registry/apps/deployment/strategy.go)."""
+    desired = {key: value for key, value in item.items() if key not in ("metadata", "status", "apiVersion", "kind")}
+    if resource.stored == "deployments":
+        desired["annotations"] = item["metadata"].get("annotations") or {}
+    return desired
 
 
 def _copy_field(target: Object, source: Object, field: str) -> None:

@@ -34,7 +34,6 @@ async def test_health_needs_no_token() -> None:
         ("GET", "/apis/apps/v1/namespaces/default/deployments/x", 404, "NotFound", 'deployments.apps "x" not found'),
         ("GET", "/api/v1/foos", 404, "NotFound", "the server could not find the requested resource"),
         ("GET", "/apis/foo/v1", 404, "NotFound", "the server could not find the requested resource"),
-        ("GET", "/nothing", 404, "NotFound", "the server could not find the requested resource"),
         ("GET", f"{PODS}/a/b", 404, "NotFound", "the server could not find the requested resource"),
         ("GET", "/api/v1/namespaces/default/nodes", 404, "NotFound", "the server could not find the requested resource"),
         ("POST", "/api/v1/pods", 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"),
@@ -72,14 +71,14 @@ async def test_wrong_request_is_told_so(method: str, path: str, status: int, rea
         (b"x" * (3 * 1024 * 1024 + 1), {}, 413, "Request entity too large: limit is 3145728"),
         (b"k8s\x00", {"Content-Type": "application/vnd.kubernetes.protobuf"}, 415, "unknown format"),
         (pod("p") | {"kind": "Service"}, {}, 400, 'Service in version "v1" cannot be handled as a Pod'),
-        (pod("p") | {"apiVersion": "v2"}, {}, 400, "the API version in the data (v2) does not match the expected API version (v1)"),
+        (pod("p") | {"apiVersion": "v2"}, {}, 400, 'Pod in version "v2" cannot be handled as a Pod: no kind "Pod" is registered for version "v2"'),
         (pod("p") | {"spec": 5}, {}, 400, 'Pod in version "v1" cannot be handled as a Pod: json: cannot unmarshal number into Go struct '
          "field Pod.spec of type v1.PodSpec"),
         (pod("p", hostNetwork="yes"), {}, 400, "json: cannot unmarshal string into Go struct field PodSpec.spec.hostNetwork of type bool"),
         (pod("p", containers=[{"name": 1}]), {}, 400, "Go struct field Container.spec.containers.name of type string"),
         (pod("p") | {"metadata": {"name": "p", "namespace": "x"}}, {}, 400, "the namespace of the provided object does not match"),
         (pod("p") | {"metadata": {}}, {}, 422, "name or generateName is required"),
-        (pod("p") | {"metadata": {"name": "p", "resourceVersion": "5"}}, {}, 400, "resourceVersion should not be set"),
+        (pod("p") | {"metadata": {"name": "p", "resourceVersion": "5"}}, {}, 500, "resourceVersion should not be set"),
     ],
 )  # fmt: skip
 async def test_wrong_body_is_refused_and_changes_nothing(body: object, headers: dict, status: int, message: str) -> None:
@@ -408,3 +407,58 @@ async def test_json_patch_without_operations_changes_nothing() -> None:
         for body in (b"null", b"[]"):
             status, answer = await api.ask("PATCH", url, body, headers=JSON_PATCHED)
             assert (status, answer["spec"]) == (200, before["spec"])
+
+
+MERGE_PATCH, STRATEGIC_PATCH = "application/merge-patch+json", "application/strategic-merge-patch+json"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "status", "message"),
+    [
+        (MERGE_PATCH, {"metadata": {"labels": {"a": 1}}}, 422, "json: cannot unmarshal number into Go struct field"),
+        (MERGE_PATCH, {"kind": "Pod"}, 422, "converting (v1.Pod) to (core.Service): unknown conversion"),
+        (MERGE_PATCH, {"apiVersion": "apps/v1"}, 422, 'no kind "Service" is registered for version "apps/v1"'),
+        (MERGE_PATCH, b"null", 400, "Invalid JSON Patch"),
+        (STRATEGIC_PATCH, b"null", 200, ""),
+        (STRATEGIC_PATCH, b"{", 400, "unexpected end of JSON input"),
+        (MERGE_PATCH, [1], 400, "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"),
+        (STRATEGIC_PATCH, {"spec": {"type": 1}}, 422, '"map[spec:map[type:1]]": json: cannot unmarshal number'),
+        (STRATEGIC_PATCH, {"spec": {"ports": [{"targetPort": 9}]}}, 500, "map: map[targetPort:9] does not contain declared merge key: port"),
+        (MERGE_PATCH, {"metadata": {"uid": "abc"}}, 422, 'metadata.uid: Invalid value: "abc": field is immutable'),
+        (MERGE_PATCH, {"metadata": {"resourceVersion": "abc"}}, 500, 'strconv.ParseUint: parsing "abc": invalid syntax'),
+        (MERGE_PATCH, {"metadata": {"resourceVersion": "0"}}, 200, ""),
+        (STRATEGIC_PATCH, {"kind": "Pod"}, 200, ""),
+        ("text/plain", {}, 415, "415: Unsupported Media Type"),
+    ],
+)  # fmt: skip
+async def test_patch_that_makes_no_object_is_unprocessable(media_type: str, body: object, status: int, message: str) -> None:
+    async with serve(World()) as api:
+        await api.ask("POST", SERVICES, service("web"))
+        found, answer = await api.ask("PATCH", f"{SERVICES}/web", body, headers={"Content-Type": media_type})
+        assert found == status
+        assert message in answer.get("message", "")
+        if status == 422 and "uid" not in str(body):
+            assert answer["message"].startswith(' "" is invalid: patch: Invalid value: "')
+            assert [cause["field"] for cause in answer["details"]["causes"]] == ["patch"]
+        assert ("reason" in answer) == (status in (400, 415, 422))
+
+
+async def test_new_object_may_not_name_its_version_but_zero_is_none() -> None:
+    async with serve(World()) as api:
+        for version, status in (("7", 500), ("0", 201)):
+            body = service("web")
+            body["metadata"]["resourceVersion"] = version
+            found, answer = await api.ask("POST", SERVICES, body)
+            assert found == status
+            assert answer.get("message", "") == (
+                "resourceVersion should not be set on objects to be created" if status == 500 else ""
+            )
+
+
+async def test_list_says_once_what_its_items_are() -> None:
+    async with serve(World()) as api:
+        await api.ask("POST", SERVICES, service("web"))
+        _, listed = await api.ask("GET", SERVICES)
+        assert (listed["kind"], listed["apiVersion"]) == ("ServiceList", "v1")
+        assert "web" in [item["metadata"]["name"] for item in listed["items"]]
+        assert not any({"kind", "apiVersion"} & item.keys() for item in listed["items"])

@@ -7,6 +7,7 @@ from cp_world import World, deployment, names
 
 from controlplane.controllers.proportions import is_scaled, plan_scaling
 from controlplane.controllers.replicasets import rank_for_deletion
+from controlplane.controllers.revisions import PAST_REVISIONS, with_past_revision
 from controlplane.controllers.rollout import Replicas, plan_recreate, plan_rolling
 
 
@@ -420,3 +421,24 @@ def test_replica_set_that_cannot_be_made_is_told() -> None:
     assert told[0].startswith(f'Failed to create new replica set "{name}-')
     status = world.get("deployments", name, namespace="x")["status"]
     assert [(item["status"], item["reason"]) for item in status["conditions"]] == [("False", "ReplicaSetCreateError")]
+
+
+def test_new_replica_set_is_made_in_its_size_and_keeps_the_revisions_that_it_was() -> None:
+    world = make(replicas=4)
+    (first,) = world.store.items("replicasets")
+    assert (first["metadata"]["generation"], first["status"]["observedGeneration"]) == (1, 1)
+    told = [item["message"] for item in world.store.items("events") if item["reason"] == "ScalingReplicaSet"]
+    assert told == [f"Scaled up replica set {first['metadata']['name']} from 0 to 4"]
+    for text in ("b", "nginx", "b", "nginx"):
+        world.change("deployments", "web", image(text))
+    annotations = world.get("replicasets", first["metadata"]["name"])["metadata"]["annotations"]
+    assert annotations["deployment.kubernetes.io/revision"] == "5"
+    assert annotations["deployment.kubernetes.io/revision-history"] == "1,3"
+    assert "deployment.kubernetes.io/revision-history" not in world.get("deployments", "web")["metadata"]["annotations"]
+
+
+def test_of_past_revisions_the_oldest_are_forgotten() -> None:
+    past = ",".join(str(number) for number in range(1000, 1400))
+    kept = with_past_revision({PAST_REVISIONS: past}, "1400")[PAST_REVISIONS]
+    assert len(kept) <= 2000
+    assert (kept.split(",")[0], kept.split(",")[-1]) == ("1001", "1400")

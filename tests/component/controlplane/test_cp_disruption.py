@@ -232,3 +232,27 @@ async def test_drain_of_a_node_goes_one_pod_at_a_time_and_loses_none_that_the_bu
                 world.kubelets.report(item, ready=True)
             world.settle()
     assert {spec_of(item)["nodeName"] for item in world.pods()} == {"node-2"}
+
+
+def told(world: World) -> list[tuple[str, str, str]]:
+    about = [item for item in world.store.items("events") if item["involvedObject"]["kind"] == "PodDisruptionBudget"]
+    return [(item["type"], item["reason"], item["message"]) for item in about]
+
+
+def test_budget_of_nobody_is_told_so() -> None:
+    world = World()
+    world.create(budget(minAvailable=1))
+    assert told(world) == [("Normal", "NoPods", "No matching pods found")]
+
+
+def test_share_of_pods_without_a_controller_is_told_to_mean_nothing() -> None:
+    world = World()
+    world.create(pod("web", labels={"app": "web"}))
+    expressions = [{"key": "app", "operator": "In", "values": ["a", "web"]}]
+    world.create(budget(maxUnavailable=1, selector={"matchLabels": {"app": "web"}, "matchExpressions": expressions}))
+    ((kind, reason, message),) = told(world)
+    assert (kind, reason) == ("Warning", "UnmanagedPods")
+    assert message.startswith(
+        "Pods selected by this PodDisruptionBudget (selector: &LabelSelector{MatchLabels:map[string]string{app: web,},"
+        "MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:app,Operator:In,Values:[a web],},},}) were found"
+    )

@@ -5,7 +5,6 @@ from cp_world import World, deployment, pod, service
 
 from controlplane.controllers.endpoints import render_subsets
 from controlplane.controllers.slice_contents import conditions_of, find_target_port, is_endpoint_of
-from controlplane.errors import StatusError
 
 
 def make(replicas: int = 3, **spec: object) -> World:
@@ -240,24 +239,3 @@ def test_instant_stays_where_nothing_of_the_endpoints_changes() -> None:
     before = triggers(world)
     world.change("services", "web", {"metadata": {"annotations": {"a": "b"}}})
     assert triggers(world) == before
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        (
-            {"endpoints": [{"addresses": [f"10.0.0.{number + 1}" for number in range(101)]}]},
-            "endpoints[0].addresses: Too many: 101: must have at most 100 items",
-        ),
-        (
-            {"endpoints": [{"addresses": ["10.0.0.1"], "hostname": "A_"}]},
-            'endpoints[0].hostname: Invalid value: "A_": a lowercase',
-        ),
-        ({"ports": [{"port": 80, "appProtocol": "a b"}]}, 'ports[0].appProtocol: Invalid value: "a b": name part must consist'),
-    ],
-)
-def test_slice_by_hand_is_refused(change: dict, complaint: str) -> None:
-    raw = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "s"}, "addressType": "IPv4"}
-    with pytest.raises(StatusError) as caught:
-        World().create({**raw, "endpoints": [{"addresses": ["10.0.0.1"]}], "ports": [], **change})
-    assert complaint in caught.value.message

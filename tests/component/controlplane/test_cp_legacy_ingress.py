@@ -13,6 +13,11 @@ OLD = "/apis/extensions/v1beta1/namespaces/default/ingresses"
 NEW = "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
 
 
+def bare(item: dict) -> dict:
+    """As a list holds it: the list says once what its items are."""
+    return {name: value for name, value in item.items() if name not in ("apiVersion", "kind")}
+
+
 def old_ingress(**spec: Any) -> dict:
     return {"apiVersion": "extensions/v1beta1", "kind": "Ingress", "metadata": {"name": "test-ingress"}, "spec": spec}
 
@@ -80,7 +85,7 @@ async def test_ingress_of_the_article_is_created_and_read_in_both_versions() -> 
         }
         assert current["metadata"]["uid"] == created["metadata"]["uid"]
         _, listed = await api.ask("GET", OLD)
-        assert (listed["kind"], listed["items"]) == ("IngressList", [created])
+        assert (listed["kind"], listed["items"]) == ("IngressList", [bare(created)])
         change = {"spec": {"rules": [{"host": "example.org", "http": {"paths": [path(port="http")]}}]}}
         status, _ = await api.ask(
             "PATCH", f"{OLD}/test-ingress", change, headers={"Content-Type": "application/merge-patch+json"}

@@ -3,7 +3,9 @@
 import pytest
 from cp_world import World, deployment, pod, service
 
+from controlplane.cluster import DeleteOptions
 from controlplane.errors import StatusError
+from controlplane.kinds.registry import by_stored
 
 
 def test_created_object_has_an_identity_of_its_own() -> None:
@@ -43,7 +45,7 @@ def test_object_needs_its_namespace() -> None:
         (pod("p", containers=[]), "spec.containers: Required value"),
         (pod("p", labels={"a b": "c"}), "metadata.labels: Invalid value"),
         (pod("p", restartPolicy="Sometimes"), 'spec.restartPolicy: Unsupported value: "Sometimes"'),
-        (pod("p", terminationGracePeriodSeconds=-1), "must be greater than or equal to 0"),
+        (pod("p", activeDeadlineSeconds=0), "must be between 1 and 2147483647, inclusive"),
         (deployment(selector={"matchLabels": {"app": "x"}}), "`selector` does not match template `labels`"),
         (deployment(selector={}), "empty selector is invalid for deployment"),
         (deployment(replicas=-1), "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
@@ -110,11 +112,36 @@ def test_running_pod_is_given_its_grace_and_then_goes() -> None:
     assert not world.exists("pods", "p")
 
 
-def test_pod_that_never_ran_goes_at_once() -> None:
+def test_shorter_grace_counts_from_the_first_deletion_and_asking_again_changes_nothing() -> None:
+    world = World()
+    world.add_node("node-1")
+    world.kubelets.ends_pods = False
+    world.create(pod("p", terminationGracePeriodSeconds=7))
+    world.delete("pods", "p", grace_period_s=60)
+    world.advance(10)
+    world.delete("pods", "p")
+    assert world.get("pods", "p")["metadata"]["deletionGracePeriodSeconds"] == 60
+    world.delete("pods", "p", grace_period_s=20)
+    assert world.get("pods", "p")["metadata"]["deletionTimestamp"] == "2026-01-01T00:00:20Z"
+
+
+def test_grace_below_zero_is_a_second() -> None:
+    world = World()
+    world.add_node("node-1")
+    world.kubelets.ends_pods = False
+    world.create(pod("p", terminationGracePeriodSeconds=-1))
+    world.delete("pods", "p")
+    assert world.get("pods", "p")["metadata"]["deletionGracePeriodSeconds"] == 1
+
+
+def test_pod_that_never_ran_goes_at_once_and_shows_when() -> None:
     world = World()
     world.create(pod("p"))
-    world.delete("pods", "p")
+    gone, is_gone = world.cluster.delete(by_stored("pods"), ("default", "p"), DeleteOptions())
+    assert is_gone
     assert not world.exists("pods", "p")
+    metadata = gone["metadata"]
+    assert (metadata["deletionTimestamp"], metadata["deletionGracePeriodSeconds"]) == ("2026-01-01T00:00:00Z", 0)
 
 
 def test_deletion_of_another_incarnation_is_a_conflict() -> None:

@@ -72,21 +72,38 @@ def test_json_patch_follows_rfc_6902_appendix_a(document: object, operations: li
     [
         [{"op": "add", "path": "/a/b/c", "value": 1}],
         [{"op": "remove", "path": "/missing"}],
-        [{"op": "replace", "path": "/missing", "value": 1}],
-        [{"op": "add", "path": "/list/01", "value": 1}],
+        [{"op": "replace", "path": "/list/2", "value": 1}],
+        [{"op": "replace", "path": "/missing/member", "value": 1}],
+        [{"op": "remove", "path": "/list/-3"}],
         [{"op": "add", "path": "/list/9", "value": 1}],
         [{"op": "add", "path": "/list/²", "value": 1}],
         [{"op": "test", "path": "/one", "value": True}],
         [{"op": "move", "from": "/map", "path": "/map/inside"}],
         [{"op": "dance", "path": "/one"}],
         [{"op": "add", "path": "one", "value": 1}],
-        [{"op": "add", "path": "/one"}],
+        [{"op": "test", "path": "/missing", "value": 1}],
         [{}],
     ],
 )
 def test_json_patch_that_cannot_be_applied_is_refused(operations: list) -> None:
     with pytest.raises(PatchError):
         apply_json_patch({"list": [1, 2], "one": 1, "map": {}}, operations)
+
+
+@pytest.mark.parametrize(
+    ("operation", "items"),
+    [
+        ({"op": "remove", "path": "/list/-1"}, [1]),
+        ({"op": "add", "path": "/list/-1", "value": 3}, [1, 2, 3]),
+        ({"op": "add", "path": "/list/-3", "value": 3}, [3, 1, 2]),
+        ({"op": "replace", "path": "/list/01", "value": 3}, [1, 3]),
+        ({"op": "test", "path": "/missing", "value": None}, [1, 2]),
+        ({"op": "replace", "path": "/list/0"}, [None, 2]),
+        ({"op": "replace", "path": "/missing", "value": 1}, [1, 2]),
+    ],
+)
+def test_json_patch_takes_what_the_api_server_takes_beyond_the_rfc(operation: dict, items: list) -> None:
+    assert apply_json_patch({"list": [1, 2]}, [operation])["list"] == items
 
 
 def pod(*containers: dict, **spec: object) -> dict:
@@ -114,7 +131,7 @@ def pod(*containers: dict, **spec: object) -> dict:
             POD,
             pod({"name": "a", "ports": [{"containerPort": 80}]}),
             pod({"name": "a", "ports": [{"containerPort": 81, "name": "x"}]}),
-            pod({"name": "a", "ports": [{"containerPort": 80}, {"containerPort": 81, "name": "x"}]}),
+            pod({"name": "a", "ports": [{"containerPort": 81, "name": "x"}, {"containerPort": 80}]}),
             id="container ports are merged by containerPort",
         ),
         pytest.param(
@@ -141,8 +158,15 @@ def pod(*containers: dict, **spec: object) -> dict:
         pytest.param(
             NODE,
             {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}},
-            {"spec": {"taints": [{"$patch": "replace"}, {"key": "b", "effect": "NoExecute"}]}},
             {"spec": {"taints": [{"key": "b", "effect": "NoExecute"}]}},
+            {"spec": {"taints": [{"key": "b", "effect": "NoExecute"}]}},
+            id="a list without a key is replaced",
+        ),
+        pytest.param(
+            POD,
+            {"spec": {"imagePullSecrets": [{"name": "a"}]}},
+            {"spec": {"imagePullSecrets": [{"$patch": "replace"}, {"name": "b"}]}},
+            {"spec": {"imagePullSecrets": [{"name": "b"}]}},
             id="a list is replaced as a whole",
         ),
         pytest.param(
@@ -156,7 +180,7 @@ def pod(*containers: dict, **spec: object) -> dict:
             POD,
             {"metadata": {"finalizers": ["a", "b"]}},
             {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}},
-            {"metadata": {"finalizers": ["b", "c"]}},
+            {"metadata": {"finalizers": ["c", "b"]}},
             id="a set of texts is added to and taken from",
         ),
         pytest.param(POD, {"metadata": {"labels": {"a": "1", "b": "2"}}}, {"metadata": {"labels": {"a": None}}}, {"metadata": {"labels": {"b": "2"}}}, id="null removes"),
@@ -169,6 +193,61 @@ def test_strategic_merge_patch(schema: object, target: dict, patch: dict, result
         del target["spec"]["containers"], result["spec"]["containers"], before["spec"]["containers"]
     assert apply_strategic_patch(schema, target, patch) == result
     assert target == before
+
+
+def names(*texts: str) -> list[dict]:
+    return [{"name": text} for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("old", "patch", "order", "result"),
+    [
+        ("ab", "c", None, "cab"),
+        ("ab", "bc", None, "abc"),
+        ("ab", "cb", None, "cab"),
+        ("abc", "ca", None, "bca"),
+        ("ab", "c", "abc", "abc"),
+        ("ab", "c", "ca", "cab"),
+        ("abcd", "e", "ce", "abced"),
+        ("abc", "", "ca", "bca"),
+        ("", "ba", None, "ba"),
+    ],
+)
+def test_strategic_merge_patch_puts_new_items_first_unless_told(old: str, patch: str, order: str | None, result: str) -> None:
+    spec: dict = {"containers": names(*patch)} if patch else {}
+    if order is not None:
+        spec["$setElementOrder/containers"] = names(*order)
+    assert apply_strategic_patch(POD, pod(*names(*old)), {"spec": spec}) == pod(*names(*result))
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        ({"spec": {"containers": [{"image": "x"}]}}, "map: map[image:x] does not contain declared merge key: name"),
+        ({"spec": {"containers": [{"$patch": "foo", "name": "a"}]}}, "unknown patch type: foo in map: map[$patch:foo name:a]"),
+        ({"spec": {"containers": [{"$patch": "delete"}]}}, "map: map[$patch:delete] does not contain declared merge key: name"),
+        ({"spec": {"containers": [{"$patch": "merge", "name": "a"}]}}, "merging lists cannot yet be specified in the patch"),
+        (
+            {"spec": {"containers": names("c"), "$setElementOrder/containers": names("b")}},
+            "The order in patch list:\n[map[name:c]]\n doesn't match $setElementOrder list:\n[map[name:b]]\n",
+        ),
+        (
+            {"spec": {"containers": names("a", "b"), "$setElementOrder/containers": names("b", "a")}},
+            "The order in patch list:\n[map[name:a] map[name:b]]\n doesn't match $setElementOrder list:\n[map[name:b] map[name:a]]\n",
+        ),
+        ({"spec": {"$setElementOrder/containers": "x"}}, "expected a []interface {}, but received a string"),
+        ({"spec": {"$retainKeys": ["a"], "hostNetwork": True}}, "invalid patch format of retainKeys"),
+        ({"spec": {"$retainKeys": "a"}}, "invalid patch format of retainKeys"),
+        (
+            {"spec": {"$patch": "merge", "hostNetwork": True}},
+            "unknown patch type: merge in map: map[$patch:merge hostNetwork:true]",
+        ),
+    ],
+)
+def test_strategic_merge_patch_names_the_wrong_directive_as_the_api_server_does(patch: dict, message: str) -> None:
+    with pytest.raises(StrategicPatchError) as caught:
+        apply_strategic_patch(POD, pod({"name": "a"}), patch)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,37 @@ def test_text_that_is_no_label_selector_is_refused(text: str) -> None:  # fmt: s
         parse_label_selector(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a===b", "unable to parse requirement: found '=', expected: identifier"),
+        ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'"),
+        ("a in b", "unable to parse requirement: found 'b' expected: '('"),
+        ("a in (=", "unable to parse requirement: found '=', expected: ',', ')' or identifier"),
+        ("a in (b,!", "unable to parse requirement: found '!', expected: ',', or identifier"),
+        ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+        ("a=b c", "found 'c', expected: ',' or 'end of string'"),
+        ("a=b,", "found '', expected: identifier after ','"),
+        ("a,=", "found '=', expected: identifier after ','"),
+        (",", "found ',', expected: !, identifier, or 'end of string'"),
+        ("!", "unable to parse requirement: found '', expected: identifier"),
+        (
+            "a>x",
+            "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value must be an integer",
+        ),
+        (
+            "a in (b,-c)",
+            'unable to parse requirement: values[0][a]: Invalid value: "-c": a valid label must be an empty string or',
+        ),
+        ("-a=b", 'unable to parse requirement: <nil>: Invalid value: "-a": name part must consist of'),
+    ],
+)
+def test_wrong_label_selector_is_named_as_the_api_server_names_it(text: str, message: str) -> None:
+    with pytest.raises(SelectorError) as caught:
+        parse_label_selector(text)
+    assert str(caught.value).startswith(message)
+
+
 POD = {"metadata": {"name": "p", "namespace": "n"}, "spec": {"nodeName": "node-1", "hostNetwork": True}, "status": {}}
 SELECTABLE = {"metadata.name": "", "spec.nodeName": "", "status.phase": "", "spec.hostNetwork": "false"}
 

@@ -25,8 +25,8 @@ async def test_watch_from_a_list_sees_every_change_in_order() -> None:
             world.create(pod("a"))
             world.change("pods", "a", {"metadata": {"labels": {"x": "1"}}})
             world.delete("pods", "a")
-            events = [await watch.next() for _ in range(4)]
-    assert [event["type"] for event in events] == ["ADDED", "MODIFIED", "MODIFIED", "DELETED"]
+            events = [await watch.next() for _ in range(5)]
+    assert [event["type"] for event in events] == ["ADDED", "MODIFIED", "MODIFIED", "MODIFIED", "DELETED"]
     versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in events]
     assert versions == sorted(versions)
 

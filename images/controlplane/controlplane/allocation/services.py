@@ -122,7 +122,7 @@ class ServiceAllocator:
             taken.add((port.get("protocol"), number))
 
     def _check_ports(self, service: Object, ports: list[Object], own: set[int]) -> None:
-        numbers = service["spec"]["ports"]
+        numbers = service["spec"].get("ports") or []
         for port in ports:
             number = port["nodePort"]
             if number in own:

@@ -9,21 +9,22 @@ from typing import Any
 from aiohttp import web
 
 from controlplane.api.paths import Target
-from controlplane.errors import bad_request, invalid, invalid_value, too_large, unsupported_media_type
+from controlplane.errors import StatusError, bad_request, too_large, unsupported_media_type
 from controlplane.kinds.registry import find_kind
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object
-from controlplane.schema.decoding import MalformedError, decode, read_json
+from controlplane.schema.decoding import MalformedError, decode, name_type, read_json
 from controlplane.schema.protobuf import ProtobufError, UnknownMessageError, decode_message, read_envelope
 from controlplane.schema.types import Struct
 
 BODY_LIMIT_BYTES = 3 * 1024 * 1024
 """As the API server's (apiserver, server/config.go, MaxRequestBodyBytes)."""
-SUMMARY_BYTES = 30
-TYPE_META = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
-"""What Go reads of an object first."""
 JSON = "application/json"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
+SUMMARY_BYTES = 30
+"""What an answer shows of a body that is no object."""
+HEADER = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+"""What the API server decodes first of any object, as its messages name it."""
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
@@ -42,13 +43,20 @@ def media_type_of(request: web.BaseRequest) -> str:
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def read_value(body: bytes, complain: Callable[[str], Exception] = bad_request) -> Any:
-    """Any JSON value."""
-    return read_json(body, lambda why: complain(f"couldn't get version/kind; json parse error: {why}"))
+def _complain(why: str) -> StatusError:
+    return bad_request(f"couldn't get version/kind; json parse error: {why}")
+
+
+def read_value(body: bytes, complain: Callable[[str], Exception] = _complain) -> Any:
+    """Any JSON value. Raises what `complain` makes of the reason."""
+    return read_json(body, complain)
 
 
 async def read_object(request: web.BaseRequest, kind: str) -> Object:
-    """A JSON object, of the kind that is told where it is none. Raises StatusError 400, 413 or 415."""
+    """A JSON object; null is one without fields. Raises StatusError 400, 413 or 415.
+
+    Source: apiserver, endpoints/handlers/rest.go, transformDecodeError.
+    """
     media_type = media_type_of(request)
     if media_type == PROTOBUF:
         return read_protobuf(await read_body(request))
@@ -56,23 +64,22 @@ async def read_object(request: web.BaseRequest, kind: str) -> Object:
         raise unsupported_media_type((JSON,))
     body = await read_body(request)
 
-    def complain(why: str) -> Exception:
-        what = f"the object provided is unrecognized (must be of type {kind})"
-        return bad_request(f"{what}: couldn't get version/kind; json parse error: {why} ({_summarize(body)})")
+    def complain(why: str) -> StatusError:
+        text = f"couldn't get version/kind; json parse error: {why}"
+        return bad_request(f"the object provided is unrecognized (must be of type {kind}): {text} ({_summarize(body)})")
 
-    value = read_json(body, complain)
+    value = read_value(body, complain)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
-        shown = "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
-        raise complain(f"json: cannot unmarshal {shown} into Go value of type {TYPE_META}")
+        raise complain(f"json: cannot unmarshal {name_type(value)} into Go value of type {HEADER}")
     return value
 
 
 def _summarize(body: bytes) -> str:
-    """What came: as it is where it may be an object, else in hexadecimal (apiserver, handlers/rest.go, summarizeData)."""
-    if not body:
-        return "<empty>"
-    shown = body[:SUMMARY_BYTES].decode(errors="replace") if body.startswith(b"{") else body[:SUMMARY_BYTES].hex()
-    return f"{shown} ..." if len(body) > SUMMARY_BYTES else shown
+    shown = body[:SUMMARY_BYTES]
+    text = shown.decode(errors="replace") if shown.startswith(b"{") else shown.hex() or "<empty>"
+    return f"{text} ..." if len(body) > SUMMARY_BYTES else text
 
 
 def read_protobuf(body: bytes) -> Object:
@@ -96,72 +103,80 @@ class Decoded:
     warnings: tuple[str, ...]
 
 
+class UndecodableError(Exception):
+    """A tree is no object of the kind that is wanted; the message says why."""
+
+
 def decode_as(resource: Resource, raw: Any, *, validation: str) -> Decoded:
     """An object of the resource's kind. `validation`: Ignore, Warn or Strict (KEP-2885). Raises StatusError 400."""
-    return decode_schema(resource.schema, _of_kind(resource, raw), resource.version, validation)
+    try:
+        return decode_object(resource, raw, validation=validation)
+    except UndecodableError as error:
+        if not isinstance(raw, dict):
+            raise bad_request(str(error)) from error
+        version = str(raw.get("apiVersion") or resource.version).rpartition("/")[2]
+        kind = raw.get("kind") or resource.kind
+        raise bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {error}') from error
 
 
-def decode_patched(resource: Resource, raw: Any, *, validation: str, shown: str) -> Decoded:
-    """What a patch has made of an object; `shown`: what is told of the patch where that is none.
+def decode_object(resource: Resource, raw: Any, *, validation: str) -> Decoded:
+    """As `decode_as`, with the bare reason.
 
     Raises:
-        StatusError: 400; 422 for the patch (apiserver, endpoints/handlers/patch.go).
+        UndecodableError
+        StatusError: 400 for the same objects in another version than the URL's.
     """
+    raw = {} if raw is None else raw
+    if not isinstance(raw, dict):
+        why = f"json: cannot unmarshal {name_type(raw)} into Go value of type {HEADER}"
+        raise UndecodableError(f"couldn't get version/kind; json parse error: {why}")
+    api_version, kind = raw.get("apiVersion") or resource.group_version, raw.get("kind") or resource.kind
+    if (api_version, kind) != (resource.group_version, resource.kind):
+        raise _other_kind(resource, api_version, kind)
+    return _decode_tree(resource.schema, {**raw, "apiVersion": api_version, "kind": kind}, validation)
+
+
+def _other_kind(resource: Resource, api_version: Any, kind: Any) -> Exception:
+    found = find_kind(api_version, kind)
+    if found is None:
+        scheme = "pkg/api/legacyscheme/scheme.go:30"
+        return UndecodableError(f'no kind "{kind}" is registered for version "{api_version}" in scheme "{scheme}"')
+    if found.stored == resource.stored:
+        expected = resource.group_version
+        return bad_request(f"the API version in the data ({api_version}) does not match the expected API version ({expected})")
+    package = resource.group.partition(".")[0] or "core"
+    return UndecodableError(
+        f"converting ({found.version}.{found.kind}) to ({package}.{resource.kind}): unknown conversion",
+    )
+
+
+def _decode_tree(schema: Struct, raw: Object, validation: str) -> Decoded:
     try:
-        item, unknown = decode(resource.schema, _of_kind(resource, raw))
+        item, unknown = decode(schema, raw)
     except MalformedError as error:
-        raise invalid("", "", "", [invalid_value("patch", shown, str(error))]) from error
+        raise UndecodableError(str(error)) from error
     texts = tuple(f'unknown field "{path}"' for path in unknown)
     if texts and validation == "Strict":
-        raise invalid("", "", "", [invalid_value("patch", shown, f"strict decoding error: {', '.join(texts)}")])
+        raise UndecodableError(f"strict decoding error: {', '.join(texts)}")
     return Decoded(item=item, warnings=() if validation == "Ignore" else texts)
-
-
-def _of_kind(resource: Resource, raw: Any) -> Object:
-    if not isinstance(raw, dict):
-        raise bad_request("couldn't get version/kind; json parse error: the object must be a JSON object")
-    api_version, kind = raw.get("apiVersion") or resource.group_version, raw.get("kind") or resource.kind
-    if api_version != resource.group_version:
-        raise bad_request(
-            f"the API version in the data ({api_version}) does not match the expected API version ({resource.group_version})"
-        )
-    if kind != resource.kind:
-        raise bad_request(
-            f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {_why_not(kind, resource)}'
-        )
-    return {**raw, "apiVersion": api_version, "kind": kind}
-
-
-def _why_not(kind: str, resource: Resource) -> str:
-    """What Go says of an object of another kind, known or not."""
-    if find_kind(resource.group_version, kind) is None:
-        return (
-            f'no kind "{kind}" is registered for version "{resource.group_version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
-        )
-    internal = resource.group.partition(".")[0] or "core"
-    return f"converting ({resource.version}.{kind}) to ({internal}.{resource.kind}): unknown conversion"
 
 
 def decode_schema(schema: Struct, raw: Object, version: str, validation: str) -> Decoded:
     """By a type that need not be a resource's, such as Scale. Raises StatusError 400."""
-    prefix = f'{schema.name} in version "{version}" cannot be handled as a {schema.name}'
     try:
-        item, unknown = decode(schema, raw)
-    except MalformedError as error:
-        raise bad_request(f"{prefix}: {error}") from error
-    texts = tuple(f'unknown field "{path}"' for path in unknown)
-    if texts and validation == "Strict":
-        raise bad_request(f"{prefix}: strict decoding error: {', '.join(texts)}")
-    return Decoded(item=item, warnings=() if validation == "Ignore" else texts)
+        return _decode_tree(schema, raw, validation)
+    except UndecodableError as error:
+        raise bad_request(f'{schema.name} in version "{version}" cannot be handled as a {schema.name}: {error}') from error
 
 
 def place_object(item: Object, target: Target) -> None:
     """Check the object's name and namespace against the URL's, and fill them in. Raises StatusError 400."""
     metadata = item.setdefault("metadata", {})
     if target.name:
-        if metadata.get("name") not in (None, "", target.name):
+        if not metadata.get("name"):
+            raise bad_request(f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided")
+        if metadata["name"] != target.name:
             raise bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})")
-        metadata["name"] = target.name
     if target.resource.is_namespaced:
         namespace = target.namespace or ""
         if metadata.get("namespace") not in (None, "", namespace):

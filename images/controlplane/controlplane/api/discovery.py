@@ -10,7 +10,7 @@ from controlplane.kinds.resource import Resource
 from controlplane.objects import Object
 
 AGGREGATED = ("APIGroupDiscoveryList;v2", "APIGroupDiscoveryList;v2beta1")
-HEALTH = ("/healthz", "/livez", "/readyz")
+HEALTH = ("/healthz", "/healthz/ping", "/livez", "/livez/ping", "/readyz", "/readyz/ping")
 GIT_VERSION = "v1.36.0+testbed"
 VERSION: Object = {
     "major": "1",

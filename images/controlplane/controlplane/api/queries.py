@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from controlplane.api.paths import Target
-from controlplane.errors import StatusError, bad_request
+from controlplane.errors import StatusError, bad_request, unclassified
 from controlplane.objects import Key
+from controlplane.schema.decoding import read_json
 from controlplane.selectors import Predicate, SelectorError, combine, parse_field_selector, parse_label_selector
 
 Query = Mapping[str, str]
@@ -29,13 +30,13 @@ def read_number(query: Query, name: str) -> int | None:
     return int(text)
 
 
-def read_version(query: Query) -> int | None:
-    """The resourceVersion, or None where any will do."""
+def read_version(query: Query, complain: Callable[[str], StatusError] = unclassified) -> int | None:
+    """The resourceVersion, or None where any will do. Raises what `complain` makes of a text that is none."""
     text = query.get("resourceVersion", "")
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise bad_request(f'Invalid value: "{text}": resourceVersion: Invalid value: "{text}": strconv.ParseUint: invalid syntax')
+        raise complain(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
     return int(text)
 
 
@@ -73,14 +74,14 @@ def read_continuation(query: Query) -> Continuation | None:
     if not text:
         return None
     try:
-        raw = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        raw = read_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), _bad_token)
         version, (namespace, name) = raw["rv"], raw["start"]
         if not isinstance(version, int) or not isinstance(namespace, str) or not isinstance(name, str):
             raise TypeError
     except (ValueError, KeyError, TypeError):
-        raise _bad_token() from None
+        raise _bad_token("incorrectly encoded") from None
     return Continuation(version=version, after=(namespace, name))
 
 
-def _bad_token() -> StatusError:
-    return bad_request("invalid continue token: continue key is not valid: incorrectly encoded")
+def _bad_token(why: str) -> StatusError:
+    return bad_request(f"invalid continue token: continue key is not valid: {why}")

@@ -12,13 +12,14 @@ from controlplane.api.paths import Target
 from controlplane.api.queries import Continuation, Query, read_continuation, read_number, read_predicate, read_version
 from controlplane.api.tables import render_table
 from controlplane.cluster import Cluster
-from controlplane.errors import bad_request, continue_expired, too_large_version
+from controlplane.errors import StatusError, bad_request, continue_expired, invalid_value, too_large_version
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Key, Object
 from controlplane.selectors import selects_everything
 from controlplane.store.history import HistoryGoneError
 from controlplane.store.store import Record
 
+INCLUDED = ("None", "Metadata", "Object")
 OBJECT_FORMS = ("Table;v1", "PartialObjectMetadata;v1", "PartialObjectMetadataList;v1")
 
 
@@ -44,9 +45,7 @@ def answer_object(
 def _form(cluster: Cluster, resource: Resource, item: Object, form: Form, query: Query) -> Object:
     if form.representation == "Table":
         metadata = {"resourceVersion": item["metadata"].get("resourceVersion", "")}
-        return render_table(
-            resource, [item], now=cluster.clock.now(), metadata=metadata, include=query.get("includeObject", "Metadata")
-        )
+        return render_table(resource, [item], now=cluster.clock.now(), metadata=metadata, include=read_include(query))
     if form.representation:
         return partial_metadata(item)
     return present(resource, item)
@@ -55,6 +54,15 @@ def _form(cluster: Cluster, resource: Resource, item: Object, form: Form, query:
 def partial_metadata(item: Object) -> Object:
     """Only the metadata."""
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
+
+
+def read_include(query: Query) -> str:
+    """Which object a row of a Table holds. Raises StatusError 400."""
+    include = query.get("includeObject", "") or "Metadata"
+    if include not in INCLUDED:
+        error = invalid_value("includeObject", include, "must be 'Metadata', 'Object', 'None', or empty")
+        raise bad_request(f"Unable to convert to Table as requested: {error.field}: {error.message}")
+    return include
 
 
 def check_reachable(cluster: Cluster, version: int | None) -> None:
@@ -67,10 +75,11 @@ def answer_list(cluster: Cluster, target: Target, *, accept: str, query: Query) 
     """A collection, in pages if the client wants."""
     form = negotiate(accept, supported=OBJECT_FORMS)
     resource = target.resource
-    check_list_options(query)
     predicate = read_predicate(target, query)
-    version = read_version(query)
+    check_list_options(query)
+    read_number(query, "timeoutSeconds")
     continuation = read_continuation(query)
+    version = read_version(query, complain=_complain_of_version)
     if continuation is not None and version:
         raise bad_request("specifying resource version is not allowed when using continue")
     if continuation is None:
@@ -86,9 +95,14 @@ def answer_list(cluster: Cluster, target: Target, *, accept: str, query: Query) 
     metadata: Object = {"resourceVersion": str(at)}
     if 0 < limit < len(records):
         metadata["continue"] = Continuation(version=at, after=records[limit - 1][0]).render()
-        metadata["remainingItemCount"] = len(records) - limit
+        if not (query.get("labelSelector") or query.get("fieldSelector")):
+            metadata["remainingItemCount"] = len(records) - limit
         records = records[:limit]
     return _answer_records(cluster, resource, records, metadata, form, query)
+
+
+def _complain_of_version(why: str) -> StatusError:
+    return bad_request(f"invalid resource version: {why}")
 
 
 def _resume(cluster: Cluster, resource: Resource, continuation: Continuation) -> int:
@@ -104,16 +118,28 @@ def _answer_records(
 ) -> web.Response:
     if form.representation == "Table":
         items = [record.item for _, record in records]
-        include = query.get("includeObject", "Metadata")
+        include = read_include(query)
         return answer_json(render_table(resource, items, now=cluster.clock.now(), metadata=metadata, include=include))
     if form.representation:
         items = [partial_metadata(record.item) for _, record in records]
         kind = "PartialObjectMetadataList"
         return answer_json({"kind": kind, "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items})
     head = {"kind": f"{resource.kind}List", "apiVersion": resource.group_version, "metadata": metadata}
+    # The list says once what its items are.
+    said = json.dumps({"apiVersion": resource.group_version, "kind": resource.kind}, separators=(",", ":"))[:-1].encode() + b","
     opening = json.dumps(head, separators=(",", ":")).encode()[:-1] + b',"items":['
     if resource.from_stored is None:
-        body = b",".join(record.encoded for _, record in records)
+        body = b",".join(_without_head(record.encoded, said) for _, record in records)
     else:
-        body = b",".join(json.dumps(present(resource, record.item)).encode() for _, record in records)
+        shown = (present(resource, record.item) for _, record in records)
+        body = b",".join(json.dumps(without_kind(item)).encode() for item in shown)
     return web.Response(body=opening + body + b"]}", content_type="application/json")
+
+
+def without_kind(item: Object) -> Object:
+    """As a list holds it."""
+    return {name: value for name, value in item.items() if name not in ("apiVersion", "kind")}
+
+
+def _without_head(encoded: bytes, head: bytes) -> bytes:
+    return b"{" + encoded[len(head) :] if encoded.startswith(head) else encoded

@@ -11,11 +11,11 @@ from aiohttp import web
 from controlplane.api import discovery, openapi, openapi_v2, subresources, writing
 from controlplane.api.negotiation import negotiate
 from controlplane.api.paths import Target, parse_target
-from controlplane.api.queries import read_flag
-from controlplane.api.reading import answer_json, answer_list, answer_object
+from controlplane.api.queries import read_flag, read_version
+from controlplane.api.reading import answer_json, answer_list, answer_object, check_reachable
 from controlplane.api.watching import answer_watch
 from controlplane.cluster import Cluster
-from controlplane.errors import StatusError, internal, method_not_allowed, unauthorized, unknown_resource
+from controlplane.errors import StatusError, internal, method_not_allowed, unauthorized
 from controlplane.kinds.registry import by_stored
 
 VERBS = {
@@ -94,7 +94,8 @@ class ApiServer:
                 return answer_json(openapi.render_document("/".join(place)))
             case ["api" | "apis", *_]:
                 return None
-        raise unknown_resource()
+        # Who asks for what is not there is told what is.
+        return answer_json(discovery.render_paths(), 404)
 
     async def _answer_resource(self, target: Target, request: web.BaseRequest) -> web.StreamResponse:
         cluster, query = self._cluster, request.query
@@ -104,6 +105,7 @@ class ApiServer:
             case "GET" if read_flag(query, "watch"):
                 return await answer_watch(cluster, target, request)
             case "GET" if target.name:
+                check_reachable(cluster, read_version(query))
                 item = cluster.get(by_stored(target.resource.stored), target.key)
                 return answer_object(cluster, target.resource, item, accept=request.headers.get("Accept", ""), query=query)
             case "GET":

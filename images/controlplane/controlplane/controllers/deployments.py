@@ -24,6 +24,7 @@ from controlplane.controllers.revisions import (
     revision_of,
     shares_of,
     told_of,
+    with_past_revision,
 )
 from controlplane.controllers.rollout import plan_recreate, plan_rolling
 from controlplane.deletion import DeleteOptions
@@ -38,6 +39,7 @@ from controlplane.objects import (
     is_terminating,
     key_of,
     labels_of,
+    name_of,
     namespace_of,
     spec_of,
     status_of,
@@ -126,6 +128,8 @@ class DeploymentController:
             self._recorder.record(deployment, WARNING, "ReplicaSetCreateError", message)
             self._say_of_rollout(deployment, "False", "ReplicaSetCreateError", message)
             raise
+        if size := spec_of(created).get("replicas", 0):
+            self._tell_scaled(deployment, key[1], 0, size)
         self._say_of_rollout(deployment, "True", "NewReplicaSetCreated", f'Created new replica set "{key[1]}"')
         return created
 
@@ -138,6 +142,8 @@ class DeploymentController:
         newest = max(revision_of(current), revision_after([item for item in owned if item is not current]))
         # What people say of a Deployment, such as the cause of a change, is said of its current revision.
         annotations = {**annotations_of(current), **told_of(deployment), REVISION: str(newest)}
+        if newest != revision_of(current) and REVISION in annotations_of(current):
+            annotations = with_past_revision(annotations, annotations_of(current)[REVISION])
         if annotations == annotations_of(current):
             return current
         return self._cluster.store.update("replicasets", with_metadata(current, annotations=annotations))
@@ -177,9 +183,12 @@ class DeploymentController:
             changed["metadata"]["generation"] = item["metadata"].get("generation", 1) + 1
         self._cluster.store.update("replicasets", changed)
         if replicas != before:
-            direction = "up" if replicas > before else "down"
-            message = f"Scaled {direction} replica set {item['metadata']['name']} from {before} to {replicas}"
-            self._recorder.record(deployment, NORMAL, "ScalingReplicaSet", message)
+            self._tell_scaled(deployment, name_of(item), before, replicas)
+
+    def _tell_scaled(self, deployment: Object, name: str, before: int, replicas: int) -> None:
+        direction = "up" if replicas > before else "down"
+        message = f"Scaled {direction} replica set {name} from {before} to {replicas}"
+        self._recorder.record(deployment, NORMAL, "ScalingReplicaSet", message)
 
     def _remove_history(self, deployment: Object, owned: Sequence[Object], current: Object | None) -> None:
         limit = spec_of(deployment).get("revisionHistoryLimit", 10)

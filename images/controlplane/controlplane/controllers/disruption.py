@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from controlplane.clock import Clock, parse_time
 from controlplane.cluster import Cluster
 from controlplane.controllers.indexes import PodIndex
-from controlplane.controllers.recorder import WARNING, Recorder
+from controlplane.controllers.recorder import NORMAL, WARNING, Recorder
 from controlplane.kinds.workloads import resolve_share
 from controlplane.objects import (
     Key,
@@ -31,6 +31,16 @@ from controlplane.store.store import Store
 
 DELETION_TIMEOUT_S = 120.0
 """An evicted pod counts as gone for so long; when it is still there then, its deletion was lost."""
+
+
+UNMANAGED = (
+    "Pods selected by this PodDisruptionBudget (selector: {}) were found to be unmanaged. As a result, the status of the PDB "
+    "cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set "
+    '".spec.minAvailable" field of the PDB to an integer value.'
+)
+
+TOLD_WITH = ("observedGeneration", "expectedPods", "desiredHealthy", "currentHealthy")
+"""What has to change for Events about the pods to be told again."""
 
 
 class ScaleError(Exception):
@@ -80,7 +90,8 @@ class DisruptionController:
         try:
             count = count_pods(spec_of(budget), pods, disrupted=disrupted, store=store)
         except ScaleError as error:
-            self._recorder.record(budget, WARNING, "CalculateExpectedPodCountFailed", str(error))
+            what = f"Failed to calculate the number of expected pods: {error}"
+            self._recorder.record(budget, WARNING, "CalculateExpectedPodCountFailed", what)
             status["disruptionsAllowed"] = 0
             told = {"status": "False", "reason": "SyncFailed", "message": str(error)}
         else:
@@ -99,9 +110,22 @@ class DisruptionController:
         if not disrupted:
             del status["disruptedPods"]
         entry = {"type": "DisruptionAllowed", **told, "observedGeneration": status["observedGeneration"]}
+        if any(status.get(name) != status_of(budget).get(name) for name in TOLD_WITH):
+            self._tell_of_pods(budget, pods)
         status["conditions"] = with_condition(status.get("conditions") or (), entry, self._cluster.now())
         store.update("poddisruptionbudgets", {**budget, "status": status})
         return again_s
+
+    def _tell_of_pods(self, budget: Object, pods: Sequence[Object]) -> None:
+        """That there are none, or that a share of those without a controller cannot be told."""
+        if not pods:
+            self._recorder.record(budget, NORMAL, "NoPods", "No matching pods found")
+        spec = spec_of(budget)
+        is_share = spec.get("maxUnavailable") is not None or isinstance(spec.get("minAvailable"), str)
+        if is_share and any(controller_of(pod) is None for pod in pods):
+            self._recorder.record(
+                budget, WARNING, "UnmanagedPods", UNMANAGED.format(show_selector_value(spec.get("selector") or {}))
+            )
 
     def _disrupted(self, budget: Object, pods: Sequence[Object]) -> tuple[dict[str, str], float | None]:
         """Evicted pods whose deletion has not begun, by name with their instant, and when the first of them is given up on."""
@@ -113,6 +137,17 @@ class DisruptionController:
                 kept[name] = since
                 waits.append(left_s)
         return kept, min(waits, default=None)
+
+
+def show_selector_value(selector: Object) -> str:
+    """A selector as Go prints it (apimachinery, meta/v1 generated.pb.go)."""
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    parts = []
+    for entry in selector.get("matchExpressions") or ():
+        values = f"[{' '.join(entry.get('values') or ())}]"
+        parts.append(f"LabelSelectorRequirement{{Key:{entry['key']},Operator:{entry['operator']},Values:{values},}},")
+    expressions = f"[]LabelSelectorRequirement{{{''.join(parts)}}}"
+    return f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:{expressions},}}"
 
 
 def is_covered(budget: Object, pod: Object) -> bool:

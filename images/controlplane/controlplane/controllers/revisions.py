@@ -6,7 +6,7 @@ Source: kubernetes, pkg/controller/deployment/util/deployment_util.go.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from controlplane.controllers.rollout import Replicas
 from controlplane.identity import hash_text
@@ -15,13 +15,16 @@ from controlplane.objects import Object, annotations_of, namespace_of, owner_ref
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
+PAST_REVISIONS = "deployment.kubernetes.io/revision-history"
+PAST_REVISIONS_LIMIT = 2000
+"""Characters."""
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAXIMUM = "deployment.kubernetes.io/max-replicas"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def render_replicaset(deployment: Object, owned: Sequence[Object]) -> Object:
-    """The ReplicaSet of the Deployment's template, without pods yet."""
+    """The ReplicaSet of the Deployment's template, of the size that it may have beside the others."""
     spec = spec_of(deployment)
     template = spec["template"]
     text = json.dumps(template, sort_keys=True) + str(status_of(deployment).get("collisionCount", 0))
@@ -40,12 +43,30 @@ def render_replicaset(deployment: Object, owned: Sequence[Object]) -> Object:
             "ownerReferences": [owner_reference(deployment)],
         },
         "spec": {
-            "replicas": 0,
+            "replicas": first_size(deployment, owned),
             "selector": {**selector, "matchLabels": {**(selector.get("matchLabels") or {}), HASH_LABEL: digest}},
             "template": {**template, "metadata": {**(template.get("metadata") or {}), "labels": labels}},
             "minReadySeconds": spec.get("minReadySeconds", 0),
         },
     }
+
+
+def first_size(deployment: Object, owned: Sequence[Object]) -> int:
+    """Of a new ReplicaSet (NewRSNewReplicas, before it has any)."""
+    wanted: int = spec_of(deployment)["replicas"]
+    if spec_of(deployment)["strategy"]["type"] == "Recreate":
+        return wanted
+    surge, _ = shares_of(deployment)
+    others: int = sum(spec_of(item).get("replicas", 0) for item in owned)
+    return max(0, min(wanted, wanted + surge - others))
+
+
+def with_past_revision(annotations: Mapping[str, str], revision: str) -> dict[str, str]:
+    """The annotations of a ReplicaSet that was another revision once more (SetNewReplicaSetAnnotations)."""
+    past = [text for text in annotations.get(PAST_REVISIONS, "").split(",") if text]
+    while past and len(",".join([*past, revision])) > PAST_REVISIONS_LIMIT:
+        past.pop(0)
+    return {**annotations, PAST_REVISIONS: ",".join([*past, revision])}
 
 
 def bounds_of(deployment: Object) -> dict[str, str]:
@@ -73,7 +94,7 @@ def _number(text: str | None) -> int | None:
 
 def told_of(deployment: Object) -> dict[str, str]:
     """Its annotations but those that are its own (deployment_util.go, annotationsToSkip)."""
-    own = (LAST_APPLIED, REVISION, DESIRED, MAXIMUM)
+    own = (LAST_APPLIED, REVISION, PAST_REVISIONS, DESIRED, MAXIMUM)
     return {name: value for name, value in annotations_of(deployment).items() if name not in own}
 
 

@@ -28,7 +28,7 @@ _PODS: dict[str, Type] = {
     PREFERRED: ListOf(item=struct("WeightedPodAffinityTerm", weight=INT32, podAffinityTerm=_POD_TERM)),
 }
 _NODES: dict[str, Type] = {
-    REQUIRED: struct("NodeSelector", nodeSelectorTerms=ListOf(item=_TERM)),
+    REQUIRED: struct("NodeSelector", nodeSelectorTerms=ListOf(item=_TERM, stays_empty=True)),
     PREFERRED: ListOf(item=struct("PreferredSchedulingTerm", weight=INT32, preference=_TERM)),
 }
 AFFINITY = struct(

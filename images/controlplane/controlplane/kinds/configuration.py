@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 
-from controlplane.errors import FieldError, invalid_value, required, too_long
+from controlplane.errors import FieldError, forbidden_field, invalid_value, required, too_long
 from controlplane.kinds.columns import AGE, NAME
 from controlplane.kinds.names import check_config_key
 from controlplane.kinds.resource import Column, Resource
-from controlplane.objects import Object, status_of
+from controlplane.objects import Object, annotations_of, status_of
 from controlplane.schema.meta import CONDITIONS, kind
 from controlplane.schema.types import BOOL, BYTES_MAP, STRING, STRING_MAP, STRING_SET, struct
 
 SECRET = kind("Secret", data=BYTES_MAP, stringData=STRING_MAP, type=STRING, immutable=BOOL)
 SIZE_LIMIT_BYTES = 1024 * 1024
 """core/v1 MaxSecretSize."""
-TLS_KEYS = ("tls.crt", "tls.key")
+TLS_KEYS, BASIC_KEYS, SSH_KEY = ("tls.crt", "tls.key"), ("username", "password"), "ssh-privatekey"
+DOCKER_KEYS = {"kubernetes.io/dockercfg": ".dockercfg", "kubernetes.io/dockerconfigjson": ".dockerconfigjson"}
+SERVICE_ACCOUNT_TOKEN, SERVICE_ACCOUNT_NAME = "kubernetes.io/service-account-token", "kubernetes.io/service-account.name"
+IMMUTABLE = "field is immutable when `immutable` is set"
 
 
 def default_secret(secret: Object) -> None:
@@ -33,21 +37,54 @@ def check_secret(secret: Object, before: Object | None) -> Iterable[FieldError]:
         yield from check_config_key(key, f"data[{key}]")
     if sum(len(base64.b64decode(value)) for value in content.values()) > SIZE_LIMIT_BYTES:
         yield too_long("data", SIZE_LIMIT_BYTES)
-    if secret["type"] == "kubernetes.io/tls":
-        for key in TLS_KEYS:
-            if key not in content:
-                yield required(f"data[{key}]")
+    yield from _check_type(secret, content)
     if before is not None:
         if before.get("type") != secret["type"]:
             yield invalid_value("type", secret["type"], "field is immutable")
         yield from _check_immutable(secret, before)
 
 
-def _check_immutable(item: Object, before: Object) -> Iterable[FieldError]:
-    if before.get("immutable") and (not item.get("immutable") or before.get("data") != item.get("data")):
-        yield FieldError(
-            reason="FieldValueForbidden", field="data", message="Forbidden: field is immutable when `immutable` is set"
-        )
+def _check_type(secret: Object, content: Object) -> Iterator[FieldError]:
+    """What a Secret of a known type holds (core/validation, ValidateSecret)."""
+    kind_ = secret["type"]
+    if kind_ == SERVICE_ACCOUNT_TOKEN and not annotations_of(secret).get(SERVICE_ACCOUNT_NAME):
+        yield required(f"metadata.annotations[{SERVICE_ACCOUNT_NAME}]")
+    if (key := DOCKER_KEYS.get(kind_)) is not None:
+        if key not in content:
+            yield required(f"data[{key}]")
+        elif (why := _why_no_object(base64.b64decode(content[key]))) is not None:
+            yield invalid_value(f"data[{key}]", "<secret contents redacted>", why)
+    if kind_ == "kubernetes.io/basic-auth" and not content.keys() & set(BASIC_KEYS):
+        yield from (required(f"data[{key}]") for key in BASIC_KEYS)
+    if kind_ == "kubernetes.io/ssh-auth" and not content.get(SSH_KEY):
+        yield required(f"data[{SSH_KEY}]")
+    if kind_ == "kubernetes.io/tls":
+        yield from (required(f"data[{key}]") for key in TLS_KEYS if key not in content)
+
+
+def _why_no_object(text: bytes) -> str | None:
+    """In the words of Go's decoder, as far as one byte tells."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        found = text.strip()
+        if not found:
+            return "unexpected end of JSON input"
+        return f"invalid character {chr(found[0])!r} looking for beginning of value"
+    if isinstance(value, dict):
+        return None
+    names = {list: "array", str: "string", bool: "bool"}
+    return f"json: cannot unmarshal {names.get(type(value), 'number')} into Go value of type map[string]interface {{}}"
+
+
+def _check_immutable(item: Object, before: Object) -> Iterator[FieldError]:
+    if not before.get("immutable"):
+        return
+    if not item.get("immutable"):
+        yield forbidden_field("immutable", IMMUTABLE)
+    for name in ("data", "binaryData"):
+        if (before.get(name) or {}) != (item.get(name) or {}):
+            yield forbidden_field(name, IMMUTABLE)
 
 
 def check_config_map(item: Object, before: Object | None) -> Iterable[FieldError]:

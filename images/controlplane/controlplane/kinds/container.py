@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from controlplane.errors import FieldError, duplicate, invalid_value, not_found_value, required
+from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, not_found_value, required
+from controlplane.kinds.amounts import check_container_resources
 from controlplane.kinds.names import check_choice, check_name, check_port_name, check_port_number
 from controlplane.objects import Object
 from controlplane.schema.types import (
-    BOOL,
+    COUNT,
     INT32,
     INT64,
     INT_OR_STRING,
@@ -18,6 +19,7 @@ from controlplane.schema.types import (
     QUANTITIES,
     STRING,
     STRINGS,
+    SWITCH,
     ListOf,
     keyed,
     strings,
@@ -32,8 +34,8 @@ _PROBE = struct(
     exec=_EXEC,
     httpGet=_HTTP_GET,
     tcpSocket=_SOCKET,
-    grpc=OPAQUE,
-    initialDelaySeconds=INT32,
+    grpc=struct("GRPCAction", port=INT32, service=STRING),
+    initialDelaySeconds=COUNT,
     timeoutSeconds=INT32,
     periodSeconds=INT32,
     successThreshold=INT32,
@@ -41,8 +43,10 @@ _PROBE = struct(
     terminationGracePeriodSeconds=INT64,
 )
 _HOOK = struct("LifecycleHandler", exec=_EXEC, httpGet=_HTTP_GET, tcpSocket=_SOCKET, sleep=struct("SleepAction", seconds=INT64))
-_CONTAINER_PORT = struct("ContainerPort", **strings("name protocol hostIP"), containerPort=INT32, hostPort=INT32)
-_MOUNT = struct("VolumeMount", **strings("name mountPath subPath mountPropagation subPathExpr recursiveReadOnly"), readOnly=BOOL)
+_CONTAINER_PORT = struct("ContainerPort", **strings("name protocol hostIP"), containerPort=INT32, hostPort=COUNT)
+_MOUNT = struct(
+    "VolumeMount", **strings("name mountPath subPath mountPropagation subPathExpr recursiveReadOnly"), readOnly=SWITCH
+)
 CONTAINER = struct(
     "Container",
     **strings("name image workingDir terminationMessagePath terminationMessagePolicy imagePullPolicy restartPolicy"),
@@ -60,16 +64,19 @@ CONTAINER = struct(
     startupProbe=_PROBE,
     lifecycle=struct("Lifecycle", postStart=_HOOK, preStop=_HOOK, stopSignal=STRING),
     securityContext=OPAQUE,
-    stdin=BOOL,
-    stdinOnce=BOOL,
-    tty=BOOL,
+    stdin=SWITCH,
+    stdinOnce=SWITCH,
+    tty=SWITCH,
 )
 
 PROBE_DEFAULTS = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
+HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
+SCHEMES = ("HTTP", "HTTPS")
 
 
-def default_container(container: Object, *, is_host_network: bool) -> None:
+def default_container(container: Object, *, opens_host_ports: bool) -> None:
     image = str(container.get("image", ""))
     _, _, tag = image.rpartition("/")[2].partition(":")
     container.setdefault("imagePullPolicy", "Always" if tag in ("", "latest") and "@" not in image else "IfNotPresent")
@@ -78,26 +85,31 @@ def default_container(container: Object, *, is_host_network: bool) -> None:
     container.setdefault("terminationMessagePolicy", "File")
     for port in container.get("ports") or ():
         port.setdefault("protocol", "TCP")
-        if is_host_network and port.get("containerPort"):
+        if opens_host_ports and port.get("containerPort"):
             port.setdefault("hostPort", port["containerPort"])
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
         if (probe := container.get(name)) is not None:
             _default_probe(probe)
     for hook in (container.get("lifecycle") or {}).values():
-        if isinstance(hook, dict) and (get := hook.get("httpGet")) is not None:
-            get.setdefault("scheme", "HTTP")
+        if isinstance(hook, dict):
+            _default_get(hook)
 
 
 def _default_probe(probe: Object) -> None:
     for name, value in PROBE_DEFAULTS.items():
         # Zero is Go's way not to say anything.
         probe[name] = probe.get(name) or value
-    if (get := probe.get("httpGet")) is not None:
+    _default_get(probe)
+
+
+def _default_get(handler: Object) -> None:
+    if (get := handler.get("httpGet")) is not None:
         get.setdefault("path", "/")
         get.setdefault("scheme", "HTTP")
 
 
-def check_container(container: Object, field: str, *, volumes: Collection[str], is_host_network: bool) -> Iterator[FieldError]:
+def check_container(container: Object, field: str, *, volumes: Collection[str], grace_s: int) -> Iterator[FieldError]:
+    """`grace_s`: how long the pod may take to end."""
     name = container.get("name", "")
     if not name:
         yield required(f"{field}.name")
@@ -105,6 +117,7 @@ def check_container(container: Object, field: str, *, volumes: Collection[str], 
         yield from check_name("label", name, f"{field}.name")
     if not container.get("image"):
         yield required(f"{field}.image")
+    yield from check_choice(container.get("terminationMessagePolicy"), MESSAGE_POLICIES, f"{field}.terminationMessagePolicy")
     names: set[str] = set()
     for index, port in enumerate(container.get("ports") or ()):
         place = f"{field}.ports[{index}]"
@@ -119,17 +132,18 @@ def check_container(container: Object, field: str, *, volumes: Collection[str], 
             yield from check_port_number(port["containerPort"], f"{place}.containerPort")
         if port.get("hostPort"):
             yield from check_port_number(port["hostPort"], f"{place}.hostPort")
-        if is_host_network and port.get("hostPort") != port.get("containerPort"):
-            why = "must match `hostPort` when `hostNetwork` is true"
-            yield invalid_value(f"{place}.containerPort", port.get("containerPort", 0), why)
         yield from check_choice(port.get("protocol"), ("SCTP", "TCP", "UDP"), f"{place}.protocol")
     for index, variable in enumerate(container.get("env") or ()):
         yield from _check_variable(variable, f"{field}.env[{index}]")
     yield from _check_mounts(container.get("volumeMounts") or [], volumes, f"{field}.volumeMounts")
     yield from check_choice(container.get("imagePullPolicy"), PULL_POLICIES, f"{field}.imagePullPolicy")
+    yield from check_container_resources(container.get("resources") or {}, f"{field}.resources")
+    for hook in ("postStart", "preStop"):
+        if (handler := (container.get("lifecycle") or {}).get(hook)) is not None:
+            yield from _check_handler(handler, f"{field}.lifecycle.{hook}", grace_s)
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if (found := container.get(probe)) is not None:
-            yield from _check_probe(found, f"{field}.{probe}")
+            yield from _check_probe(found, f"{field}.{probe}", grace_s)
             if probe != "readinessProbe" and found.get("successThreshold", 1) != 1:
                 yield invalid_value(f"{field}.{probe}.successThreshold", found["successThreshold"], "must be 1")
 
@@ -160,17 +174,28 @@ def _check_mounts(mounts: list[Object], volumes: Collection[str], field: str) ->
         seen.add(path)
 
 
-def _check_probe(probe: Object, field: str) -> Iterator[FieldError]:
-    kinds = [name for name in ("exec", "httpGet", "tcpSocket", "grpc") if probe.get(name) is not None]
+def _check_handler(handler: Object, field: str, grace_s: int) -> Iterator[FieldError]:
+    """What a probe or a hook does: one thing (core/validation, validateHandler)."""
+    kinds = [name for name in HANDLERS if handler.get(name) is not None]
     if not kinds:
         yield required(field, "must specify a handler type")
+        return
     for name in kinds[1:]:
-        yield FieldError(
-            reason="FieldValueForbidden", field=f"{field}.{name}", message="Forbidden: may not specify more than 1 handler type"
-        )
-    for name in ("httpGet", "tcpSocket"):
-        if (action := probe.get(name)) is not None:
-            yield from check_target_port(action.get("port", 0), f"{field}.{name}.port")
+        yield forbidden_field(f"{field}.{name}", "may not specify more than 1 handler type")
+    action, place = handler[kinds[0]], f"{field}.{kinds[0]}"
+    if kinds[0] == "exec" and not action.get("command"):
+        yield required(f"{place}.command")
+    if kinds[0] in ("httpGet", "tcpSocket", "grpc"):
+        yield from check_target_port(action.get("port", 0), f"{place}.port")
+    if kinds[0] == "httpGet":
+        yield from check_choice(action.get("scheme"), SCHEMES, f"{place}.scheme")
+    if kinds[0] == "sleep" and not 0 <= action.get("seconds", 0) <= grace_s:
+        why = f"must be non-negative and less than terminationGracePeriodSeconds ({grace_s})"
+        yield invalid_value(place, action.get("seconds", 0), why)
+
+
+def _check_probe(probe: Object, field: str, grace_s: int) -> Iterator[FieldError]:
+    yield from _check_handler(probe, field, grace_s)
     for name in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
         if (value := probe.get(name, 1)) < 0:
             yield invalid_value(f"{field}.{name}", value, "must be greater than or equal to 0")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from controlplane.errors import FieldError, invalid_value
+from controlplane.errors import FieldError, as_go, invalid_value
 from controlplane.kinds.columns import AGE, NAME
 from controlplane.kinds.names import check_choice, check_selector, check_share, is_more_than_everything
 from controlplane.kinds.resource import Column, Resource
@@ -14,6 +14,7 @@ from controlplane.objects import Object, spec_of, status_of
 from controlplane.schema.meta import CONDITIONS, LABEL_SELECTOR, kind
 from controlplane.schema.types import INT32, INT64, INT_OR_STRING, STRING, TIME, MapOf, struct
 
+COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
 BUDGET = kind(
     "PodDisruptionBudget",
     spec=struct(
@@ -27,7 +28,7 @@ BUDGET = kind(
         "PodDisruptionBudgetStatus",
         observedGeneration=INT64,
         disruptedPods=MapOf(value=TIME),
-        **dict.fromkeys(("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), INT32),
+        **dict.fromkeys(COUNTS, INT32),
         conditions=CONDITIONS,
     ),
 )
@@ -37,13 +38,20 @@ POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 
 def default_budget(budget: Object) -> None:
     budget.setdefault("spec", {})
+    budget["status"] = dict.fromkeys(COUNTS, 0) | status_of(budget)
 
 
 def check_budget(budget: Object, before: Object | None) -> Iterable[FieldError]:
     """Source: kubernetes, pkg/apis/policy/validation."""
     spec = spec_of(budget)
     if all(spec.get(name) is not None for name in BOUNDS):
-        yield invalid_value("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+        shown = as_go(
+            MinAvailable=spec["minAvailable"],
+            Selector=spec.get("selector"),
+            MaxUnavailable=spec["maxUnavailable"],
+            UnhealthyPodEvictionPolicy=spec.get("unhealthyPodEvictionPolicy"),
+        )
+        yield invalid_value("spec", shown, "minAvailable and maxUnavailable cannot be both set")
     for name in BOUNDS:
         if spec.get(name) is not None:
             yield from check_share(spec[name], f"spec.{name}")
@@ -53,6 +61,10 @@ def check_budget(budget: Object, before: Object | None) -> Iterable[FieldError]:
         yield from check_selector(spec["selector"], "spec.selector")
     if spec.get("unhealthyPodEvictionPolicy") is not None:
         yield from check_choice(spec["unhealthyPodEvictionPolicy"], POLICIES, "spec.unhealthyPodEvictionPolicy")
+    if before is not None and status_of(budget) != status_of(before):
+        for name in COUNTS:
+            if (count := status_of(budget).get(name, 0)) < 0:
+                yield invalid_value(f"status.{name}", count, "must be greater than or equal to 0")
 
 
 def _bound(name: str) -> Any:

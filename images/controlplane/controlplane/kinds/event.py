@@ -9,10 +9,10 @@ from controlplane.kinds.event_rules import check_event, check_strictly
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object
 from controlplane.schema.meta import OBJECT_REFERENCE, kind
-from controlplane.schema.types import INT32, TIME, strings, struct
+from controlplane.schema.types import INT32, MICRO_TIME, TIME, strings, struct
 
 _SOURCE = struct("EventSource", **strings("component host"))
-_SERIES = struct("EventSeries", count=INT32, lastObservedTime=TIME)
+_SERIES = struct("EventSeries", count=INT32, lastObservedTime=MICRO_TIME)
 CORE_EVENT = kind(
     "Event",
     involvedObject=OBJECT_REFERENCE,
@@ -21,7 +21,7 @@ CORE_EVENT = kind(
     source=_SOURCE,
     firstTimestamp=TIME,
     lastTimestamp=TIME,
-    eventTime=TIME,
+    eventTime=MICRO_TIME,
     count=INT32,
     series=_SERIES,
 )
@@ -34,7 +34,7 @@ EVENT = kind(
     deprecatedFirstTimestamp=TIME,
     deprecatedLastTimestamp=TIME,
     deprecatedCount=INT32,
-    eventTime=TIME,
+    eventTime=MICRO_TIME,
     series=_SERIES,
 )
 CORE_NAMES = {
@@ -116,6 +116,7 @@ CORE_EVENTS = Resource(
     plural="events",
     short_names=("ev",),
     schema=CORE_EVENT,
+    creates_on_update=True,
     selectable=_SELECTABLE,
     default=default_event,
     validate=check_event,

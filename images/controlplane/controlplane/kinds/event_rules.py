@@ -33,13 +33,13 @@ def check_event(event: Object, before: Object | None) -> Iterable[FieldError]:
         yield invalid_value("involvedObject.namespace", regarding, "does not match event.namespace")
     if not is_new:
         return
-    if controller := event.get("reportingComponent"):
-        yield from check_qualified_key(controller, "reportingController")
     for name in ("reportingComponent", "reportingInstance", "action", "reason"):
         text, field = event.get(name) or "", NAMES.get(name, name)
         if not text:
             yield required(field)
-        elif len(text) > TEXT_LIMIT and name != "reportingComponent":
+        if name == "reportingComponent":
+            yield from check_qualified_key(text, field)
+        elif len(text) > TEXT_LIMIT:
             yield invalid_value(field, "", f"can have at most {TEXT_LIMIT} characters")
     if len(event.get("message") or "") > MESSAGE_LIMIT:
         yield invalid_value("message", "", f"can have at most {MESSAGE_LIMIT} characters")

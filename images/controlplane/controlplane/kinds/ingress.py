@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from controlplane.errors import FieldError, invalid_value, required
+from controlplane.errors import NIL, FieldError, forbidden_field, invalid_value, required, too_long
 from controlplane.kinds.addresses import NOT_A_NAME, check_load_balancer_status, is_address
 from controlplane.kinds.columns import AGE, NAME, NONE
-from controlplane.kinds.names import check_choice, check_domain_prefixed_path, check_name, check_port_name, check_port_number
+from controlplane.kinds.names import (
+    check_choice,
+    check_domain_prefixed_path,
+    check_name,
+    check_path_segment,
+    check_port_name,
+    check_port_number,
+)
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, annotations_of, spec_of, status_of
 from controlplane.schema.meta import LOAD_BALANCER_STATUS, kind
-from controlplane.schema.types import INT32, OPAQUE, STRING, STRINGS, ListOf, struct
+from controlplane.schema.types import INT32, OPAQUE, STRING, STRING_POINTER, STRINGS, ListOf, strings, struct
 
 _BACKEND = struct(
     "IngressBackend",
@@ -24,10 +31,14 @@ INGRESS = kind(
     "Ingress",
     spec=struct(
         "IngressSpec",
-        ingressClassName=STRING,
+        ingressClassName=STRING_POINTER,
         defaultBackend=_BACKEND,
         tls=ListOf(item=struct("IngressTLS", hosts=STRINGS, secretName=STRING)),
-        rules=ListOf(item=struct("IngressRule", host=STRING, http=struct("HTTPIngressRuleValue", paths=ListOf(item=_PATH)))),
+        rules=ListOf(
+            item=struct(
+                "IngressRule", host=STRING, http=struct("HTTPIngressRuleValue", paths=ListOf(item=_PATH, stays_empty=True))
+            )
+        ),
     ),
     status=struct("IngressStatus", loadBalancer=LOAD_BALANCER_STATUS),
 )
@@ -39,12 +50,13 @@ PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 
 def default_ingress(ingress: Object) -> None:
     ingress.setdefault("spec", {})
+    ingress["status"] = {"loadBalancer": {}} | status_of(ingress)
 
 
 def check_ingress(ingress: Object, before: Object | None) -> Iterable[FieldError]:
     spec = spec_of(ingress)
     if not spec.get("rules") and spec.get("defaultBackend") is None:
-        yield invalid_value("spec", {}, "either `defaultBackend` or `rules` must be specified")
+        yield invalid_value("spec", NIL, "either `defaultBackend` or `rules` must be specified")
     if (backend := spec.get("defaultBackend")) is not None:
         yield from _check_backend(backend, "spec.defaultBackend")
     for number, rule in enumerate(spec.get("rules") or ()):
@@ -152,7 +164,15 @@ INGRESSES = Resource(
     ),
 )
 
-INGRESS_CLASS = kind("IngressClass", spec=struct("IngressClassSpec", controller=STRING, parameters=OPAQUE))
+_PARAMETERS = struct("IngressClassParametersReference", **strings("apiGroup kind name scope namespace"))
+INGRESS_CLASS = kind("IngressClass", spec=struct("IngressClassSpec", controller=STRING, parameters=_PARAMETERS))
+CONTROLLER_LIMIT = 250
+
+
+def default_ingress_class(item: Object) -> None:
+    item.setdefault("spec", {})
+    if (parameters := item["spec"].get("parameters")) is not None:
+        parameters.setdefault("scope", "Cluster")
 
 
 def check_ingress_class(item: Object, before: Object | None) -> Iterable[FieldError]:
@@ -160,9 +180,39 @@ def check_ingress_class(item: Object, before: Object | None) -> Iterable[FieldEr
     if not controller:
         yield required("spec.controller")
     else:
+        if len(controller) > CONTROLLER_LIMIT:
+            yield too_long("spec.controller", CONTROLLER_LIMIT)
         yield from check_domain_prefixed_path(controller, "spec.controller")
+    if (parameters := spec_of(item).get("parameters")) is not None:
+        yield from _check_parameters(parameters, "spec.parameters")
     if before is not None and spec_of(before).get("controller") != controller:
         yield invalid_value("spec.controller", controller, "field is immutable")
+
+
+def _check_parameters(parameters: Object, field: str) -> Iterator[FieldError]:
+    """networking/validation, validateIngressClassParametersReference."""
+    if group := parameters.get("apiGroup"):
+        yield from check_name("subdomain", group, f"{field}.apiGroup")
+    for name in ("kind", "name"):
+        if not (text := parameters.get(name)):
+            yield required(f"{field}.{name}", f"{name} is required")
+        else:
+            yield from check_path_segment(text, f"{field}.{name}")
+    scope, namespace = parameters.get("scope"), parameters.get("namespace")
+    yield from check_choice(scope, ("Cluster", "Namespace"), f"{field}.scope")
+    if scope == "Cluster" and namespace is not None:
+        yield forbidden_field(f"{field}.namespace", "`parameters.scope` is set to 'Cluster'")
+    elif scope == "Namespace" and not namespace:
+        yield required(f"{field}.namespace", "`parameters.scope` is set to 'Namespace'")
+    elif scope == "Namespace":
+        yield from check_name("label", str(namespace), f"{field}.namespace")
+
+
+def _show_parameters(item: Object, _: datetime) -> str:
+    if (parameters := spec_of(item).get("parameters")) is None:
+        return NONE
+    kind_ = ".".join(filter(None, (parameters.get("kind"), parameters.get("apiGroup"))))
+    return f"{kind_}/{parameters.get('name', '')}"
 
 
 INGRESS_CLASSES = Resource(
@@ -172,11 +222,12 @@ INGRESS_CLASSES = Resource(
     is_namespaced=False,
     schema=INGRESS_CLASS,
     has_generation=True,
+    default=default_ingress_class,
     validate=check_ingress_class,
     columns=(
         NAME,
         Column(name="Controller", cell=lambda item, _: spec_of(item).get("controller", "")),
-        Column(name="Parameters", cell=lambda item, _: NONE),
+        Column(name="Parameters", cell=_show_parameters),
         AGE,
     ),
 )

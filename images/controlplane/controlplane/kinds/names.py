@@ -117,6 +117,16 @@ def check_domain_prefixed_path(text: str, field: str) -> Iterator[FieldError]:
         yield invalid_value(field, path, f"Invalid path (regex used for validation is '{_HTTP_PATH}')")
 
 
+def check_path_segment(text: str, field: str) -> Iterator[FieldError]:
+    """Whatever can be a part of a URL's path (apimachinery, api/validation/path)."""
+    if text in (".", ".."):
+        yield invalid_value(field, text, f"may not be '{text}'")
+        return
+    for part in ("/", "%"):
+        if part in text:
+            yield invalid_value(field, text, f"may not contain '{part}'")
+
+
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _CONFIG_KEY_TEXT = _described(
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
@@ -211,3 +221,5 @@ def check_selector(selector: Mapping[str, Any] | None, field: str) -> Iterator[F
         else:
             yield invalid_value(f"{place}.operator", operator, "not a valid selector operator")
         yield from check_qualified_key(entry.get("key", ""), f"{place}.key")
+        for number, value in enumerate(values):
+            yield from check_label_value(value, f"{place}.values[{number}]")

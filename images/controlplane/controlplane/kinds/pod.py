@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from controlplane.errors import FieldError, forbidden_field, invalid_value
+from controlplane.errors import FieldError, Rendered, as_go, duplicate, forbidden_field, invalid_value
+from controlplane.kinds.addresses import check_address
+from controlplane.kinds.amounts import default_requests, quality_of
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none
-from controlplane.kinds.pod_spec import POD_IPS, POD_SPEC, check_pod_spec, default_pod_spec
-from controlplane.kinds.quality import default_requests, quality_of
+from controlplane.kinds.names import check_qualified_key
+from controlplane.kinds.pod_spec import DEADLINE_LIMIT_S, POD_IPS, POD_SPEC, check_pod_spec, default_pod_spec
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, is_terminating, spec_of, status_of
 from controlplane.schema.meta import conditions, kind
@@ -71,47 +73,102 @@ POD = kind("Pod", spec=POD_SPEC, status=_STATUS)
 
 MUTABLE = frozenset({"activeDeadlineSeconds", "tolerations", "schedulingGates"})
 DEADLINE = "spec.activeDeadlineSeconds"
-DEADLINE_LIMIT_S = 2**31 - 1
+OWN_CONDITIONS = frozenset({"PodScheduled", "Ready", "Initialized"})
 
 
 def default_pod(pod: Object) -> None:
     spec = pod.setdefault("spec", {})
-    default_pod_spec(spec)
+    default_pod_spec(spec, is_pod=True)
     default_requests(spec)
+    if (status := pod.get("status")) is not None:
+        pod["status"] = _with_addresses(status)
     spec.setdefault("enableServiceLinks", True)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
     spec.setdefault("priority", 0)
 
 
+def _with_addresses(status: Object) -> Object:
+    """The first of `podIPs` is `podIP`: of two that differ the older field counts (core/v1/conversion.go)."""
+    address, addresses = status.get("podIP"), status.get("podIPs") or []
+    if address and (not addresses or addresses[0].get("ip") != address):
+        return {**status, "podIPs": [{"ip": address}]}
+    if addresses and not address:
+        return {**status, "podIP": addresses[0].get("ip", "")}
+    return status
+
+
 def prepare_pod(pod: Object) -> None:
     """A new pod is pending, whatever status the client sent."""
-    pod["status"] = {"phase": "Pending", "qosClass": quality_of(spec_of(pod))}
+    pod["status"] = {"phase": "Pending", "qosClass": quality_of(pod["spec"])}
+
+
+def keep_quality(pod: Object, before: Object) -> None:
+    """Whoever writes the status need not know the class (registry/core/pod/strategy.go, PrepareForUpdate)."""
+    if quality := status_of(before).get("qosClass"):
+        pod["status"] = {**status_of(pod), "qosClass": status_of(pod).get("qosClass", quality)}
 
 
 def check_pod(pod: Object, before: Object | None) -> Iterable[FieldError]:
     spec = spec_of(pod)
-    yield from check_pod_spec(spec, "spec")
+    yield from check_pod_spec(spec, "spec", is_pod=True)
+    for group in ("containers", "initContainers"):
+        for index, container in enumerate(spec.get(group) or ()):
+            image = container.get("image", "")
+            if image != image.strip():
+                yield invalid_value(f"spec.{group}[{index}].image", image, "must not have leading or trailing whitespace")
     if before is None:
-        deadline_s = spec.get("activeDeadlineSeconds")
-        if deadline_s is not None and not 1 <= deadline_s <= DEADLINE_LIMIT_S:
-            yield invalid_value(DEADLINE, deadline_s, f"must be between 1 and {DEADLINE_LIMIT_S}, inclusive")
-    else:
-        yield from _check_change(spec, spec_of(before))
+        return
+    yield from _check_change(spec, spec_of(before))
+    if status_of(pod) != status_of(before):
+        yield from _check_status(status_of(pod), status_of(before))
+
+
+def _check_status(status: Object, before: Object) -> Iterator[FieldError]:
+    """core/validation, ValidatePodStatusUpdate."""
+    for index, entry in enumerate(status.get("conditions") or ()):
+        if entry.get("type") not in OWN_CONDITIONS:
+            yield from check_qualified_key(entry.get("type", ""), f"metadata.conditions[{index}].Type")
+    if before.get("qosClass") and status.get("qosClass") != before["qosClass"]:
+        yield invalid_value("status.qosClass", status.get("qosClass", ""), "field is immutable")
+    for group in ("podIPs", "hostIPs"):
+        yield from _check_addresses(status.get(group) or [], f"status.{group}")
+
+
+def _check_addresses(entries: list[Object], field: str) -> Iterator[FieldError]:
+    texts = [entry.get("ip", "") for entry in entries]
+    for index, text in enumerate(texts):
+        yield from check_address(text, f"{field}[{index}]")
+    if len(texts) > 2 or len({":" in text for text in texts}) < len(texts):
+        shown = Rendered(f"[{','.join(as_go(IP=text) for text in texts)}]")
+        yield invalid_value(field, shown, "may specify no more than one IP for each IP family")
+    for index, text in enumerate(texts):
+        if text in texts[:index]:
+            yield duplicate(f"{field}[{index}]", as_go(IP=text))
 
 
 def _check_change(spec: Object, before: Object) -> Iterator[FieldError]:
-    """In the order of the API server, which says nothing more where containers come or go, or the deadline is wrong."""
-    for group, title in (("containers", "containers"), ("initContainers", "init containers")):
+    """core/validation, ValidatePodUpdate."""
+    for group in ("containers", "initContainers"):
         if len(spec.get(group) or ()) != len(before.get(group) or ()):
-            yield forbidden_field(f"spec.{group}", f"pod updates may not add or remove {title}")
+            yield forbidden_field(f"spec.{group}", "pod updates may not add or remove containers")
             return
-    if wrong := list(_check_deadline(spec.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds"))):
-        yield from wrong
+    deadline_s, old_s = spec.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds")
+    if deadline_s is None and old_s is not None:
+        yield invalid_value(DEADLINE, None, "must not update from a positive integer to nil value")
+    elif deadline_s is not None and not 0 <= deadline_s <= DEADLINE_LIMIT_S:
+        yield invalid_value(DEADLINE, deadline_s, f"must be between 0 and {DEADLINE_LIMIT_S}, inclusive")
         return
-    missing = [entry for entry in before.get("tolerations") or () if _toleration_key(entry) not in _toleration_keys(spec)]
-    if missing:
+    elif deadline_s is not None and old_s is not None and deadline_s > old_s:
+        yield invalid_value(DEADLINE, deadline_s, "must be less than or equal to previous value")
+        return
+    if any(_toleration_key(entry) not in _toleration_keys(spec) for entry in before.get("tolerations") or ()):
         yield forbidden_field("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
-    if _fixed_part(spec) != _fixed_part(before) or not _may_change_grace(spec, before):
+    gates = {gate.get("name", "") for gate in before.get("schedulingGates") or ()}
+    for index, gate in enumerate(spec.get("schedulingGates") or ()):
+        if gate.get("name", "") not in gates:
+            why = f"only deletion is allowed, but found new scheduling gate '{gate.get('name', '')}'"
+            yield forbidden_field(f"spec.schedulingGates[{index}].name", why)
+    if _fixed_part(spec, before) != _fixed_part(before, before):
         yield forbidden_field(
             "spec",
             "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
@@ -120,24 +177,11 @@ def _check_change(spec: Object, before: Object) -> Iterator[FieldError]:
         )
 
 
-def _check_deadline(deadline_s: int | None, old_s: int | None) -> Iterator[FieldError]:
-    """It may come, and come nearer."""
-    if deadline_s is None:
-        if old_s is not None:
-            yield invalid_value(DEADLINE, None, "must not update from a positive integer to nil value")
-    elif not 0 <= deadline_s <= DEADLINE_LIMIT_S:
-        yield invalid_value(DEADLINE, deadline_s, f"must be between 0 and {DEADLINE_LIMIT_S}, inclusive")
-    elif old_s is not None and old_s < deadline_s:
-        yield invalid_value(DEADLINE, deadline_s, "must be less than or equal to previous value")
-
-
-def _may_change_grace(spec: Object, before: Object) -> bool:
-    grace_s, old_s = spec.get("terminationGracePeriodSeconds"), before.get("terminationGracePeriodSeconds")
-    return grace_s == old_s or (isinstance(old_s, int) and old_s < 0 and grace_s == 1)
-
-
-def _fixed_part(spec: Object) -> Object:
-    fixed = {key: value for key, value in spec.items() if key not in MUTABLE and key != "terminationGracePeriodSeconds"}
+def _fixed_part(spec: Object, before: Object) -> Object:
+    fixed = {key: value for key, value in spec.items() if key not in MUTABLE}
+    grace_s, old_s = (part.get("terminationGracePeriodSeconds") for part in (spec, before))
+    if isinstance(old_s, int) and old_s < 0 and grace_s == 1:
+        fixed["terminationGracePeriodSeconds"] = old_s
     for group in ("containers", "initContainers"):
         if group in fixed:
             fixed[group] = [{key: value for key, value in entry.items() if key != "image"} for entry in fixed[group]]
@@ -208,6 +252,7 @@ PODS = Resource(
     default=default_pod,
     validate=check_pod,
     prepare_create=prepare_pod,
+    prepare_update=keep_quality,
     columns=(
         NAME,
         Column(name="Ready", cell=_show_ready),
@@ -221,7 +266,15 @@ PODS = Resource(
     ),
 )
 
-BINDING = kind("Binding", target=OPAQUE)
+BINDINGS = Resource(
+    kind="Binding",
+    plural="bindings",
+    schema=kind(
+        "Binding", target=struct("ObjectReference", **strings("kind namespace name uid apiVersion resourceVersion fieldPath"))
+    ),
+    columns=(),
+)
+"""A subresource: it is in no registry."""
 EVICTION = kind("Eviction", deleteOptions=OPAQUE)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, required
+from controlplane.kinds.addresses import check_address
 from controlplane.kinds.affinity import AFFINITY, check_affinity
 from controlplane.kinds.container import CONTAINER, check_container, default_container
-from controlplane.kinds.names import check_choice, check_label_value, check_name
+from controlplane.kinds.names import check_choice, check_label_value, check_labels, check_name, check_qualified_key
 from controlplane.objects import Object
 from controlplane.schema.meta import LABEL_SELECTOR, OBJECT_META
 from controlplane.schema.types import (
@@ -20,6 +22,7 @@ from controlplane.schema.types import (
     STRING,
     STRING_MAP,
     STRINGS,
+    SWITCH,
     ListOf,
     Type,
     applied,
@@ -55,22 +58,22 @@ POD_SPEC = struct(
     ),
     volumes=keyed(_VOLUME, "name"),
     initContainers=keyed(CONTAINER, "name"),
-    containers=keyed(CONTAINER, "name"),
+    containers=replace(keyed(CONTAINER, "name"), stays_empty=True),
     ephemeralContainers=keyed(OPAQUE, "name"),
     terminationGracePeriodSeconds=INT64,
     activeDeadlineSeconds=INT64,
     nodeSelector=STRING_MAP,
     automountServiceAccountToken=BOOL,
-    hostNetwork=BOOL,
-    hostPID=BOOL,
-    hostIPC=BOOL,
+    hostNetwork=SWITCH,
+    hostPID=SWITCH,
+    hostIPC=SWITCH,
     hostUsers=BOOL,
     shareProcessNamespace=BOOL,
     setHostnameAsFQDN=BOOL,
     enableServiceLinks=BOOL,
     imagePullSecrets=keyed(struct("LocalObjectReference", name=STRING), "name"),
     tolerations=ListOf(item=TOLERATION),
-    hostAliases=keyed(OPAQUE, "ip"),
+    hostAliases=keyed(struct("HostAlias", ip=STRING, hostnames=STRINGS), "ip"),
     priority=INT32,
     overhead=QUANTITIES,
     topologySpreadConstraints=keyed(_SPREAD, "topologyKey", "topologyKey", "whenUnsatisfiable"),
@@ -84,10 +87,13 @@ POD_TEMPLATE = struct("PodTemplateSpec", metadata=OBJECT_META, spec=POD_SPEC)
 POD_IPS: Type = applied(struct("PodIP", ip=STRING), "ip")
 
 DEFAULT_GRACE_S = 30
+DEADLINE_LIMIT_S = 2**31 - 1
+PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 
 
-def default_pod_spec(spec: Object) -> None:
+def default_pod_spec(spec: Object, *, is_pod: bool = False) -> None:
+    """`is_pod`: of a pod, not of a template: only there do host ports follow from the host's network."""
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("terminationGracePeriodSeconds", DEFAULT_GRACE_S)
     spec.setdefault("dnsPolicy", "ClusterFirst")
@@ -97,38 +103,66 @@ def default_pod_spec(spec: Object) -> None:
         if not volume.keys() - {"name"}:
             volume["emptyDir"] = {}
     for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
-        default_container(container, is_host_network=bool(spec.get("hostNetwork")))
+        default_container(container, opens_host_ports=is_pod and bool(spec.get("hostNetwork")))
 
 
-def check_pod_spec(spec: Object, field: str) -> Iterator[FieldError]:
+def check_pod_spec(spec: Object, field: str, *, is_pod: bool = False) -> Iterator[FieldError]:
     containers = spec.get("containers") or []
     if not containers:
         yield required(f"{field}.containers")
     yield from _check_volumes(spec.get("volumes") or [], f"{field}.volumes")
     volumes = {volume.get("name", "") for volume in spec.get("volumes") or ()}
+    grace_s = spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE_S)
     seen: set[str] = set()
     for group in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(group) or ()):
             place = f"{field}.{group}[{index}]"
-            yield from check_container(container, place, volumes=volumes, is_host_network=bool(spec.get("hostNetwork")))
+            yield from check_container(container, place, volumes=volumes, grace_s=grace_s)
             name = container.get("name", "")
             if name and name in seen:
                 yield duplicate(f"{place}.name", name)
             seen.add(name)
+    yield from _check_host_ports(containers, field)
+    if spec.get("hostNetwork"):
+        yield from _check_host_network(containers, field, is_pod=is_pod)
     yield from check_choice(spec.get("restartPolicy"), ("Always", "OnFailure", "Never"), f"{field}.restartPolicy")
     yield from check_choice(spec.get("dnsPolicy"), DNS_POLICIES, f"{field}.dnsPolicy")
-    grace = spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE_S)
-    if grace < 0:
-        yield invalid_value(f"{field}.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0")
-    if node := spec.get("nodeName"):
-        yield from check_name("subdomain", node, f"{field}.nodeName")
-    for key, value in (spec.get("nodeSelector") or {}).items():
-        yield from check_label_value(value, f"{field}.nodeSelector.{key}")
-    for index, toleration in enumerate(spec.get("tolerations") or ()):
-        yield from _check_toleration(toleration, f"{field}.tolerations[{index}]")
+    yield from check_labels(spec.get("nodeSelector"), f"{field}.nodeSelector")
     if (affinity := spec.get("affinity")) is not None:
         yield from check_affinity(affinity, f"{field}.affinity")
-    yield from _check_host_ports(containers, field)
+    for index, gate in enumerate(spec.get("readinessGates") or ()):
+        yield from check_qualified_key(gate.get("conditionType", ""), f"{field}.readinessGates[{index}].conditionType")
+    yield from _check_names(spec, field)
+    for index, toleration in enumerate(spec.get("tolerations") or ()):
+        yield from _check_toleration(toleration, f"{field}.tolerations[{index}]")
+    for index, alias in enumerate(spec.get("hostAliases") or ()):
+        yield from check_address(alias.get("ip", ""), f"{field}.hostAliases[{index}].ip")
+        for number, name in enumerate(alias.get("hostnames") or ()):
+            yield from check_name("subdomain", name, f"{field}.hostAliases[{index}].hostnames[{number}]")
+    if spec.get("preemptionPolicy") is not None:
+        yield from check_choice(spec["preemptionPolicy"], PREEMPTION_POLICIES, f"{field}.preemptionPolicy")
+
+
+def _check_names(spec: Object, field: str) -> Iterator[FieldError]:
+    for name, rule in (("serviceAccountName", "subdomain"), ("nodeName", "subdomain")):
+        if text := spec.get(name):
+            yield from check_name(rule, text, f"{field}.{name}")
+    deadline_s = spec.get("activeDeadlineSeconds")
+    if deadline_s is not None and not 1 <= deadline_s <= DEADLINE_LIMIT_S:
+        yield invalid_value(f"{field}.activeDeadlineSeconds", deadline_s, f"must be between 1 and {DEADLINE_LIMIT_S}, inclusive")
+    for name, rule in (("hostname", "label"), ("subdomain", "label"), ("priorityClassName", "subdomain")):
+        if text := spec.get(name):
+            yield from check_name(rule, text, f"{field}.{name}")
+
+
+def _check_host_network(containers: list[Object], field: str, *, is_pod: bool) -> Iterator[FieldError]:
+    """A template may leave the host port out: the pod that is made of it gets it."""
+    for number, container in enumerate(containers):
+        for index, port in enumerate(container.get("ports") or ()):
+            host_port = port.get("hostPort", 0)
+            if (is_pod or host_port) and host_port != port.get("containerPort", 0):
+                why = "must match `containerPort` when `hostNetwork` is true"
+                yield invalid_value(f"{field}.containers[{number}].ports[{index}].hostPort", host_port, why)
 
 
 def _check_volumes(volumes: list[Object], field: str) -> Iterator[FieldError]:
@@ -147,10 +181,10 @@ def _check_volumes(volumes: list[Object], field: str) -> Iterator[FieldError]:
 
 
 def _check_toleration(toleration: Object, field: str) -> Iterator[FieldError]:
-    operator = toleration.get("operator") or "Equal"
-    if operator not in ("Equal", "Exists"):
-        yield from check_choice(operator, ("Equal", "Exists"), f"{field}.operator")
-    if not toleration.get("key") and operator != "Exists":
+    operator, value = toleration.get("operator", ""), toleration.get("value", "")
+    if key := toleration.get("key"):
+        yield from check_qualified_key(key, f"{field}.key")
+    elif operator != "Exists":
         yield invalid_value(
             f"{field}.operator",
             operator,
@@ -160,6 +194,12 @@ def _check_toleration(toleration: Object, field: str) -> Iterator[FieldError]:
         yield invalid_value(
             f"{field}.effect", toleration.get("effect", ""), "effect must be 'NoExecute' when `tolerationSeconds` is set"
         )
+    if operator in ("", "Equal"):
+        yield from check_label_value(value, f"{field}.operator")
+    elif operator != "Exists":
+        yield from check_choice(operator, ("Equal", "Exists"), f"{field}.operator")
+    elif value:
+        yield invalid_value(f"{field}.operator", value, "value must be empty when `operator` is 'Exists'")
     if effect := toleration.get("effect"):
         yield from check_choice(effect, ("NoSchedule", "PreferNoSchedule", "NoExecute"), f"{field}.effect")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 
-from controlplane.errors import FieldError, GoStruct, duplicate, forbidden_field, invalid_value, required
+from controlplane.errors import FieldError, Rendered, as_go, duplicate, forbidden_field, invalid_value, required
 from controlplane.kinds.addresses import check_service_status
 from controlplane.kinds.container import check_target_port
 from controlplane.kinds.names import check_choice, check_labels, check_name, check_port_number, check_qualified_key
@@ -117,10 +117,9 @@ def _check_numbers(service: Object) -> Iterator[FieldError]:
         seen.add((port.get("protocol"), port.get("port")))
 
 
-def _shown_pair(port: Object) -> GoStruct:
+def _shown_pair(port: Object) -> Rendered:
     """Only what is compared is in it."""
-    shown = {"Name": "", "Protocol": port.get("protocol"), "AppProtocol": None, "Port": port.get("port")}
-    return GoStruct({**shown, "TargetPort": 0, "NodePort": 0})
+    return as_go(Name="", Protocol=port.get("protocol"), AppProtocol=None, Port=port.get("port"), TargetPort=0, NodePort=0)
 
 
 def _check_affinity(spec: Object) -> Iterator[FieldError]:

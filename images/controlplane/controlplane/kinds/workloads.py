@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
-from controlplane.errors import FieldError, GoStruct, forbidden_field, invalid_value, required, unsupported
 from controlplane.kinds.columns import AGE, NAME, show_selector
-from controlplane.kinds.names import check_labels, check_selector, check_share, is_more_than_everything
 from controlplane.kinds.pod import show_containers, show_images
-from controlplane.kinds.pod_spec import POD_TEMPLATE, check_pod_spec, default_pod_spec
+from controlplane.kinds.pod_spec import POD_TEMPLATE, default_pod_spec
 from controlplane.kinds.resource import Column, Resource
+from controlplane.kinds.workload_rules import check_deployment, check_replicaset
 from controlplane.objects import Object, spec_of, status_of
 from controlplane.schema.meta import LABEL_SELECTOR, conditions, kind
-from controlplane.schema.types import BOOL, INT32, INT64, INT_OR_STRING, STRING, struct
-from controlplane.selectors import matches_selector
+from controlplane.schema.types import COUNT, INT32, INT64, INT_OR_STRING, STRING, SWITCH, struct
 
 _COUNTS = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas"), INT32)
 _ROLLING = struct("RollingUpdateDeployment", maxUnavailable=INT_OR_STRING, maxSurge=INT_OR_STRING)
@@ -26,9 +23,9 @@ DEPLOYMENT = kind(
         selector=LABEL_SELECTOR,
         template=POD_TEMPLATE,
         strategy=struct("DeploymentStrategy", type=STRING, rollingUpdate=_ROLLING),
-        minReadySeconds=INT32,
+        minReadySeconds=COUNT,
         revisionHistoryLimit=INT32,
-        paused=BOOL,
+        paused=SWITCH,
         progressDeadlineSeconds=INT32,
     ),
     status=struct(
@@ -43,7 +40,7 @@ DEPLOYMENT = kind(
 )
 REPLICASET = kind(
     "ReplicaSet",
-    spec=struct("ReplicaSetSpec", replicas=INT32, minReadySeconds=INT32, selector=LABEL_SELECTOR, template=POD_TEMPLATE),
+    spec=struct("ReplicaSetSpec", replicas=INT32, minReadySeconds=COUNT, selector=LABEL_SELECTOR, template=POD_TEMPLATE),
     status=struct(
         "ReplicaSetStatus",
         **_COUNTS,
@@ -76,6 +73,7 @@ def default_deployment(deployment: Object) -> None:
 
 
 def default_replicaset(replicaset: Object) -> None:
+    replicaset["status"] = {"replicas": 0} | status_of(replicaset)
     spec = replicaset.setdefault("spec", {})
     spec.setdefault("replicas", 1)
     _default_template(spec)
@@ -85,67 +83,6 @@ def _default_template(spec: Object) -> None:
     template = spec.setdefault("template", {})
     template.setdefault("metadata", {})
     default_pod_spec(template.setdefault("spec", {}))
-
-
-def check_deployment(deployment: Object, before: Object | None) -> Iterable[FieldError]:
-    spec = spec_of(deployment)
-    yield from _check_common(spec, before)
-    strategy = spec.get("strategy") or {}
-    rolling = strategy.get("rollingUpdate")
-    if strategy.get("type") not in STRATEGIES:
-        # The API server shows its own type, and means the whole of it.
-        yield unsupported("spec.strategy", GoStruct({"Type": strategy.get("type", ""), "RollingUpdate": rolling}), STRATEGIES)
-    if strategy.get("type") == "Recreate" and rolling is not None:
-        yield forbidden_field("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
-    elif rolling is not None:
-        yield from _check_rolling(rolling)
-    if spec.get("progressDeadlineSeconds", 600) <= spec.get("minReadySeconds", 0):
-        yield invalid_value(
-            "spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"], "must be greater than minReadySeconds"
-        )
-
-
-def check_replicaset(replicaset: Object, before: Object | None) -> Iterable[FieldError]:
-    yield from _check_common(spec_of(replicaset), before)
-
-
-def _check_common(spec: Object, before: Object | None) -> Iterator[FieldError]:
-    for name in ("replicas", "minReadySeconds", "revisionHistoryLimit"):
-        if (value := spec.get(name, 0)) < 0:
-            yield invalid_value(f"spec.{name}", value, "must be greater than or equal to 0")
-    selector = spec.get("selector")
-    labels = (spec["template"].get("metadata") or {}).get("labels")
-    if selector is None:
-        yield required("spec.selector")
-        yield invalid_value("spec.template.metadata.labels", labels or {}, "`selector` does not match template `labels`")
-    else:
-        errors = list(check_selector(selector, "spec.selector"))
-        yield from errors
-        if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            yield invalid_value("spec.selector", {}, "empty selector is invalid for deployment")
-        elif not errors and not matches_selector(selector, labels or {}):
-            yield invalid_value("spec.template.metadata.labels", labels or {}, "`selector` does not match template `labels`")
-        if before is not None and selector != spec_of(before).get("selector"):
-            yield invalid_value("spec.selector", selector, "field is immutable")
-    yield from check_labels(labels, "spec.template.metadata.labels")
-    pod_spec = spec_of(spec["template"])
-    yield from check_pod_spec(pod_spec, "spec.template.spec")
-    if pod_spec.get("restartPolicy") in ("OnFailure", "Never"):
-        yield unsupported("spec.template.spec.restartPolicy", pod_spec["restartPolicy"], ("Always",))
-    if pod_spec.get("activeDeadlineSeconds") is not None:
-        why = "activeDeadlineSeconds in ReplicaSet is not Supported"
-        yield forbidden_field("spec.template.spec.activeDeadlineSeconds", why)
-
-
-def _check_rolling(rolling: Object) -> Iterator[FieldError]:
-    place = "spec.strategy.rollingUpdate"
-    for name in ("maxUnavailable", "maxSurge"):
-        yield from check_share(rolling.get(name, 0), f"{place}.{name}")
-    unavailable = rolling.get("maxUnavailable")
-    if unavailable in (0, "0%") and rolling.get("maxSurge") in (0, "0%"):
-        yield invalid_value(f"{place}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0")
-    if is_more_than_everything(unavailable):
-        yield invalid_value(f"{place}.maxUnavailable", unavailable, "must not be greater than 100%")
 
 
 def resolve_share(value: Any, total: int, *, round_up: bool) -> int:

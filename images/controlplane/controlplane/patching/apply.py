@@ -100,7 +100,8 @@ def _owned_paths(schema: Struct, wanted: Object) -> set[Path]:
     owned: set[Path] = set()
     for path in find_leaves(schema, wanted, ()):
         if path in owned:
-            raise DuplicateEntryError(f"failed to create typed patch object: {show_path(path)}: duplicate entries")
+            *place, item = path
+            raise DuplicateEntryError(f"{show_path(tuple(place))}: duplicate entries for key {show_path((item,))}")
         owned.add(path)
     return {path for path in owned if path and not is_ignored(path)}
 

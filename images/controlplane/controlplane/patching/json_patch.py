@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,17 +75,19 @@ def _apply(document: Any, operation: dict[str, Any], index: int) -> Any:
     kind, path = operation.get("op"), _pointer(operation.get("path"), index)
     match kind:
         case "add" | "replace" | "test":
-            if "value" not in operation:
-                raise PatchError(f"operation {index}: {kind} needs a value")
-            value = copy.deepcopy(operation["value"])
+            # As the API server's library has it: what is not there is null.
+            value = copy.deepcopy(operation.get("value"))
             if kind == "add":
                 return _add(document, path, value, index)
             if kind == "test":
-                if not _same(_get(document, path, index), value):
+                if not _same(_find(document, path, index), value):
                     raise PatchError(f"testing value {operation['path']} failed")
                 return document
-            _get(document, path, index)
-            return value if not path else _add(_remove(document, path, index), path, value, index)
+            if not path:
+                return value
+            # The library sets a member that is not there; an item of a list must be.
+            is_new = _find(document, path, index) is None
+            return _add(document if is_new else _remove(document, path, index), path, value, index)
         case "remove":
             return _remove(document, path, index)
         case "move" | "copy":
@@ -113,16 +116,27 @@ def _get(document: Any, path: list[str], index: int) -> Any:
         if isinstance(document, dict) and part in document:
             document = document[part]
         elif isinstance(document, list):
-            document = document[_place(document, part, len(document) - 1, path, index)]
+            document = document[_place(part, len(document) - 1, path, index)]
         else:
             raise _missing(path, index)
     return document
 
 
-def _place(items: list[Any], part: str, last: int, path: list[str], index: int) -> int:
-    if not (part.isascii() and part.isdecimal()) or (part != "0" and part.startswith("0")) or len(part) > 9 or int(part) > last:
+def _find(document: Any, path: list[str], index: int) -> Any:
+    """As `_get`, with null for a member that its object does not have."""
+    parent = _get(document, path[:-1], index)
+    return parent.get(path[-1]) if path and isinstance(parent, dict) else _get(document, path, index)
+
+
+_INDEX = re.compile("[+-]?[0-9]{1,9}")
+
+
+def _place(part: str, last: int, path: list[str], index: int) -> int:
+    """Beyond RFC 6901, as the API server's library has it: leading zeros, and negative numbers that count from the end."""
+    place = int(part) if _INDEX.fullmatch(part) else last + 1
+    if not -last - 1 <= place <= last:
         raise _missing(path, index)
-    return int(part)
+    return place if place >= 0 else last + 1 + place
 
 
 def _add(document: Any, path: list[str], value: Any, index: int) -> Any:
@@ -132,7 +146,7 @@ def _add(document: Any, path: list[str], value: Any, index: int) -> Any:
     if isinstance(parent, dict):
         parent[path[-1]] = value
     elif isinstance(parent, list):
-        place = len(parent) if path[-1] == "-" else _place(parent, path[-1], len(parent), path, index)
+        place = len(parent) if path[-1] == "-" else _place(path[-1], len(parent), path, index)
         parent.insert(place, value)
     else:
         raise _missing(path, index)
@@ -145,7 +159,7 @@ def _remove(document: Any, path: list[str], index: int) -> Any:
     _get(document, path, index)
     parent = _get(document, path[:-1], index)
     if isinstance(parent, list):
-        del parent[int(path[-1])]
+        del parent[_place(path[-1], len(parent) - 1, path, index)]
     else:
         del parent[path[-1]]
     return document

@@ -67,10 +67,22 @@ def _decode_struct(schema: Struct, value: dict[str, Any], path: str, unknown: li
             unknown.append(place)
             continue
         result = _decode(field, item, place, schema, unknown)
-        # An empty text is Go's zero value, which `omitempty` leaves out.
-        if result is not None and result != "":
+        if result is not None and not _is_omitted(field, result):
             decoded[key] = result
     return decoded
+
+
+def _is_omitted(field: Type, value: Any) -> bool:
+    """Whether Go's encoder leaves the value out: it is what a typed client has where nothing was said (`omitempty`)."""
+    match field:
+        case ListOf():
+            return not value and not field.stays_empty
+        case MapOf():
+            return not value
+        case Scalar():
+            return (value == "" and not field.stays_empty) or (field.omits_zero and value == field.zero)
+        case _:
+            return False
 
 
 def _decode_scalar(schema: Scalar, value: Any, path: str, owner: Struct | None) -> Any:
@@ -82,7 +94,7 @@ def _decode_scalar(schema: Scalar, value: Any, path: str, owner: Struct | None) 
         raise _mismatch(schema, value, path, owner)
     if schema.why_not is not None and (why := schema.why_not(value)) is not None:
         raise MalformedError(why)
-    return value
+    return value if schema.render is None else schema.render(value)
 
 
 def _copy(value: Any, depth: int) -> Any:
@@ -109,8 +121,13 @@ def zero_of(schema: Type) -> Any:
 _JSON_NAMES: tuple[tuple[type, str], ...] = ((bool, "bool"), (str, "string"), (list, "array"), (dict, "object"))
 
 
+def name_type(value: Any) -> str:
+    """A decoded value's type as encoding/json calls it."""
+    return "null" if value is None else next((name for kind, name in _JSON_NAMES if isinstance(value, kind)), "number")
+
+
 def _mismatch(schema: Type, value: Any, path: str, owner: Struct | None) -> MalformedError:
-    shown = next((name for kind, name in _JSON_NAMES if isinstance(value, kind)), "number")
+    shown = name_type(value)
     if shown == "number" and isinstance(schema, Scalar) and int in schema.accepts:
         shown = f"number {json.dumps(value)}"
     if owner is None:
@@ -130,7 +147,8 @@ def read_json(text: bytes, complain: Callable[[str], Exception]) -> Any:
         what `complain` makes of the reason.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        # Whatever is not UTF-8 becomes U+FFFD, as in encoding/json.
+        value = json.loads(text.decode(errors="replace"), parse_constant=_refuse_constant)
         # What cannot be written again must not be let in: lone surrogates (RFC 8259 section 8.2).
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:

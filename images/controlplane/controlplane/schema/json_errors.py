@@ -17,6 +17,7 @@ _PLACES = {
     "Invalid \\escape": "in string escape code",
     "Invalid \\uXXXX escape": "in \\u hexadecimal character escape",
 }
+_LITERALS = {"t": "true", "f": "false", "n": "null"}
 
 
 def describe_json_error(error: JSONDecodeError) -> str:
@@ -26,12 +27,22 @@ def describe_json_error(error: JSONDecodeError) -> str:
         rest = rest.removeprefix(",").lstrip(" \t\r\n")
     if not rest or error.msg.startswith("Unterminated string"):
         return UNEXPECTED_END
+    if error.msg == "Expecting value" and (literal := _LITERALS.get(rest[0])):
+        return _describe_literal(literal, rest)
     place = _PLACES.get(error.msg)
     if place is None:
         return str(error)
     if error.msg == "Expecting ',' delimiter" and _is_in_list(error.doc[: error.pos]):
         place = "after array element"
     return f"invalid character {_quote(rest[0])} {place}"
+
+
+def _describe_literal(literal: str, rest: str) -> str:
+    """`rest` begins as the literal does and goes on in another way."""
+    for wanted, char in zip(literal, rest, strict=False):
+        if char != wanted:
+            return f"invalid character {_quote(char)} in literal {literal} (expecting {_quote(wanted)})"
+    return UNEXPECTED_END
 
 
 def _is_in_list(before: str) -> bool:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.schema.texts import why_no_base64, why_no_quantity, why_no_time
+from controlplane.schema.texts import (
+    render_microseconds,
+    render_seconds,
+    why_no_base64,
+    why_no_micro_time,
+    why_no_quantity,
+    why_no_time,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +27,12 @@ class Scalar:
     """Why a typed client could not decode the value; None where it can."""
     zero: Any = ""
     """Go's zero value in JSON."""
+    render: Callable[[Any], Any] | None = None
+    """How a right value is stored, where that is not as it was sent."""
+    stays_empty: bool = False
+    """A pointer to a text: an empty one is stored."""
+    omits_zero: bool = False
+    """A field that is no pointer and has `omitempty`: its zero is not stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +44,7 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapOf:
-    """A map with free keys."""
+    """A map with free keys. An empty one is not stored: each has `omitempty`."""
 
     value: Type
 
@@ -42,12 +55,16 @@ class MapOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListOf:
-    """A list. `patch_key` merges items in a strategic merge patch, `apply_keys` in server-side apply; `is_set` merges scalars."""
+    """A list. `patch_key` merges items in a strategic merge patch, `apply_keys` in server-side apply; `is_set` merges scalars.
+
+    `stays_empty`: without `omitempty` in Go, so that an empty one is stored.
+    """
 
     item: Type
     patch_key: str | None = None
     apply_keys: tuple[str, ...] = ()
     is_set: bool = False
+    stays_empty: bool = False
 
     @property
     def go(self) -> str:
@@ -70,12 +87,18 @@ class Struct:
 Type = Scalar | Opaque | MapOf | ListOf | Struct
 
 STRING = Scalar(go="string", accepts=(str,))
+STRING_POINTER = Scalar(go="string", accepts=(str,), stays_empty=True)
 BOOL = Scalar(go="bool", accepts=(bool,), zero=False)
 INT32 = Scalar(go="int32", accepts=(int,), limits=(-(2**31), 2**31 - 1), zero=0)
+SWITCH = Scalar(go="bool", accepts=(bool,), zero=False, omits_zero=True)
+"""Off is the same as not there."""
+COUNT = Scalar(go="int32", accepts=(int,), limits=(-(2**31), 2**31 - 1), zero=0, omits_zero=True)
+"""Zero is the same as not there."""
 INT64 = Scalar(go="int64", accepts=(int,), limits=(-(2**63), 2**63 - 1), zero=0)
 INT_OR_STRING = Scalar(go="intstr.IntOrString", accepts=(int, str), limits=(-(2**31), 2**31 - 1), zero=0)
 QUANTITY = Scalar(go="resource.Quantity", accepts=(str, int, float), why_not=why_no_quantity, zero="0")
-TIME = Scalar(go="v1.Time", accepts=(str,), why_not=why_no_time, zero=None)
+TIME = Scalar(go="v1.Time", accepts=(str,), why_not=why_no_time, render=render_seconds, zero=None)
+MICRO_TIME = Scalar(go="v1.MicroTime", accepts=(str,), why_not=why_no_micro_time, render=render_microseconds, zero=None)
 OPAQUE = Opaque()
 OPAQUES = ListOf(item=OPAQUE)
 BYTES = Scalar(go="[]uint8", accepts=(str,), why_not=why_no_base64)
