@@ -50,6 +50,14 @@ def _wrong_with_deletion(metadata: Object, old: Object) -> Iterator[FieldError]:
             yield invalid_value(f"metadata.{field}", wanted, "field is immutable")
 
 
+def check_same_uid(resource: Resource, item: Object, before: Object) -> None:
+    """To a PUT the UID is a precondition; in a patch it is one more field that may not change. Raises StatusError 422."""
+    uid, old = item.get("metadata", {}).get("uid"), before["metadata"]
+    if uid not in (None, "", old["uid"]):
+        error = invalid_value("metadata.uid", uid, "field is immutable")
+        raise invalid(resource.kind, resource.group, old["name"], [error])
+
+
 def version_of(metadata: Object) -> int | None:
     """0 for any version (registry/generic/registry/store.go, Update), None for a text that is none."""
     text = metadata.get("resourceVersion") or "0"

@@ -8,7 +8,7 @@ import traceback
 
 from aiohttp import web
 
-from controlplane.api import discovery, openapi, openapi_v2, subresources, writing
+from controlplane.api import deleting, discovery, openapi, openapi_v2, subresources, writing
 from controlplane.api.negotiation import negotiate
 from controlplane.api.paths import Target, parse_target
 from controlplane.api.queries import read_flag, read_version
@@ -117,9 +117,9 @@ class ApiServer:
             case "PATCH" if target.name:
                 return await writing.patch(cluster, target, request)
             case "DELETE" if target.name and not target.subresource:
-                return await writing.delete(cluster, target, request)
+                return await deleting.delete(cluster, target, request)
             case "DELETE" if not target.name:
-                return await writing.delete_collection(cluster, target, request)
+                return await deleting.delete_collection(cluster, target, request)
         raise method_not_allowed()
 
 

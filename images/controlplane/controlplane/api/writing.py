@@ -1,4 +1,4 @@
-"""POST, PUT, PATCH and DELETE: from a request to one call of the cluster."""
+"""POST, PUT and PATCH: from a request to one call of the cluster."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from controlplane.api.applying import apply_body
 from controlplane.api.bodies import (
-    JSON,
     Decoded,
     UndecodableError,
     decode_as,
@@ -22,19 +22,15 @@ from controlplane.api.bodies import (
     read_value,
 )
 from controlplane.api.json_patches import apply_json
-from controlplane.api.options import WriteOptions, decode_delete_options, read_write_options
+from controlplane.api.options import read_write_options
 from controlplane.api.paths import Target
-from controlplane.api.queries import read_flag, read_number, read_predicate
-from controlplane.api.reading import answer_json, answer_object, present, without_kind
+from controlplane.api.queries import read_flag
+from controlplane.api.reading import answer_object, present
 from controlplane.cluster import Cluster
-from controlplane.deletion import DeleteOptions
 from controlplane.errors import (
     StatusError,
     bad_request,
-    conflict,
     invalid,
-    invalid_value,
-    not_found,
     unclassified,
     undecodable_patch,
     unroutable_media_type,
@@ -42,19 +38,18 @@ from controlplane.errors import (
 )
 from controlplane.kinds.registry import by_stored
 from controlplane.kinds.resource import Resource
-from controlplane.objects import Object, key_of
-from controlplane.patching.apply import ApplyConflictError, DuplicateEntryError, apply_configuration
+from controlplane.objects import Object
 from controlplane.patching.merge import apply_merge_patch
 from controlplane.patching.strategic import MalformedDirectiveError, StrategicPatchError, apply_strategic_patch
 from controlplane.schema.decoding import name_type
 from controlplane.schema.texts import show_go
+from controlplane.updating import check_same_uid
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
 PATCHES = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
-QUOTE = '"'
 WARNINGS_LIMIT = 4 * 1024
 WARNING_LIMIT = 256
 """Characters of all warnings together, and of each where they are more."""
@@ -132,7 +127,11 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
     raw = await read_body(request)
     options = read_write_options(request.query, "PatchOptions", is_apply=media_type == APPLY)
     if media_type == APPLY:
-        return _apply(cluster, target, request, read_value(raw, _complain_of_yaml), options)
+        if target.resource.to_stored is not None:
+            raise unsupported_media_type((JSON_PATCH, MERGE, STRATEGIC))
+        is_forced = read_flag(request.query, "force")
+        applied = apply_body(cluster, target, read_value(raw, _complain_of_yaml), options, is_forced=is_forced)
+        return _answer(cluster, target, request, applied.item, 201 if applied.is_new else 200, applied.decoded)
     body = read_value(raw, bad_request if media_type == STRATEGIC else _complain_of_patch)
     is_dry_run, validation = options.is_dry_run, options.validation or "Warn"
     decoded: list[Decoded] = []
@@ -145,7 +144,7 @@ async def patch(cluster: Cluster, target: Target, request: web.BaseRequest) -> w
         except UndecodableError as error:
             shown = show_go(body) if media_type == STRATEGIC else json.dumps(patched, separators=(",", ":"), ensure_ascii=False)
             raise undecodable_patch(shown, str(error)) from error
-        _check_uid(target.resource, decoded[-1].item, before)
+        check_same_uid(target.resource, decoded[-1].item, before)
         place_object(decoded[-1].item, target)
         return to_stored(target.resource, decoded[-1].item, before)[1]
 
@@ -181,114 +180,3 @@ def _patched(resource: Resource, media_type: str, before: Object, body: Any, *, 
         raise unclassified(str(error)) from error
     # The object is made from the tree without a look at what kind the tree says it is.
     return {**patched, "apiVersion": resource.group_version, "kind": resource.kind}
-
-
-def _check_uid(resource: Resource, item: Object, before: Object) -> None:
-    """To a PUT the UID is a precondition; in a patch it is one more field that may not change. Raises StatusError 422."""
-    uid, old = item.get("metadata", {}).get("uid"), before["metadata"]
-    if uid not in (None, "", old["uid"]):
-        error = invalid_value("metadata.uid", uid, "field is immutable")
-        raise invalid(resource.kind, resource.group, old["name"], [error])
-
-
-def _apply(cluster: Cluster, target: Target, request: web.BaseRequest, body: Any, options: WriteOptions) -> web.Response:
-    resource = target.resource
-    version = body.get("apiVersion", "") if isinstance(body, dict) else resource.group_version
-    if version != resource.group_version:
-        raise bad_request(
-            f"Incorrect version specified in apply patch. Specified patch version: {version}, expected: {resource.group_version}"
-        )
-    if isinstance(body, dict) and isinstance(body.get("metadata"), dict) and body["metadata"].get("managedFields") is not None:
-        raise bad_request("metadata.managedFields must be nil")
-    if resource.to_stored is not None:
-        raise unsupported_media_type((JSON_PATCH, MERGE, STRATEGIC))
-    decoded = decode_as(resource, body, validation="Warn")
-    _check_declared(target, decoded)
-    place_object(decoded.item, target)
-    is_forced = read_flag(request.query, "force")
-    before = cluster.store.find(resource.stored, *target.key)
-
-    def change(old: Object | None) -> Object:
-        if old is not None:
-            _check_uid(resource, decoded.item, old)
-        try:
-            merged = apply_configuration(
-                resource.schema,
-                old,
-                decoded.item,
-                manager=options.manager,
-                is_forced=is_forced,
-                now=cluster.now(),
-                api_version=resource.group_version,
-                subresource=target.subresource,
-            )
-        except DuplicateEntryError as error:
-            raise unclassified(f"failed to create typed patch object ({_name_for_apply(target)}): {error}") from error
-        except ApplyConflictError as error:
-            raise StatusError(409, "Conflict", str(error), {"causes": error.causes}) from error
-        # The merge may share parts with the committed object.
-        return decode_as(resource, merged, validation="Ignore").item
-
-    if before is None:
-        if target.subresource:
-            raise not_found(resource.group, resource.plural, target.name)
-        if uid := decoded.item["metadata"].get("uid"):
-            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-            raise conflict(resource.group, resource.plural, target.name, why)
-        created = cluster.create(resource, change(None), is_dry_run=options.is_dry_run)
-        return _answer(cluster, target, request, created, 201, decoded)
-    updated = cluster.update(resource, target.key, change, subresource=target.subresource, is_dry_run=options.is_dry_run)
-    return _answer(cluster, target, request, updated, 200, decoded)
-
-
-def _check_declared(target: Target, decoded: Decoded) -> None:
-    """An applied configuration is of the schema, whatever fieldValidation says. Raises StatusError 500."""
-    texts = [f".{text.split(QUOTE)[1]}: field not declared in schema" for text in decoded.warnings]
-    if texts:
-        told = texts[0] if len(texts) == 1 else "errors:" + "".join(f"\n  {text}" for text in texts)
-        raise unclassified(f"failed to create typed patch object ({_name_for_apply(target)}): {told}")
-
-
-def _name_for_apply(target: Target) -> str:
-    resource = target.resource
-    return f"{target.namespace or ''}/{target.name}; {resource.group}/{resource.version}, Kind={resource.kind}"
-
-
-SHOWN_WHEN_GONE = ("pods", "services")
-"""Of these a deletion answers with the object, of all others with a Status (registry/generic, ReturnDeletedObject)."""
-
-
-async def delete(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
-    options = await _delete_options(request)
-    resource = by_stored(target.resource.stored)
-    item, is_gone = cluster.delete(resource, target.key, options)
-    if is_gone and resource.stored not in SHOWN_WHEN_GONE:
-        return answer_json(_deleted(target.resource, item))
-    return answer_json(present(target.resource, item))
-
-
-def _deleted(resource: Resource, item: Object) -> Object:
-    details: Object = {"name": item["metadata"]["name"], "kind": resource.plural, "uid": item["metadata"]["uid"]}
-    if resource.group:
-        details["group"] = resource.group
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-
-
-async def delete_collection(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
-    options = await _delete_options(request)
-    resource = by_stored(target.resource.stored)
-    predicate = read_predicate(target, request.query)
-    items = [item for item in cluster.store.items(resource.stored, target.namespace) if predicate(item)]
-    if target.resource.is_namespaced and target.namespace is None:
-        raise StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
-    gone = [without_kind(present(target.resource, cluster.delete(resource, key_of(item), options)[0])) for item in items]
-    head = {"kind": f"{target.resource.kind}List", "apiVersion": target.resource.group_version}
-    return answer_json({**head, "metadata": {"resourceVersion": str(cluster.store.version)}, "items": gone})
-
-
-async def _delete_options(request: web.BaseRequest) -> DeleteOptions:
-    body = await read_body(request)
-    if body and media_type_of(request) not in (JSON, ""):
-        raise unsupported_media_type((JSON,))
-    raw = read_value(body) if body else None
-    return decode_delete_options(raw, request.query, read_number(request.query, "gracePeriodSeconds"))
