@@ -11,7 +11,7 @@ from controlplane.api.queries import read_number, read_predicate
 from controlplane.api.reading import answer_json, present, without_kind
 from controlplane.cluster import Cluster
 from controlplane.deletion import DeleteOptions
-from controlplane.errors import StatusError, unsupported_media_type
+from controlplane.errors import method_not_allowed, unsupported_media_type
 from controlplane.kinds.registry import by_stored
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object, key_of
@@ -37,12 +37,12 @@ def _deleted(resource: Resource, item: Object) -> Object:
 
 
 async def delete_collection(cluster: Cluster, target: Target, request: web.BaseRequest) -> web.Response:
+    if target.resource.is_namespaced and target.namespace is None:
+        raise method_not_allowed()
     options = await _delete_options(request)
     resource = by_stored(target.resource.stored)
     predicate = read_predicate(target, request.query)
     items = [item for item in cluster.store.items(resource.stored, target.namespace) if predicate(item)]
-    if target.resource.is_namespaced and target.namespace is None:
-        raise StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
     gone = [without_kind(present(target.resource, cluster.delete(resource, key_of(item), options)[0])) for item in items]
     head = {"kind": f"{target.resource.kind}List", "apiVersion": target.resource.group_version}
     return answer_json({**head, "metadata": {"resourceVersion": str(cluster.store.version)}, "items": gone})

@@ -10,7 +10,7 @@ from controlplane.kinds.pod_rules import check_pod
 from controlplane.kinds.pod_spec import POD_IPS, POD_SPEC, default_pod_spec
 from controlplane.kinds.resource import Column, Resource
 from controlplane.objects import Object, is_terminating, spec_of, status_of
-from controlplane.schema.meta import conditions, kind
+from controlplane.schema.meta import OBJECT_REFERENCE, conditions, kind
 from controlplane.schema.types import (
     BOOL,
     INT32,
@@ -173,9 +173,7 @@ PODS = Resource(
 BINDINGS = Resource(
     kind="Binding",
     plural="bindings",
-    schema=kind(
-        "Binding", target=struct("ObjectReference", **strings("kind namespace name uid apiVersion resourceVersion fieldPath"))
-    ),
+    schema=kind("Binding", target=OBJECT_REFERENCE),
     columns=(),
 )
 """A subresource: it is in no registry."""

@@ -56,9 +56,6 @@ SCALE = kind(
 )
 
 
-STRATEGIES = ("Recreate", "RollingUpdate")
-
-
 def default_deployment(deployment: Object) -> None:
     spec = deployment.setdefault("spec", {})
     spec.setdefault("replicas", 1)
