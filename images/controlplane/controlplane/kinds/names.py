@@ -13,7 +13,6 @@ _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _DNS1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
-_PORT_NAME = "[a-z0-9]([a-z0-9-]*[a-z0-9])*"
 LABEL_LIMIT = 63
 SUBDOMAIN_LIMIT = 253
 

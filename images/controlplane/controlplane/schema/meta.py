@@ -15,7 +15,6 @@ from controlplane.schema.types import (
     ListOf,
     Struct,
     Type,
-    applied,
     keyed,
     strings,
     struct,
@@ -69,4 +68,3 @@ def kind(name: str, **fields: Type) -> Struct:
 
 
 TAINT = struct("Taint", **strings("key value effect"), timeAdded=TIME)
-ADDRESSES = applied(STRING)
