@@ -143,7 +143,7 @@ def records_of_the_load(up: Up) -> int:
 def test_killed_pods_refuse_connections_until_their_kubelet_has_started_them_again(up: Up) -> None:
     before, address = up.world.state(), up.view.pod_on("node-1")
     up.order({"fault": "pod-kill", "target": "node-1", "pods": "all"})
-    answers = up.world.probe(address, POD_PORT, source="node-2", times=120, every_s=0.02)
+    answers = up.world.probe(address, POD_PORT, source="node-2", times=250, every_s=0.02)
     up.await_done()
     try:
         assert serves(answers[0])

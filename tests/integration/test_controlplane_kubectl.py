@@ -80,7 +80,7 @@ apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {name: by-hand}
 addressType: IPv4
-endpoints: [{addresses: [192.0.2.1]}]
+endpoints: [{addresses: [192.0.2.1], conditions: {ready: true}}]
 ports: [{name: http, port: 80, protocol: TCP}]
 """
 ENDPOINTS = """
