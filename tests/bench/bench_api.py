@@ -138,6 +138,7 @@ async def test_endpoint_follows_its_pod(process: Process) -> None:
         await await_ready(process, session)
         service = {"metadata": {"name": "web"}, "spec": {"selector": {"a": "b"}, "ports": [{"port": 80}]}}
         await create(session, "/api/v1/namespaces/default/services", service)
+        await create(session, "/api/v1/nodes", {"metadata": {"name": "node-1"}})  # no slice has pods of a node that is not there
         pod = {"metadata": {"labels": {"a": "b"}}, "spec": {"nodeName": "node-1", "containers": [{"name": "w", "image": "i"}]}}
         for name in ("p", "other"):
             labels = {"a": "b" if name == "p" else "c"}
