@@ -15,6 +15,8 @@ SYN_SENT_S = 120.0
 """How long a connection that nobody answered stays in the table (`nf_conntrack_tcp_timeout_syn_sent`, the kernel's default)."""
 BESIDE_S = 0.5
 UNANSWERED = (Outcome.CONNECT_TIMEOUT, Outcome.UNREACHABLE)
+LEAVING = (*UNANSWERED, Outcome.RESPONSE_TIMEOUT)
+"""A frozen pod's kernel takes the connection and nobody answers the request: the entry stands until both sides have closed it."""
 SHOWN = 3
 
 
@@ -32,9 +34,9 @@ def find_reused_ports(path: PathPlan, load: LoadClassPlan, classes: Iterable[Loa
     """Of one class, `asked` being all requests of its path; empty where a log would have to tell more than the samples do.
 
     Three things must hold, or it is none. The earlier connection went to the same address and port at most `SYN_SENT_S` before,
-    and nobody answered it. Nobody answered one from this port in between. Connections from other ports within `BESIDE_S` were all
-    answered. Behind a load balancer the nodes see a port of the load balancer's own, which its log does not tell; UDP flows that
-    lost their endpoint are taken out of the table by the nodes' rule writer.
+    and nobody answered it, or the request on it. Nobody answered one from this port in between. Connections from other ports
+    within `BESIDE_S` were all answered. Behind a load balancer the nodes see a port of the load balancer's own, which its log
+    does not tell; UDP flows that lost their endpoint are taken out of the table by the nodes' rule writer.
     """
     destination = _destination(load)
     if path.frontend is not None or destination is None:
@@ -44,7 +46,7 @@ def find_reused_ports(path: PathPlan, load: LoadClassPlan, classes: Iterable[Loa
     records = records[np.argsort(records["sent_ns"], kind="stable")]
     fresh = records["connection_use"] <= 1
     unanswered = fresh & np.isin(records["outcome"], UNANSWERED)
-    suspects = _suspects(records, unanswered)
+    suspects = _suspects(records, unanswered, np.isin(records["outcome"], LEAVING))
     beside = fresh & ~np.isin(np.arange(len(records)), list(suspects))
     return [
         ReusedPort(sent_ns=int(records["sent_ns"][index]), port=int(records["local_port"][index]), after_s=after_s)
@@ -71,7 +73,7 @@ def _destination(load: LoadClassPlan) -> tuple[str, int] | None:
     return load.connect_to or str(url.hostname), url.port or (443 if url.scheme == "https" else 80)
 
 
-def _suspects(records: Records, unanswered: np.ndarray) -> dict[int, float]:
+def _suspects(records: Records, unanswered: np.ndarray, leaving: np.ndarray) -> dict[int, float]:
     """Index -> seconds since the earlier connection from its port, where neither was answered and none in between was."""
     ports = np.unique(records["local_port"][unanswered])
     latest: dict[int, int | None] = {}
@@ -81,7 +83,7 @@ def _suspects(records: Records, unanswered: np.ndarray) -> dict[int, float]:
         earlier_ns = latest.get(port)
         if unanswered[index] and earlier_ns is not None and sent_ns - earlier_ns <= SYN_SENT_S * 1e9:
             found[int(index)] = (sent_ns - earlier_ns) / 1e9
-        latest[port] = sent_ns if unanswered[index] else None
+        latest[port] = sent_ns if leaving[index] else None
     return found
 
 

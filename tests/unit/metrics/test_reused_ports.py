@@ -33,6 +33,11 @@ def test_connection_from_the_port_of_an_unanswered_one_found_its_entry() -> None
     assert reused(FIRST, AGAIN, *BESIDE) == [pytest.approx(30.0)]
 
 
+@pytest.mark.parametrize("use", [1, 7])
+def test_connection_that_a_frozen_pod_took_and_did_not_answer_leaves_an_entry_too(use: int) -> None:
+    assert reused(asked(10.0, 40000, Outcome.RESPONSE_TIMEOUT, use=use), AGAIN, *BESIDE) == [pytest.approx(30.0)]
+
+
 def test_each_time_that_the_port_comes_round_renews_the_entry() -> None:
     later = (asked(150.0, 40000, Outcome.CONNECT_TIMEOUT), asked(150.1, 41002))
     assert reused(FIRST, AGAIN, *BESIDE, *later) == [pytest.approx(30.0), pytest.approx(110.0)]
@@ -55,6 +60,7 @@ def test_connection_of_another_class_to_the_same_address_leaves_an_entry_too() -
         ((FIRST, asked(20.0, 40000), AGAIN, *BESIDE), "the port was answered in between"),
         ((replace(FIRST, at_s=-81.0), AGAIN, *BESIDE), "the entry had expired"),
         ((FIRST, replace(AGAIN, outcome=Outcome.RESET), *BESIDE), "somebody answered"),
+        ((FIRST, replace(AGAIN, outcome=Outcome.RESPONSE_TIMEOUT), *BESIDE), "somebody took the connection"),
         ((FIRST, replace(AGAIN, use=2), *BESIDE), "the connection had been answered before"),
         ((FIRST, AGAIN), "nothing beside it"),
         ((FIRST, AGAIN, BESIDE[0], asked(40.2, 41001, Outcome.CONNECT_TIMEOUT)), "one beside it was lost as well"),
