@@ -11,6 +11,7 @@ from testbed_command import RUN_LABEL, Left, Testbed
 from orchestrator.testbed.labels import labels_for_test
 from role_container import find_image
 from tests.integration.leftovers import swept
+from tests.kept_output import execute
 
 __all__ = ["swept"]
 
@@ -55,8 +56,8 @@ def left_of(engine: docker.DockerClient, engine_host: Container) -> Left:
         things = [f"container {item.name}" for item in engine.containers.list(all=True, filters=chosen, ignore_removed=True)]
         things += [f"network {item.name}" for item in engine.networks.list(filters=chosen)]
         things += [f"volume {item.name}" for item in engine.volumes.list(filters=chosen)]
-        status, listing = engine_host.exec_run(["nft", "list", "tables"])
-        assert status == 0, listing
-        return things + [f"table {line}" for line in listing.decode().splitlines() if run_id in line]
+        status, listing, errors = execute(engine_host, ["nft", "list", "tables"])
+        assert status == 0, errors
+        return things + [f"table {line}" for line in listing.splitlines() if run_id in line]
 
     return look

@@ -9,13 +9,14 @@ from typing import Any
 import docker
 from testbed_command import RUN_LABEL
 
+from tests.kept_output import execute
+
 ROLE_LABEL, CONTAINER_LABEL = "ingress-testbed.role", "ingress-testbed.container"
 
 LOOK = (Path(__file__).parent / "container_state.py").read_text(encoding="utf-8")
 RULES_OF_PODS = ("nft ip kube-proxy", "nft ip cni_hostport")
 """Parts of a node's state that name its cluster's pods by their addresses: others as soon as a pod has another life."""
 LOOKS_AT_ONCE = 4
-LOOKS = 3
 
 PROBE = """
 import json, socket, sys, time
@@ -77,20 +78,16 @@ class RunWorld:
     def execute(self, container: str, *argv: str) -> str:
         """Standard output of a command in a container."""
         found = self._engine.containers.get(f"itb-{self._run_id}-{container}")
-        status, output = found.exec_run(list(argv))
-        assert status == 0, output
-        return str(output.decode())
+        status, output, errors = execute(found, argv)
+        assert status == 0, errors + output
+        return output
 
     @staticmethod
     def _look(container: Any) -> Any:
         if container.status != "running":
             return container.status
-        # The engine can lose what a command wrote when it ends at once: asked again, it has it.
-        for _ in range(LOOKS):
-            status, output = container.exec_run(["python3", "-c", LOOK])
-            if output:
-                break
-        return json.loads(output) if status == 0 else output.decode()
+        status, output, errors = execute(container, ["python3", "-c", LOOK])
+        return json.loads(output) if status == 0 else errors
 
 
 def differences(before: dict[str, Any], after: dict[str, Any], *, less: Collection[str] = ()) -> dict[str, Any]:

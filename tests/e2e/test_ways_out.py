@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from testbed_command import Left, Testbed
 
+from tests.kept_output import execute
+
 pytestmark = pytest.mark.e2e
 
 CALM = Path(__file__).parent / "scenarios" / "calm.yaml"
@@ -93,7 +95,7 @@ def wait_for_samples(directory: Path) -> Path:
         while time.monotonic() < ends:
             for container in client.containers.list(filters={"label": f"ingress-testbed.run={directory.name}"}):
                 if container.labels.get("ingress-testbed.role") == "client":
-                    status, output = container.exec_run(["stat", "-c", "%s", "/var/log/testbed/load/samples.bin"])
+                    status, output, _ = execute(container, ["stat", "-c", "%s", "/var/log/testbed/load/samples.bin"])
                     if status == 0 and int(output) > 6400:
                         return directory
             time.sleep(0.2)

@@ -21,6 +21,7 @@ from docker.models.containers import Container
 from orchestrator.testbed.image_sources import BASE
 from orchestrator.testbed.images import plan_images
 from orchestrator.testbed.labels import labels_for_test
+from tests.kept_output import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,9 +63,8 @@ class RoleContainer:
 
     def run(self, *argv: str) -> str:
         """Standard output of a command inside; anything but status 0 fails the test."""
-        result = self.container.exec_run(list(argv), demux=True)
-        output, errors = (part.decode() if part else "" for part in result.output)
-        assert result.exit_code == 0, f"{argv} gave {result.exit_code}: {errors}{output}"
+        status, output, errors = execute(self.container, argv)
+        assert status == 0, f"{argv} gave {status}: {errors}{output}"
         return output
 
     def background(self, *argv: str) -> Background:
@@ -75,9 +75,8 @@ class RoleContainer:
 
     def ctl(self, **request: object) -> dict[str, Any]:
         """Ask init."""
-        result = self.container.exec_run(["testbed-ctl", json.dumps(request)], demux=True)
-        output, errors = result.output
-        assert output, f"{request} gave {result.exit_code}: {errors}"
+        status, output, errors = execute(self.container, ["testbed-ctl", json.dumps(request)])
+        assert output, f"{request} gave {status}: {errors}"
         answer: dict[str, Any] = json.loads(output)
         return answer
 

@@ -59,7 +59,6 @@ while True:
             raise
         time.sleep(0.1)
 """
-LOOKS = 3
 LIFE_S = 600
 SERVICES = "/api/v1/namespaces/default/services"
 ENDPOINTS = "/api/v1/namespaces/default/endpoints"
@@ -89,7 +88,7 @@ class Node:
         self.container.run("python3", "-c", ASK, method, path, "" if body is None else json.dumps(body))
 
     def ask(self, path: str) -> dict:
-        return json.loads(self._read("python3", "-c", ASK, "GET", path, ""))
+        return json.loads(self.container.run("python3", "-c", ASK, "GET", path, ""))
 
     def become(self, *addresses: str) -> None:
         """The endpoints of `web`."""
@@ -102,16 +101,12 @@ class Node:
     def requests(self, resource: str) -> list[str]:
         if self.is_real:
             pytest.skip("only the stand-in writes down what it asks")
-        lines = [json.loads(line) for line in self._read("cat", str(LOG)).splitlines()]
+        lines = [json.loads(line) for line in self.container.run("cat", str(LOG)).splitlines()]
         return [line["request"] for line in lines if line["resource"] == resource]
 
     def streams(self) -> int:
         """How often it has listed the services; not known of a real one."""
         return 0 if self.is_real else self.requests("services").count("stream")
-
-    def _read(self, *argv: str) -> str:
-        """What a command prints that always prints something: the engine can lose what one wrote that ends at once."""
-        return next(filter(None, (self.container.run(*argv) for _ in range(LOOKS))))
 
     def committed(self, **endpoints: list[str]) -> dict:
         """The event of a commit after which the ports of `web` had these endpoints."""
