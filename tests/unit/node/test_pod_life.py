@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from nodeagent.api import ApiError
+from nodeagent.kubelet import pod as pod_module
 from nodeagent.kubelet import pod_program as pod_program_module
 from nodeagent.kubelet import pod_status as pod_status_module
 from nodeagent.kubelet import pods as pods_module
@@ -353,3 +354,30 @@ async def test_each_failed_probe_is_told_of_the_container_that_has_it() -> None:
     probing.cancel()
     said = 'Readiness probe errored and resulted in unknown state: strconv.Atoi: parsing "web": invalid syntax'
     assert recorder.told[0] == recorder.told[1] == ("spec.containers{nginx}", "Warning", "Unhealthy", said)
+
+
+class KilledProgram:
+    """Has ended by itself, and runs when it was started again."""
+
+    is_running = False
+
+    async def start(self) -> None:
+        self.is_running = True
+
+
+class StandingSandbox:
+    async def make(self) -> None:
+        raise AssertionError("another sandbox has another link address")
+
+
+def test_program_that_was_killed_starts_again_in_the_sandbox_that_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pod_module, "ALIVE_CHECK_S", 0.001)
+    events, recorder = RecordedEvents(), ToldRecorder()
+    pod, program = make_pod(StatusApi(), events, recorder=recorder), KilledProgram()
+    monkeypatch.setattr(pod, "_program", program)
+    monkeypatch.setattr(pod, "sandbox", StandingSandbox())
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(pod._watch(), 0.1))
+    assert program.is_running
+    assert [name for name, _ in events.seen] == ["pod-started"]
+    assert [reason for _, _, reason, _ in recorder.told] == ["Pulled", "Created", "Started"] * 2

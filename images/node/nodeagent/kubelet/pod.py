@@ -100,6 +100,9 @@ class Pod:
 
     async def _start(self) -> None:
         await self.sandbox.make()
+        await self._start_program()
+
+    async def _start_program(self) -> None:
         await self._program.start()
         for container, image in zip(self.spec.containers, self.spec.images, strict=True):
             # pkg/kubelet/images, image_manager.go: what stands for every image is always there.
@@ -119,7 +122,9 @@ class Pod:
             while True:
                 await asyncio.sleep(ALIVE_CHECK_S)
                 if not self._program.is_running and not self.is_ending:
-                    await self._start()
+                    # In the sandbox that stands, as a kubelet restarts containers (kuberuntime_manager.go, computePodActions): a
+                    # new one would have another link address, and neighbours would go on calling the old one for a while.
+                    await self._start_program()
                     self._report("pod-started")
         finally:
             if probing is not None:
