@@ -10,15 +10,8 @@ from collections.abc import Callable, Mapping
 from controlplane.admission import Admit, keep_admitted
 from controlplane.clock import Clock, render_time
 from controlplane.deletion import HOLDING, DeleteOptions, check_preconditions, deadline_of, grace_of, may_vanish
-from controlplane.errors import (
-    FieldError,
-    already_exists,
-    forbidden,
-    invalid,
-    namespace_terminating,
-    not_found,
-    unclassified,
-)
+from controlplane.errors import already_exists, forbidden, invalid, namespace_terminating, not_found, unclassified
+from controlplane.field_errors import FieldError
 from controlplane.identity import Identities
 from controlplane.kinds.metadata import check_metadata
 from controlplane.kinds.resource import Resource

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from controlplane.errors import FieldError
+from controlplane.field_errors import FieldError
 from controlplane.kinds.names import check_label_value, check_qualified_key
 from controlplane.objects import Object
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from controlplane.errors import FieldError, conflict, invalid, invalid_value, unclassified
+from controlplane.errors import conflict, invalid, unclassified
+from controlplane.field_errors import FieldError, invalid_value
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Object, spec_of
 

@@ -9,7 +9,8 @@ from collections import Counter
 from ipaddress import IPv4Address, IPv4Network
 
 from controlplane.allocation.bands import Draw, FullError, cluster_ip_band, node_port_band, pick
-from controlplane.errors import StatusError, internal, invalid, invalid_value
+from controlplane.errors import StatusError, internal, invalid
+from controlplane.field_errors import invalid_value
 from controlplane.kinds.service_type import needs_cluster_ip, needs_health_check_port, needs_node_ports
 from controlplane.objects import Object, name_of, spec_of
 from controlplane.settings import PortRange

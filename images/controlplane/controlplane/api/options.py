@@ -12,17 +12,8 @@ from typing import Any
 from multidict import MultiMapping
 
 from controlplane.deletion import DeleteOptions
-from controlplane.errors import (
-    FieldError,
-    StatusError,
-    bad_request,
-    forbidden_field,
-    invalid,
-    invalid_value,
-    required,
-    too_long,
-    unsupported,
-)
+from controlplane.errors import StatusError, bad_request, invalid
+from controlplane.field_errors import FieldError, forbidden_field, invalid_value, required, too_long, unsupported
 from controlplane.schema.decoding import name_type
 
 Query = MultiMapping[str]

@@ -12,7 +12,8 @@ from controlplane.api.paths import Target
 from controlplane.api.queries import Continuation, Query, read_continuation, read_number, read_predicate, read_version
 from controlplane.api.tables import render_table
 from controlplane.cluster import Cluster
-from controlplane.errors import StatusError, bad_request, continue_expired, invalid_value, too_large_version
+from controlplane.errors import StatusError, bad_request, continue_expired, too_large_version
+from controlplane.field_errors import invalid_value
 from controlplane.kinds.resource import Resource
 from controlplane.objects import Key, Object
 from controlplane.selectors import selects_everything

@@ -31,15 +31,13 @@ from controlplane.errors import (
     bad_request,
     conflict,
     invalid,
-    invalid_value,
     method_not_allowed,
-    required,
     unclassified,
     undecodable_patch,
     unroutable_media_type,
-    unsupported,
 )
 from controlplane.eviction import evict_pod
+from controlplane.field_errors import invalid_value, required, unsupported
 from controlplane.kinds.columns import show_selector
 from controlplane.kinds.pod import BINDINGS, EVICTION
 from controlplane.kinds.workloads import SCALES

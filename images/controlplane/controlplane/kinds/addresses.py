@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from controlplane.errors import FieldError, forbidden_field, invalid_value
+from controlplane.field_errors import FieldError, forbidden_field, invalid_value
 from controlplane.kinds.names import check_choice, check_name
 from controlplane.objects import Object, status_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from controlplane.errors import FieldError, forbidden_field, invalid_value, required
+from controlplane.field_errors import FieldError, forbidden_field, invalid_value, required
 from controlplane.kinds.names import check_label_value, check_qualified_key
 from controlplane.objects import Object
 from controlplane.schema.meta import LABEL_SELECTOR

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from controlplane.errors import FieldError, invalid_value, required
+from controlplane.field_errors import FieldError, invalid_value, required
 from controlplane.kinds.names import check_qualified_key
 from controlplane.objects import Object, containers_of
 

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Iterable, Iterator
 
-from controlplane.errors import FieldError, forbidden_field, invalid_value, required, too_long
+from controlplane.field_errors import FieldError, forbidden_field, invalid_value, required, too_long
 from controlplane.kinds.columns import AGE, NAME
 from controlplane.kinds.names import check_config_key
 from controlplane.kinds.resource import Column, Resource

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, not_found_value, required
+from controlplane.field_errors import FieldError, duplicate, forbidden_field, invalid_value, not_found_value, required
 from controlplane.kinds.amounts import check_container_resources
 from controlplane.kinds.names import check_choice, check_name, check_port_name, check_port_number
 from controlplane.objects import Object

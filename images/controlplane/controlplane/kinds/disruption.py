@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from controlplane.errors import FieldError, as_go, invalid_value
+from controlplane.field_errors import FieldError, as_go, invalid_value
 from controlplane.kinds.columns import AGE, NAME
 from controlplane.kinds.names import check_choice, check_selector, check_share, is_more_than_everything
 from controlplane.kinds.resource import Column, Resource

@@ -7,7 +7,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from controlplane.errors import FieldError, duplicate, invalid_value, required, unsupported
+from controlplane.field_errors import FieldError, duplicate, invalid_value, required, unsupported
 from controlplane.kinds.addresses import NOT_AN_ADDRESS, check_unicast
 from controlplane.kinds.names import (
     check_choice,

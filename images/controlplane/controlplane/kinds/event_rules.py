@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from controlplane.errors import FieldError, invalid_value, required
+from controlplane.field_errors import FieldError, invalid_value, required
 from controlplane.kinds.names import check_qualified_key
 from controlplane.objects import Object
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from controlplane.errors import NIL, FieldError, forbidden_field, invalid_value, required, too_long
+from controlplane.field_errors import NIL, FieldError, forbidden_field, invalid_value, required, too_long
 from controlplane.kinds.addresses import NOT_A_NAME, check_load_balancer_status, is_address
 from controlplane.kinds.columns import AGE, NAME, NONE
 from controlplane.kinds.names import (

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from controlplane.errors import FieldError, forbidden_field, invalid_value, required
+from controlplane.field_errors import FieldError, forbidden_field, invalid_value, required
 from controlplane.kinds.names import check_annotations, check_labels, check_name, check_qualified_key
 
 STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")

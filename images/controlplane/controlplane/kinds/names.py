@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from controlplane.errors import FieldError, invalid_value, required, too_long, unsupported
+from controlplane.field_errors import FieldError, invalid_value, required, too_long, unsupported
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"

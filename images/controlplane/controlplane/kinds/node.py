@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from ipaddress import ip_network
 
-from controlplane.errors import FieldError, as_go, duplicate, forbidden_field, invalid_value, unsupported
+from controlplane.field_errors import FieldError, as_go, duplicate, forbidden_field, invalid_value, unsupported
 from controlplane.kinds.addresses import check_address
 from controlplane.kinds.amounts import check_amounts
 from controlplane.kinds.columns import AGE, NAME, NONE, join_or_none

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from controlplane.errors import FieldError, Rendered, as_go, duplicate, forbidden_field, invalid_value
+from controlplane.field_errors import FieldError, Rendered, as_go, duplicate, forbidden_field, invalid_value
 from controlplane.kinds.addresses import check_address
 from controlplane.kinds.names import check_qualified_key
 from controlplane.kinds.pod_spec import DEADLINE_LIMIT_S, check_pod_spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from controlplane.errors import FieldError, duplicate, forbidden_field, invalid_value, required
+from controlplane.field_errors import FieldError, duplicate, forbidden_field, invalid_value, required
 from controlplane.kinds.addresses import check_address
 from controlplane.kinds.affinity import AFFINITY, check_affinity
 from controlplane.kinds.container import CONTAINER, check_container, default_container

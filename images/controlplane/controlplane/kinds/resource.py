@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from controlplane.errors import FieldError
+from controlplane.field_errors import FieldError
 from controlplane.objects import Object
 from controlplane.schema.types import Struct
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from controlplane.errors import FieldError, duplicate, invalid_value, unsupported
+from controlplane.field_errors import FieldError, duplicate, invalid_value, unsupported
 from controlplane.kinds.addresses import check_address, check_unicast
 from controlplane.kinds.names import check_choice
 from controlplane.kinds.service_type import is_headless, type_of

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from ipaddress import ip_network
 
-from controlplane.errors import FieldError, invalid_value, required
+from controlplane.field_errors import FieldError, invalid_value, required
 from controlplane.kinds.addresses import check_address
 from controlplane.kinds.columns import AGE, NAME, join_or_none
 from controlplane.kinds.resource import Column, Resource

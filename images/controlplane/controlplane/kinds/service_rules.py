@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 
-from controlplane.errors import FieldError, Rendered, as_go, duplicate, forbidden_field, invalid_value, required
+from controlplane.field_errors import FieldError, Rendered, as_go, duplicate, forbidden_field, invalid_value, required
 from controlplane.kinds.addresses import check_service_status
 from controlplane.kinds.container import check_target_port
 from controlplane.kinds.names import check_choice, check_labels, check_name, check_port_number, check_qualified_key

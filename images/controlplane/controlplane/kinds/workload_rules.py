@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from controlplane.errors import NIL, FieldError, as_go, forbidden_field, invalid_value, required, unsupported
+from controlplane.field_errors import NIL, FieldError, as_go, forbidden_field, invalid_value, required, unsupported
 from controlplane.kinds.names import check_annotations, check_labels, check_selector, check_share, is_more_than_everything
 from controlplane.kinds.pod_spec import check_pod_spec
 from controlplane.objects import Object, spec_of, status_of
