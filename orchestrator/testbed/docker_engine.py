@@ -37,10 +37,6 @@ class DockerEngine:
     def close(self) -> None:
         self._api.close()
 
-    def has_image(self, tag: str) -> bool:
-        with engine_border(f"look for image {tag}"):
-            return bool(self._api.images(name=tag))
-
     def newest_image(self, repository: str) -> str | None:
         """The image of a repository that was made last; None where there is none."""
         with engine_border(f"look for images of {repository}"):
